@@ -1,0 +1,70 @@
+# Needs make and Python 3.11 or newer, nothing else. `make help` lists what there is.
+
+VENV := .venv
+BIN := $(VENV)/bin
+JOBS ?= logical
+# The first Python on the PATH that is new enough; PYTHON=… names another.
+PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
+# Wheels only: building from source would fetch build tools that no hash was checked for.
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all:
+# The build backend looks for its own binary on the PATH.
+PIP_INSTALL_PROJECT := PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pip install --quiet --disable-pip-version-check \
+	--no-deps --no-build-isolation
+LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-emit-find-links --no-header
+
+.DEFAULT_GOAL := help
+.PHONY: help run test test-e2e lint format bench lock
+.DELETE_ON_ERROR:
+
+help: ## list what can be made
+	@sed -n 's/^\([a-z][a-z0-9-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | while IFS='|' read -r target what; do \
+		printf '%-16s %s\n' "$$target" "$$what"; done
+
+run: $(VENV)/.run ## migrate the database and serve on CHATKEEP_HOST:CHATKEEP_PORT
+	@exec $(BIN)/chatkeep serve
+
+test: $(VENV)/.dev ## run every test, on SQLite and on a Postgres that the suite starts itself
+	$(BIN)/pytest -n $(JOBS) --maxprocesses 8 $(ARGS)
+
+test-e2e: $(VENV)/.dev ## run the tests that need Node or a browser; they say what is missing
+	$(BIN)/pytest tests/e2e $(ARGS)
+
+lint: $(VENV)/.dev ## check style, types, import direction, dependencies and the Dockerfile
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/deptry .
+	$(BIN)/hadolint Dockerfile
+
+format: $(VENV)/.dev ## put the code into its format, and mend what can be mended
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+bench: $(VENV)/.dev ## compare with bare endpoints on the same database; writes docs/performance.md
+	$(BIN)/python -m bench $(ARGS)
+
+lock: $(VENV)/.dev ## lock what pyproject.toml asks for; UPGRADE=1 takes the newest versions
+	$(LOCK) $(if $(UPGRADE),--upgrade) pyproject.toml -o requirements.txt
+	$(LOCK) $(if $(UPGRADE),--upgrade) pyproject.toml --group dev -c requirements.txt -o requirements-dev.txt
+	$(LOCK) $(if $(UPGRADE),--upgrade) --group build -o requirements-build.txt
+
+# A stamp is written last: an installation that was cut short is done again.
+$(VENV)/.run: requirements.txt requirements-build.txt pyproject.toml | $(BIN)/python
+	@echo "Installing Chatkeep into $(VENV) …"
+	@$(PIP_INSTALL) -r requirements.txt -r requirements-build.txt
+	@$(PIP_INSTALL_PROJECT) --editable .
+	@touch $@
+
+$(VENV)/.dev: requirements-dev.txt $(VENV)/.run
+	@echo "Installing the test tools into $(VENV) …"
+	@$(PIP_INSTALL) -r requirements-dev.txt
+	@touch $@
+
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { echo "Chatkeep needs Python 3.11 or newer, and none is on the PATH. Name one: make run PYTHON=/path/to/python3" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Chatkeep needs Python 3.11 or newer; $(PYTHON) is older, or does not run." >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "$(PYTHON) comes without venv. On Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV)
