@@ -1,0 +1,128 @@
+-- Appends a group of requests in one transaction. Parameters are columns: `a_*` have an element for each append, in the
+-- order in which chats are locked; `m_*` one for each message, with the number of its append (from 1) and its place in it
+-- (from 0). Answers a row for each append: appended, repeated (its Idempotency-Key was seen) or missing (no such chat).
+CREATE FUNCTION chatkeep_append(
+    a_user_id text[], a_chat_id uuid[], a_key text[], a_new_chat_id uuid[], a_at timestamptz[], a_count int[],
+    a_input bigint[], a_output bigint[], a_total bigint[],
+    a_route text[], a_once text[], a_sha256 text[], a_body text[],
+    m_append int[], m_offset int[],
+    m_message_id uuid[], m_role text[], m_type text[], m_content json[], m_text text[], m_tool_calls json[],
+    m_tool_call_id text[], m_name text[], m_model text[], m_tokens bigint[], m_input bigint[], m_output bigint[],
+    m_metadata json[], m_created_at timestamptz[],
+    forgotten_before timestamptz
+)
+RETURNS TABLE (
+    number int, outcome text, chat_id uuid, first_seq int, request_sha256 text, status int, body text
+)
+LANGUAGE plpgsql
+AS $$
+#variable_conflict use_column
+DECLARE
+    a record;
+    head record;
+    seen record;
+    -- What each append got, by its number; a chat of NULL stands for one that stores nothing.
+    got_chat uuid[] := '{}';
+    got_first int[] := '{}';
+    got_parent int[] := '{}';
+    got_branch int[] := '{}';
+BEGIN
+    FOR a IN
+        SELECT * FROM unnest(
+            a_user_id, a_chat_id, a_key, a_new_chat_id, a_at, a_count, a_input, a_output, a_total,
+            a_route, a_once, a_sha256, a_body
+        ) WITH ORDINALITY AS t (
+            user_id, chat_id, key, new_chat_id, at, count, input, output, total, route, once, sha256, body, number
+        )
+    LOOP
+        number := a.number;
+        got_chat[number] := NULL;
+        IF a.key IS NOT NULL THEN
+            SELECT c.chat_id INTO a.chat_id FROM chats c
+            WHERE c.user_id = a.user_id AND c.key = a.key AND c.deleted_at IS NULL;
+        END IF;
+        -- The lock comes first: a retry that another process is answering waits here until its key can be seen.
+        SELECT c.last_seq, c.head_seq, c.branch INTO head FROM chats c
+        WHERE c.user_id = a.user_id AND c.chat_id = a.chat_id AND c.deleted_at IS NULL
+        FOR NO KEY UPDATE;
+        IF a.once IS NOT NULL THEN
+            SELECT i.* INTO seen FROM idempotency i
+            WHERE i.user_id = a.user_id AND i.route = a.route AND i.key = a.once AND i.created_at >= forgotten_before;
+            IF FOUND THEN
+                outcome := 'repeated';
+                chat_id := seen.chat_id;
+                first_seq := seen.first_seq;
+                request_sha256 := seen.request_sha256;
+                status := seen.status;
+                body := seen.body;
+                RETURN NEXT;
+                CONTINUE;
+            END IF;
+        END IF;
+        IF head.last_seq IS NULL AND a.key IS NOT NULL THEN
+            -- Two processes may create it at once: the second waits here, fails, and is tried again on its own.
+            INSERT INTO chats (
+                user_id, chat_id, key, tags, is_pinned, metadata, message_count, input_tokens, output_tokens,
+                total_tokens, last_seq, branch, version, created_at, updated_at, last_activity_at
+            ) VALUES (a.user_id, a.new_chat_id, a.key, '[]', false, '{}', 0, 0, 0, 0, 0, 0, 1, a.at, a.at, a.at);
+            a.chat_id := a.new_chat_id;
+            SELECT 0 AS last_seq, NULL::int AS head_seq, 0 AS branch INTO head;
+        END IF;
+        IF head.last_seq IS NULL THEN
+            outcome := 'missing';
+            chat_id := NULL;
+            RETURN NEXT;
+            CONTINUE;
+        END IF;
+        first_seq := head.last_seq + 1;
+        UPDATE chats c SET
+            last_seq = head.last_seq + a.count,
+            head_seq = head.last_seq + a.count,
+            message_count = c.message_count + a.count,
+            input_tokens = c.input_tokens + a.input,
+            output_tokens = c.output_tokens + a.output,
+            total_tokens = c.total_tokens + a.total,
+            version = c.version + 1,
+            last_activity_at = greatest(c.last_activity_at, a.at)
+        WHERE c.user_id = a.user_id AND c.chat_id = a.chat_id;
+        IF a.once IS NOT NULL THEN
+            INSERT INTO idempotency AS i (
+                user_id, route, key, request_sha256, status, body, headers, chat_id, first_seq, created_at
+            ) VALUES (a.user_id, a.route, a.once, a.sha256, 201, a.body, '{}', a.chat_id, first_seq, a.at)
+            ON CONFLICT (user_id, route, key) DO UPDATE SET
+                request_sha256 = excluded.request_sha256, status = excluded.status, body = excluded.body,
+                headers = excluded.headers, chat_id = excluded.chat_id, first_seq = excluded.first_seq,
+                created_at = excluded.created_at
+            WHERE i.created_at < forgotten_before;
+            IF NOT FOUND THEN
+                RAISE unique_violation USING MESSAGE = 'the same Idempotency-Key is being written';
+            END IF;
+        END IF;
+        got_chat[number] := a.chat_id;
+        got_first[number] := first_seq;
+        got_parent[number] := head.head_seq;
+        got_branch[number] := head.branch;
+        outcome := 'appended';
+        chat_id := a.chat_id;
+        RETURN NEXT;
+    END LOOP;
+
+    INSERT INTO messages (
+        user_id, chat_id, seq, parent_seq, branch, message_id, role, type, content, text, tool_calls, tool_call_id,
+        name, model, tokens, input_tokens, output_tokens, metadata, created_at
+    )
+    SELECT
+        a_user_id[m.append], got_chat[m.append], got_first[m.append] + m.place,
+        CASE m.place WHEN 0 THEN got_parent[m.append] ELSE got_first[m.append] + m.place - 1 END,
+        got_branch[m.append], m.message_id, m.role, m.type, m.content, m.text, m.tool_calls, m.tool_call_id,
+        m.name, m.model, m.tokens, m.input, m.output, m.metadata, m.created_at
+    FROM unnest(
+        m_append, m_offset, m_message_id, m_role, m_type, m_content, m_text, m_tool_calls, m_tool_call_id,
+        m_name, m_model, m_tokens, m_input, m_output, m_metadata, m_created_at
+    ) AS m (
+        append, place, message_id, role, type, content, text, tool_calls, tool_call_id,
+        name, model, tokens, input, output, metadata, created_at
+    )
+    WHERE got_chat[m.append] IS NOT NULL;
+END
+$$;

@@ -1,0 +1,127 @@
+"""From a request's headers to its caller: the way every request takes, so a token seen a moment ago is one look-up."""
+
+import hashlib
+import hmac
+import re
+import time
+from datetime import UTC, datetime
+from urllib.parse import unquote_to_bytes
+
+from starlette.requests import HTTPConnection
+
+from app.auth import keys
+from app.auth.cache import ExpiringCache
+from app.auth.caller import SCOPES, Caller, User, is_user_id
+from app.auth.jwks import JwksCache
+from app.auth.jwt import JwtVerifier
+from app.auth.store import ApiKeyStore
+from app.db.database import Database
+from app.errors import BadRequest, Forbidden, Unauthorized
+from app.settings import Settings
+
+# A revoked key is refused within 5 seconds in every process: this long it is trusted, and a request takes its time too.
+KEY_SECONDS = 3
+TOKEN_SECONDS = 60
+CACHED = 10_000
+_BAD_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
+_UNKNOWN_KEY = "The API key is unknown, revoked or expired."
+
+
+class Authenticator:
+    """Knows callers by their API key, the admin key of the settings, or the identity provider's token."""
+
+    def __init__(self, db: Database, settings: Settings) -> None:
+        self.keys = ApiKeyStore(db)
+        self._jwks = JwksCache(settings.jwks_url) if settings.jwks_url else None
+        self._jwts = JwtVerifier(settings, self._jwks) if settings.signs_in_by_jwt else None
+        key = settings.admin_key
+        self._admin = hashlib.sha256(key.get_secret_value().encode()).digest() if key else None
+        self._admin_caller = Caller(None, frozenset(SCOPES), "admin-key")
+        # Separate, so that a flood of made-up keys pushes no caller out.
+        self._callers: ExpiringCache[Caller] = ExpiringCache(CACHED)
+        self._unknown: ExpiringCache[bool] = ExpiringCache(CACHED)
+
+    async def authenticate(self, request: HTTPConnection) -> Caller:
+        """The caller of a request: a User where it acts for one.
+
+        Raises Unauthorized (401), Forbidden (403) where `X-User-Id` comes from anyone but a service key, BadRequest
+        (400) where it is no user id, and Overloaded (503) where the identity provider cannot be reached.
+        """
+        token = acting_for = None
+        for name, value in request.scope["headers"]:
+            if name == b"authorization":
+                token = _bearer(value, token)
+            elif name == b"x-user-id":
+                acting_for = [*(acting_for or ()), value]
+        if token is None:
+            raise Unauthorized
+        digest = hashlib.sha256(token).digest()
+        caller = self._callers.get(digest) or await self._recognise(token, digest)
+        if acting_for is None:
+            return caller
+        if caller.user_id is not None:
+            raise Forbidden("X-User-Id is for service keys only: this caller acts for its own user.")
+        return User(_user_id(acting_for), caller.scopes, caller.principal)
+
+    def forget(self) -> None:
+        """Asks for every caller anew, so that a revoked key is refused at once in this process."""
+        self._callers.clear()
+
+    async def close(self) -> None:
+        """Ends what runs in the background."""
+        if self._jwks:
+            await self._jwks.close()
+
+    async def _recognise(self, token: bytes, digest: bytes) -> Caller:
+        # From before the look-up: what it finds may be over by the time it answers.
+        began = time.monotonic()
+        if self._admin is not None and hmac.compare_digest(digest, self._admin):
+            self._callers.put(digest, self._admin_caller, began + TOKEN_SECONDS)
+            return self._admin_caller
+        if keys.looks_like_key(token):
+            return await self._by_key(digest, began)
+        if self._jwts is None or not token.isascii() or token.count(b".") != 2:
+            raise Unauthorized
+        caller, expires_at = await self._jwts.verify(token.decode())
+        self._callers.put(digest, caller, began + min(TOKEN_SECONDS, expires_at - time.time()))
+        return caller
+
+    async def _by_key(self, digest: bytes, began: float) -> Caller:
+        if self._unknown.get(digest):
+            raise Unauthorized(_UNKNOWN_KEY)
+        found = await self.keys.find(digest.hex())
+        remaining = float(KEY_SECONDS)
+        if found is not None and found[1] is not None:
+            remaining = min(remaining, (found[1] - datetime.now(UTC)).total_seconds())
+        if found is None or remaining <= 0:
+            self._unknown.put(digest, True, began + KEY_SECONDS)
+            raise Unauthorized(_UNKNOWN_KEY)
+        self._callers.put(digest, found[0], began + remaining)
+        return found[0]
+
+
+def bearer_token(request: HTTPConnection) -> bytes:
+    """The token of a request that was authenticated."""
+    return _bearer(request.headers["authorization"].encode("latin-1"), None)
+
+
+def _bearer(value: bytes, before: bytes | None) -> bytes:
+    """The token in `Authorization: Bearer <token>` (RFC 6750, 2.1). A second such header could mean another caller."""
+    scheme, _, token = value.partition(b" ")
+    if before is not None or scheme.lower() != b"bearer" or not token.strip():
+        raise Unauthorized
+    return token.strip()
+
+
+def _user_id(values: list[bytes]) -> str:
+    """The user that `X-User-Id` names: UTF-8, percent-encoded where it must be; a `%` itself is `%25`."""
+    try:
+        user_id = unquote_to_bytes(values[0]).decode("utf-8")
+    except UnicodeDecodeError:
+        user_id = ""
+    if len(values) > 1 or _BAD_ESCAPE.search(values[0]) or not is_user_id(user_id):
+        raise BadRequest(
+            "X-User-Id must be one user id of 1 to 255 characters, without control characters, in UTF-8 and "
+            "percent-encoded: a % is %25."
+        )
+    return user_id

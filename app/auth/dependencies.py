@@ -1,0 +1,81 @@
+"""What a route says to get its caller: `user: Reader`, `user: Writer` or `caller: Admin`, on an AuthenticatedRoute."""
+
+from typing import Annotated, Any
+
+from fastapi import Depends
+from fastapi.openapi.models import HTTPBearer
+from fastapi.security.base import SecurityBase
+from starlette.requests import Request
+
+from app.auth.caller import ADMIN, CHATS_READ, CHATS_WRITE, MAX_USER_ID, Caller, User
+from app.errors import BadRequest, Forbidden, Overloaded, Unauthorized
+from app.http.request import StrictRoute
+
+# What any route that knows its caller can answer, for `errors.responses`.
+CALLER_PROBLEMS = (BadRequest, Unauthorized, Forbidden, Overloaded)
+
+_X_USER_ID = {
+    "name": "X-User-Id",
+    "in": "header",
+    "required": False,
+    "description": "The user that a service key acts for, in percent-encoded UTF-8; refused from others.",
+    "schema": {"type": "string", "minLength": 1, "maxLength": MAX_USER_ID},
+}
+
+
+class CallerWith(SecurityBase):
+    """The caller of a request, if it has a scope. A dependency that is one call: chained ones would cost more."""
+
+    def __init__(self, scope: str) -> None:
+        self.scope = scope
+        self.scheme_name = "bearer"
+        self.model = HTTPBearer(
+            description="An API key (`ck_…`), or a token of the identity provider (JWT). "
+            "A service key names the user it acts for in `X-User-Id`."
+        )
+
+    async def __call__(self, request: Request) -> Caller:
+        """The caller. Raises Forbidden (403) without the scope, and what `authenticate` raises."""
+        caller: Caller = request.scope.get("state", {}).get("caller") or await _authenticate(request)
+        if self.scope not in caller.scopes:
+            raise Forbidden(f"This needs the scope {self.scope}.")
+        return caller
+
+
+class UserWith(CallerWith):
+    """The same for what belongs to a user."""
+
+    async def __call__(self, request: Request) -> User:
+        """The caller, with the user it acts for. Raises BadRequest (400) where a service key names none."""
+        caller = await super().__call__(request)
+        if not isinstance(caller, User):
+            raise BadRequest("A service key acts for a user: name one in the header X-User-Id.")
+        return caller
+
+
+class AuthenticatedRoute(StrictRoute):
+    """A route that knows its caller before it reads a body: a stranger's body is never read, let alone parsed."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        if any(isinstance(dependency.call, UserWith) for dependency in self.dependant.dependencies):
+            # Said here and read from the headers by us: as a parameter of FastAPI's it would be validated twice.
+            extra = dict(self.openapi_extra or {})
+            parameters = extra.get("parameters", [])
+            self.openapi_extra = {**extra, "parameters": [*parameters, _X_USER_ID]}
+
+    @staticmethod
+    async def before_body(request: Request) -> None:
+        """Puts the caller into `request.state.caller`."""
+        await _authenticate(request)
+
+
+async def _authenticate(request: Request) -> Caller:
+    caller: Caller = await request.app.state.authenticator.authenticate(request)
+    request.state.caller = caller
+    return caller
+
+
+Reader = Annotated[User, Depends(UserWith(CHATS_READ))]
+Writer = Annotated[User, Depends(UserWith(CHATS_WRITE))]
+Admin = Annotated[Caller, Depends(CallerWith(ADMIN))]

@@ -1,0 +1,145 @@
+"""The identity provider's tokens: JWTs as RFC 7519 and the best practices of RFC 8725 want them verified.
+
+Nothing in a token chooses how it is verified: algorithms come from the settings, keys from the JWKS or the shared
+secret, and `jwk`, `jku`, `x5u` and `x5c` headers are not looked at.
+"""
+
+import base64
+import binascii
+import math
+import time
+from typing import Any
+
+from joserfc.errors import JoseError
+from joserfc.jwk import Key, OctKey
+from joserfc.jws import JWSRegistry
+
+from app.auth.caller import CHATS_READ, CHATS_WRITE, SCOPES, User, is_user_id
+from app.auth.jwks import JwksCache
+from app.errors import Unauthorized, Unprocessable
+from app.http import strict_json
+from app.settings import Settings
+
+MAX_TOKEN_BYTES = 8192
+# For `nbf` and `iat`, since a token is often used in the second it was made and clocks differ. `exp` gets none.
+LEEWAY_SECONDS = 30
+SYMMETRIC_ALGORITHM = "HS256"
+_TYPES = {"jwt", "at+jwt", "application/at+jwt"}
+_DEFAULT_SCOPES = frozenset({CHATS_READ, CHATS_WRITE})
+_INVALID = "The token is not valid."
+
+
+class JwtVerifier:
+    """Verifies bearer tokens, as the settings say. `jwks` is None where the provider's keys are not configured."""
+
+    def __init__(self, settings: Settings, jwks: JwksCache | None) -> None:
+        self._settings = settings
+        self._jwks = jwks
+        secret = settings.jwt_secret
+        self._secret = OctKey.import_key(secret.get_secret_value()) if secret else None
+
+    async def verify(self, token: str) -> tuple[User, float]:
+        """Who the token is for, and its `exp` in seconds since 1970.
+
+        Raises Unauthorized (401), and Overloaded (503) where the provider's keys were never reached.
+        """
+        if len(token) > MAX_TOKEN_BYTES:
+            raise Unauthorized("The token is too large.")
+        signed, _, signature = token.rpartition(".")
+        head, _, payload = signed.partition(".")
+        header = _object(head)
+        if "crit" in header or "b64" in header:
+            # No extension is understood here, so every critical one is refused (RFC 7515, 4.1.11; RFC 7797, 6).
+            raise Unauthorized(_INVALID)
+        if "typ" in header and (not isinstance(header["typ"], str) or header["typ"].lower() not in _TYPES):
+            raise Unauthorized("The token is of another type than JWT or at+jwt.")
+        algorithm = header.get("alg")
+        keys = await self._keys(algorithm, header.get("kid"))
+        if not any(_is_signed(signed.encode(), _bytes(signature), algorithm, key) for key in keys):
+            raise Unauthorized(_INVALID)
+        return self._accept(_object(payload))
+
+    async def _keys(self, algorithm: object, kid: object) -> list[Key]:
+        if algorithm == SYMMETRIC_ALGORITHM:
+            return [self._secret] if self._secret else []
+        if self._jwks is None or algorithm not in self._settings.jwt_algorithms:
+            return []
+        if kid is not None and not isinstance(kid, str):
+            return []
+        keys = [key for key in await self._jwks.find(kid) if _fits(key, str(algorithm))]
+        # Without a kid the provider must have one key that fits (OpenID Connect Core, 10.1).
+        return keys if kid is not None or len(keys) == 1 else []
+
+    def _accept(self, claims: dict[str, Any]) -> tuple[User, float]:
+        now = time.time()
+        expires_at = _moment(claims, "exp")
+        if expires_at is None or expires_at <= now:
+            raise Unauthorized("The token has expired, or has no `exp`.")
+        for name in ("nbf", "iat"):
+            if (_moment(claims, name) or 0) > now + LEEWAY_SECONDS:
+                raise Unauthorized("The token is not valid yet.")
+        if self._settings.jwt_issuer and claims.get("iss") != self._settings.jwt_issuer:
+            raise Unauthorized("The token is from another issuer.")
+        if self._settings.jwt_audience and not _audiences(claims) & set(self._settings.jwt_audience):
+            raise Unauthorized("The token is for another audience.")
+        user_id = claims.get(self._settings.jwt_user_claim)
+        if not isinstance(user_id, str) or not is_user_id(user_id):
+            raise Unauthorized("The token names no user.")
+        return User(user_id, self._scopes(claims), f"user:{user_id}"), expires_at
+
+    def _scopes(self, claims: dict[str, Any]) -> frozenset[str]:
+        claim = claims.get(self._settings.jwt_scope_claim)
+        named = claim.split(" ") if isinstance(claim, str) else claim if isinstance(claim, list) else []
+        return frozenset(scope for scope in SCOPES if scope in named) or _DEFAULT_SCOPES
+
+
+def _bytes(segment: str) -> bytes:
+    """A part of a token, as RFC 7515 writes base64url: no padding, no other characters, one way to write each text."""
+    try:
+        value = base64.b64decode(segment + "=" * (-len(segment) % 4), altchars=b"-_", validate=True)
+    except (binascii.Error, ValueError):
+        raise Unauthorized(_INVALID) from None
+    if not segment or base64.urlsafe_b64encode(value).rstrip(b"=").decode() != segment:
+        raise Unauthorized(_INVALID)
+    return value
+
+
+def _object(segment: str) -> dict[str, Any]:
+    try:
+        value = strict_json.loads(_bytes(segment))
+    except Unprocessable:
+        raise Unauthorized(_INVALID) from None
+    if not isinstance(value, dict):
+        raise Unauthorized(_INVALID)
+    return value
+
+
+def _fits(key: Key, algorithm: str) -> bool:
+    """Whether the key is of the algorithm's kind and curve, and not meant for another algorithm."""
+    try:
+        JWSRegistry.algorithms[algorithm].check_key(key)
+    except JoseError:
+        return False
+    return True
+
+
+def _is_signed(signed: bytes, signature: bytes, algorithm: Any, key: Key) -> bool:
+    try:
+        return JWSRegistry.algorithms[algorithm].verify(signed, signature, key)
+    except (JoseError, ValueError):
+        return False
+
+
+def _moment(claims: dict[str, Any], name: str) -> float | None:
+    """A NumericDate: seconds since 1970, a number and not a text (RFC 7519, 2)."""
+    value = claims.get(name)
+    if value is None and name not in claims:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise Unauthorized(f"The token's `{name}` is not a number.")
+    return value
+
+
+def _audiences(claims: dict[str, Any]) -> set[str]:
+    claim = claims.get("aud")
+    return {value for value in (claim if isinstance(claim, list) else [claim]) if isinstance(value, str)}

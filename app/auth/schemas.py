@@ -1,0 +1,135 @@
+"""API keys as they come in and go out."""
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from app.auth.caller import MAX_USER_ID, SCOPES, Scope, is_user_id
+from app.db.types import iso, now
+from app.http.moment import Moment
+from app.models import ApiKey
+from app.paging import DEFAULT_LIMIT, Cursor, Limit
+
+KEY_ID = "01932c07-209c-7000-8000-1234567890ab"
+
+
+def _user_id(value: str) -> str:
+    if not is_user_id(value):
+        raise ValueError("a user id has no control characters")
+    return value
+
+
+def _in_order(value: list[Scope]) -> list[Scope]:
+    return sorted(set(value), key=SCOPES.index)
+
+
+def _future(value: datetime) -> datetime:
+    if value <= now():
+        raise ValueError("this moment is over: a key must expire later")
+    return value
+
+
+class ApiKeyIn(BaseModel):
+    """An API key to make. With a `user_id` it acts for that user; without, it is a service key."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        strict=True,
+        json_schema_extra={
+            "examples": [
+                {"name": "agent backend", "scopes": ["chats:read", "chats:write"]},
+                {"name": "laptop", "user_id": "ann", "scopes": ["chats:read"], "expires_at": "2099-01-01T00:00:00Z"},
+            ]
+        },
+    )
+
+    name: Annotated[str, Field(min_length=1, max_length=255), AfterValidator(_user_id)] = Field(
+        description="What it is for, to know it again in the list."
+    )
+    user_id: Annotated[str, Field(min_length=1, max_length=MAX_USER_ID), AfterValidator(_user_id)] | None = Field(
+        default=None, description="The user it acts for. Without one, it acts for the user that `X-User-Id` names."
+    )
+    scopes: Annotated[list[Scope], Field(min_length=1, max_length=20), AfterValidator(_in_order)] = Field(
+        description="What it may do."
+    )
+    expires_at: Annotated[Moment, AfterValidator(_future)] | None = Field(
+        default=None, description="When it stops working; never, if not said."
+    )
+
+
+class ApiKeyOut(BaseModel):
+    """An API key, without its secret."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "key_id": KEY_ID,
+                    "name": "agent backend",
+                    "user_id": None,
+                    "scopes": ["chats:read", "chats:write"],
+                    "hint": "ck_Zk3v…",
+                    "created_at": "2026-01-31T12:00:00.000000Z",
+                    "expires_at": None,
+                    "revoked_at": None,
+                }
+            ]
+        }
+    )
+
+    key_id: str
+    name: str
+    user_id: str | None = Field(description="The user it acts for; null for a service key.")
+    scopes: list[Scope]
+    hint: str = Field(description="How the key begins.")
+    created_at: datetime
+    expires_at: datetime | None
+    revoked_at: datetime | None = Field(description="When it was revoked; null while it works.")
+
+
+class ApiKeyMade(ApiKeyOut):
+    """A new API key. `key` is its secret: shown this once, and stored nowhere."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "key": "ck_Zk3vYxJ0b8r1m2nQw4t6uS9pLhGfDaEcXv7BzKi5OyU",
+                    "key_id": KEY_ID,
+                    "name": "agent backend",
+                    "user_id": None,
+                    "scopes": ["chats:read", "chats:write"],
+                    "hint": "ck_Zk3v…",
+                    "created_at": "2026-01-31T12:00:00.000000Z",
+                    "expires_at": None,
+                    "revoked_at": None,
+                }
+            ]
+        }
+    )
+
+    key: str
+
+
+class ApiKeyQuery(BaseModel):
+    """Which page of the keys to read."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    limit: Limit = DEFAULT_LIMIT
+    cursor: Cursor = None
+
+
+def shown(row: ApiKey) -> dict[str, Any]:
+    """A stored key as ApiKeyOut says it, ready for JSON."""
+    return {
+        "key_id": row.key_id,
+        "name": row.name,
+        "user_id": row.user_id,
+        "scopes": row.scopes,
+        "hint": row.hint,
+        "created_at": iso(row.created_at),
+        "expires_at": row.expires_at and iso(row.expires_at),
+        "revoked_at": row.revoked_at and iso(row.revoked_at),
+    }

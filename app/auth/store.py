@@ -1,0 +1,129 @@
+"""The API keys that were made. Nothing stored lets anyone use one: only its SHA-256 is kept."""
+
+import hmac
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import orjson
+from sqlalchemy import update
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+from uuid_utils import uuid7
+
+from app.auth import keys
+from app.auth.caller import Caller, User
+from app.auth.schemas import ApiKeyIn, shown
+from app.db.database import Database
+from app.db.types import now
+from app.errors import Conflict, NotFound
+from app.idempotency import REPLAYED, Answer, Once, run_once
+from app.models import ApiKey
+
+_FIND = "SELECT key_id, user_id, scopes, expires_at FROM api_keys WHERE sha256 = $1 AND revoked_at IS NULL"
+
+
+class ApiKeyStore:
+    """API keys: make, recognise, list and revoke them. A revoked key stays in the list."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    async def create(
+        self, asked: ApiKeyIn, *, key_id: str | None = None, once: Once | None = None, by: str = "", token: bytes = b""
+    ) -> Answer:
+        """Makes a key; the answer is an ApiKeyMade as JSON, with 201.
+
+        With `once`, a retry by the same principal `by` gets the first answer again. The secret is not in what is kept
+        for that: it is derived from the caller's bearer `token`, and compared with the stored hash. Raises Conflict
+        (409) where another token was used the first time, and Unprocessable (422) where the key is another request's.
+        """
+        made = ""
+
+        async def insert() -> Answer:
+            nonlocal made
+            new_id = key_id or str(uuid7())
+            made = keys.derive(token, new_id, once.key) if once else keys.make()
+            return Answer(201, await _insert(session, asked, new_id, made), {"Location": f"/admin/api-keys/{new_id}"})
+
+        async with self._db.write() as session:
+            answer = await run_once(session, by, once, insert)
+            kept: dict[str, Any] = orjson.loads(answer.body)
+            if once and REPLAYED in answer.headers:
+                made = keys.derive(token, kept["key_id"], once.key)
+                row = await session.get(ApiKey, kept["key_id"])
+                if row is None or not hmac.compare_digest(row.sha256, keys.sha256(made)):
+                    raise Conflict(
+                        f"Key {kept['key_id']} was made by this request before, with another bearer token: its secret "
+                        "cannot be shown again. Revoke it and make another with a new Idempotency-Key."
+                    )
+        return Answer(answer.status, orjson.dumps({"key": made, **kept}), answer.headers)
+
+    async def find(self, sha256: str) -> tuple[Caller, datetime | None] | None:
+        """Who comes with the key of this hash, and when it expires; None if unknown or revoked. One indexed read."""
+        row = await self._db.driver.fetch_one(_FIND, sha256)
+        if row is None:
+            return None
+        key_id, user_id, scopes, expires_at = row
+        granted, principal = frozenset(orjson.loads(scopes)), f"key:{key_id}"
+        caller = Caller(None, granted, principal) if user_id is None else User(user_id, granted, principal)
+        return caller, datetime.fromisoformat(expires_at) if isinstance(expires_at, str) else expires_at
+
+    async def get(self, key_id: str) -> ApiKey:
+        """One key. Raises NotFound (404)."""
+        async with self._db.read() as session:
+            row = await session.get(ApiKey, _canonical(key_id))
+        if row is None:
+            raise NotFound
+        return row
+
+    async def page(self, limit: int, after: str | None = None) -> Sequence[ApiKey]:
+        """The next `limit` keys after the one with the id `after`, newest first, revoked ones too.
+
+        By `key_id` alone: as a UUIDv7 it begins with the moment it was made (RFC 9562, 5.7).
+        """
+        query = select(ApiKey).order_by(col(ApiKey.key_id).desc()).limit(limit)
+        if after is not None:
+            query = query.where(col(ApiKey.key_id) < after)
+        async with self._db.read() as session:
+            return (await session.exec(query)).all()
+
+    async def revoke(self, key_id: str) -> None:
+        """Ends a key for good; once more changes nothing. Raises NotFound (404)."""
+        row = col(ApiKey.key_id) == _canonical(key_id)
+        async with self._db.write() as session:
+            if (await session.exec(select(ApiKey.key_id).where(row))).first() is None:
+                raise NotFound
+            await session.exec(update(ApiKey).where(row, col(ApiKey.revoked_at).is_(None)).values(revoked_at=now()))
+
+    async def any_key(self) -> bool:
+        """Whether a key was ever made."""
+        return await self._db.driver.fetch_one("SELECT 1 FROM api_keys LIMIT 1") is not None
+
+
+async def _insert(session: AsyncSession, asked: ApiKeyIn, key_id: str, key: str) -> bytes:
+    row = ApiKey(
+        key_id=key_id,
+        name=asked.name,
+        user_id=asked.user_id,
+        sha256=keys.sha256(key),
+        hint=keys.hint(key),
+        scopes=list(asked.scopes),
+        created_at=now(),
+        expires_at=asked.expires_at,
+    )
+    session.add(row)
+    await session.flush()
+    return orjson.dumps(shown(row))
+
+
+def _canonical(key_id: str) -> str:
+    try:
+        return str(UUID(key_id)) if len(key_id) == 36 else _absent()
+    except ValueError:
+        return _absent()
+
+
+def _absent() -> str:
+    raise NotFound

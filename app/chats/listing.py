@@ -1,0 +1,110 @@
+"""The SQL of a page of chats. Hot: it runs on the driver, as one range of one index for each state asked for."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Protocol
+
+import orjson
+
+from app.chats.ref import is_uuid
+from app.chats.rows import COLUMNS, FIELDS, moment
+from app.chats.schemas import ChatQuery
+from app.db.driver import Row
+from app.errors import InvalidCursor
+from app.paging import decode_cursor, encode_cursor
+
+_STATES = {
+    "active": ("deleted_at IS NULL",),
+    "deleted": ("deleted_at IS NOT NULL",),
+    "all": ("deleted_at IS NULL", "deleted_at IS NOT NULL"),
+}
+
+
+class JsonSql(Protocol):
+    """How a dialect looks into JSON columns."""
+
+    def has_element(self, column: str, parameter: str) -> str:
+        """SQL: the column's array of texts has the parameter's text."""
+        ...
+
+    def member(self, column: str, parameter: str) -> str:
+        """SQL: the JSON text of the object's member that the parameter names."""
+        ...
+
+    def member_name(self, name: str) -> str:
+        """What to pass as the parameter of `member`."""
+        ...
+
+
+class Listing:
+    """The filters of one list of chats of one user, and the SQL that they make."""
+
+    def __init__(self, user_id: str, query: ChatQuery, metadata: Mapping[str, str], json: JsonSql) -> None:
+        self._query = query
+        self._arguments: list[Any] = []
+        self._conditions = [f"user_id = {self._parameter(user_id)}"]
+        for column, operator, value in (
+            ("platform", "=", query.platform),
+            ("is_pinned", "=", query.pinned),
+            ("created_at", ">", query.created_after),
+            ("created_at", "<", query.created_before),
+            ("last_activity_at", ">", query.active_after),
+            ("last_activity_at", "<", query.active_before),
+        ):
+            if value is not None:
+                self._conditions.append(f"{column} {operator} {self._parameter(value)}")
+        for tag in query.tag:
+            self._conditions.append(json.has_element("tags", self._parameter(tag)))
+        for name, text in metadata.items():
+            member = json.member("metadata", self._parameter(json.member_name(name)))
+            # `5` finds the number 5 and the text "5": a query string cannot say which was meant.
+            as_text = self._parameter(orjson.dumps(text).decode())
+            self._conditions.append(f"{member} IN ({as_text}, {self._parameter(text)})")
+        filters = query.model_dump(mode="json", exclude={"limit", "cursor", "include_total"})
+        self._binding = ["chats", user_id, filters, sorted(metadata.items())]
+
+    def _parameter(self, value: Any) -> str:
+        self._arguments.append(value)
+        return f"${len(self._arguments)}"
+
+    def page(self) -> tuple[str, list[Any]]:
+        """The statement for a page and its arguments: one row more than `limit`, if there is one.
+
+        Raises InvalidCursor (400).
+        """
+        conditions = list(self._conditions)
+        arguments = list(self._arguments)
+        by, descending = self._query.order_by, self._query.order == "desc"
+        if self._query.cursor is not None:
+            arguments += self._position(self._query.cursor)
+            sign = "<" if descending else ">"
+            conditions.append(f"({by}, chat_id) {sign} (${len(arguments) - 1}, ${len(arguments)})")
+        arguments.append(self._query.limit + 1)
+        order = f"ORDER BY {by} {'DESC' if descending else 'ASC'}, chat_id {'DESC' if descending else 'ASC'}"
+        ranges = [
+            f"SELECT * FROM (SELECT {COLUMNS} FROM chats WHERE {' AND '.join([state, *conditions])} "
+            f"{order} LIMIT ${len(arguments)}) AS page"
+            for state in _STATES[self._query.state]
+        ]
+        if len(ranges) == 1:
+            return ranges[0], arguments
+        return f"{' UNION ALL '.join(ranges)} {order} LIMIT ${len(arguments)}", arguments
+
+    def total(self) -> tuple[str, list[Any]]:
+        """The statement that counts every chat of the list, and its arguments."""
+        states = " OR ".join(_STATES[self._query.state])
+        return f"SELECT count(*) FROM chats WHERE ({states}) AND {' AND '.join(self._conditions)}", self._arguments
+
+    def cursor_after(self, row: Row) -> str:
+        """The cursor for the page that begins after this row."""
+        by = FIELDS.index(self._query.order_by)
+        return encode_cursor(self._binding, [moment(row[by]), str(row[0])])
+
+    def _position(self, cursor: str) -> list[Any]:
+        try:
+            at, chat_id = decode_cursor(cursor, self._binding)
+            if not is_uuid(chat_id):
+                raise InvalidCursor
+            return [datetime.fromisoformat(at), chat_id]
+        except (ValueError, TypeError):
+            raise InvalidCursor from None

@@ -1,0 +1,41 @@
+"""How a path names a chat: by its UUID, or by `key:<key>`."""
+
+import re
+from dataclasses import dataclass
+
+from app.errors import NotFound
+from app.http.middleware import ENCODED_SLASH
+
+MAX_KEY = 255
+
+_UUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}", re.IGNORECASE)
+_CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
+
+
+@dataclass(frozen=True, slots=True)
+class ChatRef:
+    """A chat by `chat_id` or by `key`; the other one is None."""
+
+    chat_id: str | None
+    key: str | None
+
+    @classmethod
+    def parse(cls, text: str) -> "ChatRef":
+        """The chat that a path segment (percent-decoded) names. Raises NotFound where it can name none."""
+        if text.startswith("key:"):
+            key = text[4:].replace(ENCODED_SLASH, "/")
+            if is_key(key):
+                return cls(None, key)
+        elif _UUID.fullmatch(text):
+            return cls(text.lower(), None)
+        raise NotFound
+
+
+def is_key(text: str) -> bool:
+    """Whether a text can be a chat's key: 1 to 255 characters, none of them a control character."""
+    return 0 < len(text) <= MAX_KEY and not _CONTROL.search(text)
+
+
+def is_uuid(text: str) -> bool:
+    """Whether a text is a UUID as we write them."""
+    return _UUID.fullmatch(text) is not None

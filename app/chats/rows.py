@@ -1,0 +1,70 @@
+"""A chat's row as JSON: the columns that are read, and how they are written out."""
+
+from datetime import datetime
+from typing import Any
+
+import orjson
+
+from app.db.driver import Row
+from app.db.types import iso
+from app.models import Chat
+
+FIELDS = (
+    "chat_id",
+    "user_id",
+    "key",
+    "title",
+    "summary",
+    "platform",
+    "tags",
+    "is_pinned",
+    "metadata",
+    "message_count",
+    "input_tokens",
+    "output_tokens",
+    "total_tokens",
+    "last_seq",
+    "version",
+    "created_at",
+    "updated_at",
+    "last_activity_at",
+    "deleted_at",
+    "expires_at",
+)
+COLUMNS = ", ".join(FIELDS)
+
+
+def moment(value: Any) -> str | None:
+    """A moment from a driver (datetime from Postgres, text from SQLite) as ISO text."""
+    return iso(value) if isinstance(value, datetime) else value
+
+
+def chat_json(row: Row) -> bytes:
+    """The JSON of a chat from a row with COLUMNS."""
+    chat = dict(zip(FIELDS, row, strict=True))
+    chat["chat_id"] = str(chat["chat_id"])
+    chat["is_pinned"] = bool(chat["is_pinned"])
+    chat["tags"] = orjson.Fragment(chat["tags"])
+    chat["metadata"] = orjson.Fragment(chat["metadata"])
+    for name in FIELDS[-5:]:
+        chat[name] = moment(chat[name])
+    chat["is_active"] = chat["deleted_at"] is None
+    return orjson.dumps(chat)
+
+
+def row_of(chat: Chat) -> Row:
+    """The row with COLUMNS of a chat that is at hand as an object."""
+    row = [getattr(chat, "metadata_" if name == "metadata" else name) for name in FIELDS]
+    for place in (FIELDS.index("tags"), FIELDS.index("metadata")):
+        row[place] = orjson.dumps(row[place])
+    return row
+
+
+def etag(chat_id: Any, version: int) -> str:
+    """The ETag of a chat at a version. The id's end keeps chats apart that had the same key one after the other."""
+    return f'"{version}-{str(chat_id)[-12:]}"'
+
+
+def etag_of(row: Row) -> str:
+    """The ETag of a row with COLUMNS."""
+    return etag(row[0], row[14])

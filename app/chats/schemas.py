@@ -1,0 +1,146 @@
+"""Chats as they come in and go out."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
+
+from app.chats.ref import MAX_KEY, is_key
+from app.http.moment import Moment
+from app.paging import DEFAULT_LIMIT, Cursor, Limit
+
+MAX_TAGS = 64
+
+
+def _checked_key(value: str) -> str:
+    if not is_key(value):
+        raise ValueError(f"a key has 1 to {MAX_KEY} characters and no control characters")
+    return value
+
+
+Key = Annotated[str, AfterValidator(_checked_key), Field(max_length=MAX_KEY, examples=["feishu:group:user123"])]
+Title = Annotated[str, Field(max_length=1024)]
+Summary = Annotated[str, Field(max_length=65536)]
+Platform = Annotated[str, Field(min_length=1, max_length=64)]
+Tag = Annotated[str, Field(min_length=1, max_length=128)]
+Tags = Annotated[list[Tag], Field(max_length=MAX_TAGS)]
+
+EXAMPLE_IN: dict[str, JsonValue] = {
+    "key": "feishu:group:user123",
+    "title": "Eggs",
+    "platform": "web",
+    "tags": ["kitchen"],
+}
+
+
+class ChatDetails(BaseModel):
+    """What a client says about a chat."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, json_schema_extra={"examples": [EXAMPLE_IN]})
+
+    key: Key | None = Field(default=None, description="The chat's name outside: unique among your chats.")
+    title: Title | None = None
+    summary: Summary | None = None
+    platform: Platform | None = Field(default=None, description="Where it takes place: `web`, `slack`, `feishu` …")
+    tags: Tags = []
+    is_pinned: bool = False
+    metadata: dict[str, Any] = Field(default={}, description="Any JSON object of yours.")
+    expires_at: Moment | None = Field(default=None, description="When it goes to the trash by itself.")
+
+
+class ChatPatch(BaseModel):
+    """A JSON merge patch (RFC 7396) of a chat's details: what is left out stays, null takes away."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        strict=True,
+        json_schema_extra={"examples": [{"title": "Boiled eggs", "metadata": {"done": True}}]},
+    )
+
+    key: Key | None = None
+    title: Title | None = None
+    summary: Summary | None = None
+    platform: Platform | None = None
+    tags: Tags | None = None
+    is_pinned: bool | None = None
+    metadata: dict[str, Any] | None = None
+    expires_at: Moment | None = None
+
+
+class ChatOut(BaseModel):
+    """A chat."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "chat_id": "01932c07-1f3e-7000-8000-abcdef012345",
+                    "user_id": "user123",
+                    **EXAMPLE_IN,
+                    "summary": None,
+                    "is_pinned": False,
+                    "metadata": {},
+                    "message_count": 2,
+                    "input_tokens": 0,
+                    "output_tokens": 21,
+                    "total_tokens": 21,
+                    "last_seq": 2,
+                    "version": 3,
+                    "is_active": True,
+                    "created_at": "2026-01-31T12:00:00.000000Z",
+                    "updated_at": "2026-01-31T12:00:00.000000Z",
+                    "last_activity_at": "2026-01-31T12:00:04.000000Z",
+                    "deleted_at": None,
+                    "expires_at": None,
+                }
+            ]
+        }
+    )
+
+    chat_id: str
+    user_id: str
+    key: str | None
+    title: str | None
+    summary: str | None
+    platform: str | None
+    tags: list[str]
+    is_pinned: bool
+    metadata: dict[str, Any]
+    message_count: int = Field(description="How many messages it has.")
+    input_tokens: int
+    output_tokens: int
+    total_tokens: int
+    last_seq: int = Field(description="The highest `seq` that a message of it ever had.")
+    version: int = Field(description="Grows by one with every change to the chat or its messages.")
+    is_active: bool = Field(description="False in the trash.")
+    created_at: datetime
+    updated_at: datetime = Field(description="When its details last changed.")
+    last_activity_at: datetime = Field(description="When its messages last changed.")
+    deleted_at: datetime | None
+    expires_at: datetime | None
+
+
+class ChatList(BaseModel):
+    """One page of chats. `next_cursor` is null on the last one."""
+
+    items: list[ChatOut]
+    next_cursor: str | None
+    total: int | None = Field(default=None, description="With `include_total=true`: how many there are in all.")
+
+
+class ChatQuery(BaseModel):
+    """Which chats to list, and in which order. `metadata.<name>=<value>` filters by metadata as well."""
+
+    order_by: Literal["last_activity_at", "created_at", "updated_at"] = "last_activity_at"
+    order: Literal["asc", "desc"] = "desc"
+    state: Literal["active", "deleted", "all"] = Field(default="active", description="In use, in the trash, or both.")
+    platform: Annotated[str, Field(max_length=64)] | None = None
+    tag: list[Tag] = Field(default=[], max_length=8, description="Only chats with this tag; with several, all of them.")
+    pinned: bool | None = None
+    created_after: Moment | None = None
+    created_before: Moment | None = None
+    active_after: Moment | None = None
+    active_before: Moment | None = None
+    include_total: bool = Field(default=False, description="Count them all as well, which costs more than a page.")
+    limit: Limit = DEFAULT_LIMIT
+    cursor: Cursor = None

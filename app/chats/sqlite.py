@@ -1,0 +1,14 @@
+"""Looking into JSON columns on SQLite (https://www.sqlite.org/json1.html)."""
+
+
+class SqliteJson:
+    """See JsonSql."""
+
+    def has_element(self, column: str, parameter: str) -> str:
+        return f"EXISTS (SELECT 1 FROM json_each({column}) AS e WHERE e.value = {parameter})"
+
+    def member(self, column: str, parameter: str) -> str:
+        return f"({column} -> {parameter})"
+
+    def member_name(self, name: str) -> str:
+        return f'$."{name}"'

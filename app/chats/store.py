@@ -1,0 +1,178 @@
+"""The store of chats: the SQL of their details, always within one user's rows."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import delete, select
+from sqlalchemy.exc import IntegrityError
+from sqlmodel import col
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from app.chats.listing import JsonSql, Listing
+from app.chats.postgres import PostgresJson
+from app.chats.ref import ChatRef
+from app.chats.rows import COLUMNS, etag_of, row_of
+from app.chats.schemas import ChatDetails, ChatPatch
+from app.chats.sqlite import SqliteJson
+from app.db.database import Database
+from app.db.driver import Row
+from app.db.types import now
+from app.errors import Conflict, NotFound
+from app.http.conditional import require_match
+from app.models import Chat, Idempotency
+
+_GET_BY_ID = f"SELECT {COLUMNS} FROM chats WHERE user_id = $1 AND chat_id = $2 AND deleted_at IS NULL"
+_GET_BY_KEY = f"SELECT {COLUMNS} FROM chats WHERE user_id = $1 AND key = $2 AND deleted_at IS NULL"
+
+
+class ChatStore:
+    """The chats of one user. Methods that take a session work in its transaction; the others read on the driver."""
+
+    def __init__(self, db: Database, user_id: str) -> None:
+        self._db = db
+        self._user_id = user_id
+
+    @property
+    def json(self) -> JsonSql:
+        """How this database looks into JSON columns."""
+        return SqliteJson() if self._db.dialect == "sqlite" else PostgresJson()
+
+    async def get(self, ref: ChatRef) -> Row:
+        """A chat's row. Raises NotFound."""
+        if ref.key is not None:
+            row = await self._db.driver.fetch_one(_GET_BY_KEY, self._user_id, ref.key)
+        else:
+            row = await self._db.driver.fetch_one(_GET_BY_ID, self._user_id, ref.chat_id)
+        if row is None:
+            raise NotFound
+        return row
+
+    async def page(self, listing: Listing, limit: int) -> tuple[Sequence[Row], str | None]:
+        """At most `limit` rows of a list, and the cursor for what follows. Raises InvalidCursor (400)."""
+        statement, arguments = listing.page()
+        rows = await self._db.driver.fetch(statement, *arguments)
+        if len(rows) <= limit:
+            return rows, None
+        return rows[:limit], listing.cursor_after(rows[limit - 1])
+
+    async def total(self, listing: Listing) -> int:
+        """How many chats a list has in all."""
+        statement, arguments = listing.total()
+        row = await self._db.driver.fetch_one(statement, *arguments)
+        assert row is not None
+        count: int = row[0]
+        return count
+
+    async def create(self, session: AsyncSession, chat_id: str, details: ChatDetails) -> Chat:
+        """A new chat. Raises Conflict (409) when its key is taken."""
+        at = now()
+        chat = Chat(user_id=self._user_id, chat_id=chat_id, created_at=at, updated_at=at, last_activity_at=at)
+        _describe(chat, details.model_dump())
+        session.add(chat)
+        await _flush(session)
+        return chat
+
+    async def replace(self, session: AsyncSession, chat: Chat, details: ChatDetails) -> None:
+        """Replaces a chat's details by others; its key stays unless another is given. Raises Conflict (409)."""
+        given = details.model_dump()
+        if details.key is None:
+            del given["key"]
+        _describe(chat, given)
+        await self.touch(session, chat)
+
+    async def patch(self, session: AsyncSession, chat: Chat, patch: ChatPatch) -> None:
+        """Merges a patch into a chat's details. Raises Conflict (409) when its new key is taken."""
+        changes = patch.model_dump(exclude_unset=True)
+        if "metadata" in changes:
+            changes["metadata"] = merged(chat.metadata_, changes["metadata"] or {}) if changes["metadata"] else {}
+        for name, empty in (("tags", []), ("is_pinned", False)):
+            if name in changes and changes[name] is None:
+                changes[name] = empty
+        _describe(chat, changes)
+        await self.touch(session, chat)
+
+    async def find(
+        self, session: AsyncSession, ref: ChatRef, *, deleted: bool | None = False, lock: bool = True
+    ) -> Chat:
+        """A chat, locked: nobody else changes it before the session ends.
+
+        `deleted` says whether it is in the trash; with None it may be anywhere. Raises NotFound.
+        """
+        statement = select(Chat).where(col(Chat.user_id) == self._user_id)
+        if lock:
+            statement = statement.with_for_update(key_share=True)
+        if ref.key is not None:
+            statement = statement.where(col(Chat.key) == ref.key).order_by(col(Chat.deleted_at).desc().nulls_first())
+        else:
+            statement = statement.where(col(Chat.chat_id) == ref.chat_id)
+        if deleted is not None:
+            place = col(Chat.deleted_at)
+            statement = statement.where(place.is_not(None) if deleted else place.is_(None))
+        chat: Chat | None = (await session.execute(statement.limit(1))).scalar_one_or_none()
+        if chat is None:
+            raise NotFound
+        return chat
+
+    async def touch(self, session: AsyncSession, chat: Chat) -> None:
+        """Marks a chat's details as changed and writes them. Raises Conflict (409)."""
+        chat.updated_at = now()
+        chat.version += 1
+        await _flush(session)
+
+    async def delete(self, session: AsyncSession, chat: Chat) -> None:
+        """Puts a chat into the trash."""
+        chat.deleted_at = now()
+        await self.touch(session, chat)
+
+    async def restore(self, session: AsyncSession, chat: Chat) -> None:
+        """Takes a chat out of the trash. Raises Conflict (409) when another chat has its key by now."""
+        chat.deleted_at = None
+        if chat.expires_at is not None and chat.expires_at <= now():
+            chat.expires_at = None
+        await self.touch(session, chat)
+
+    async def erase(self, session: AsyncSession, chat: Chat) -> None:
+        """Deletes a chat for good, with its messages and the answers kept for retries, which repeat them."""
+        kept = col(Idempotency.user_id) == self._user_id
+        await session.execute(
+            delete(Idempotency).where(
+                kept, col(Idempotency.route).in_(_routes(chat)), col(Idempotency.chat_id) == chat.chat_id
+            )
+        )
+        await session.execute(delete(Chat).where(col(Chat.user_id) == self._user_id, col(Chat.chat_id) == chat.chat_id))
+
+
+def check_version(chat: Chat, if_match: str | None) -> None:
+    """Raises PreconditionFailed (412) if the caller means another version of the chat than there is."""
+    require_match(if_match, etag_of(row_of(chat)))
+
+
+def merged(target: Any, patch: Any) -> Any:
+    """A JSON value with a merge patch applied (RFC 7396, section 2)."""
+    if not isinstance(patch, dict):
+        return patch
+    result = dict(target) if isinstance(target, dict) else {}
+    for name, value in patch.items():
+        if value is None:
+            result.pop(name, None)
+        else:
+            result[name] = merged(result.get(name), value)
+    return result
+
+
+def _describe(chat: Chat, details: dict[str, Any]) -> None:
+    for name, value in details.items():
+        setattr(chat, "metadata_" if name == "metadata" else name, value)
+
+
+def _routes(chat: Chat) -> list[str]:
+    names = [chat.chat_id, chat.chat_id.upper()] + ([f"key:{chat.key}"] if chat.key is not None else [])
+    posts = [f"POST /chats/{name}/{end}" for name in names for end in ("messages", "messages/pop", "restore")]
+    return ["POST /chats", *posts]
+
+
+async def _flush(session: AsyncSession) -> None:
+    try:
+        await session.flush()
+    except IntegrityError:
+        raise Conflict("Another chat of yours has this key.") from None

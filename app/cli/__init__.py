@@ -1,0 +1,21 @@
+"""The command line: `chatkeep`."""
+
+import typer
+
+from app.cli import keys, serve
+
+app = typer.Typer(
+    name="chatkeep",
+    help="Chatkeep, the conversation store for AI agents. Settings come from CHATKEEP_… variables or a .env file.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_show_locals=False,
+)
+app.command("serve")(serve.serve)
+app.command("migrate")(serve.migrate)
+app.add_typer(keys.app, name="keys")
+
+
+def main() -> None:
+    """Runs the command line."""
+    app()

@@ -1,0 +1,135 @@
+"""`chatkeep keys`: API keys, straight on the database, so it needs no key and works while nothing serves."""
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
+from typing import Annotated, Any, TypeVar
+
+import orjson
+import typer
+from pydantic import ValidationError
+from rich.console import Console
+from rich.table import Table
+from sqlalchemy.exc import DBAPIError
+
+from app.auth.caller import CHATS_READ, CHATS_WRITE, SCOPES
+from app.auth.schemas import ApiKeyIn, shown
+from app.auth.store import ApiKeyStore
+from app.db.database import Database
+from app.db.types import iso, now
+from app.errors import Problem
+from app.paging import MAX_LIMIT
+from app.settings import Settings
+
+T = TypeVar("T")
+
+app = typer.Typer(no_args_is_help=True, help="Make, list and revoke API keys, straight on the database.")
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+
+
+@app.command()
+def create(
+    name: Annotated[str, typer.Option(help="What the key is for, to know it again in the list.")],
+    user: Annotated[
+        str | None, typer.Option(help="The user it acts for. Without one: a service key, for whom X-User-Id names.")
+    ] = None,
+    scope: Annotated[list[str] | None, typer.Option(help=f"What it may do: {', '.join(SCOPES)}. Repeatable.")] = None,
+    expires: Annotated[
+        str | None, typer.Option(help="When it stops working: in so many days, as 90d, or at 2030-01-31T12:00:00Z.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make an API key and print it: this once, since only its SHA-256 is stored.
+
+    Without --scope it may read and write chats. Only the key goes to the standard output:
+    KEY=$(chatkeep keys create --name "my agent")
+    """
+    asked = {
+        "name": name,
+        "user_id": user,
+        "scopes": scope or [CHATS_READ, CHATS_WRITE],
+        "expires_at": _expiry(expires) if expires else None,
+    }
+    try:
+        key = ApiKeyIn.model_validate(asked)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise typer.BadParameter(f"{first['loc'][0]}: {first['msg']}") from None
+    answer = _run(lambda store: store.create(key))
+    made: dict[str, Any] = orjson.loads(answer.body)
+    if as_json:
+        typer.echo(_json(made))
+    else:
+        whose = f"for the user {made['user_id']}" if made["user_id"] else "a service key"
+        typer.echo(made["key"])
+        typer.echo(f"{made['key_id']}: {whose}, {' '.join(made['scopes'])}. It is not shown again.", err=True)
+
+
+@app.command(name="list")
+def show(as_json: AsJson = False) -> None:
+    """List the API keys, newest first, revoked ones too. Their secrets are not stored, so they are not shown."""
+    rows = _run(_every_key)
+    if as_json:
+        typer.echo(_json(rows))
+        return
+    columns = ("key_id", "name", "user_id", "scopes", "hint", "created_at", "expires_at", "revoked_at")
+    table = Table(*columns, box=None)
+    for row in rows:
+        row = {**row, "user_id": row["user_id"] or "(service key)", "scopes": " ".join(row["scopes"])}
+        table.add_row(*(str(row[column] or "-") for column in columns))
+    console = Console(markup=False)
+    # Not cut to the width of a terminal that is not there.
+    console.print(table, soft_wrap=not console.is_terminal)
+
+
+@app.command()
+def revoke(key_id: Annotated[str, typer.Argument(help="The key_id that create and list show.")]) -> None:
+    """Revoke an API key for good: every running process refuses it within 5 seconds."""
+    _run(lambda store: store.revoke(key_id))
+    typer.echo(f"{key_id} is revoked.", err=True)
+
+
+async def _every_key(store: ApiKeyStore) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = []
+    after = None
+    while page := await store.page(MAX_LIMIT, after):
+        rows += [shown(row) for row in page]
+        after = page[-1].key_id
+    return rows
+
+
+def _expiry(text: str) -> str:
+    """An ISO 8601 moment from one, or from a number of days; what is neither is refused by ApiKeyIn."""
+    if days := re.fullmatch(r"([1-9]\d{0,5})d", text):
+        return iso(now() + timedelta(days=int(days[1])))
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return text
+    return text if moment.tzinfo else f"{moment.isoformat()}Z"
+
+
+def _json(value: Any) -> str:
+    return orjson.dumps(value, option=orjson.OPT_INDENT_2).decode()
+
+
+def _run(work: Callable[[ApiKeyStore], Awaitable[T]]) -> T:
+    async def open_and_work() -> T:
+        db = await Database.open(Settings())
+        try:
+            return await work(ApiKeyStore(db))
+        finally:
+            await db.close()
+
+    try:
+        return asyncio.run(open_and_work())
+    except Problem as problem:
+        reason = problem.detail
+    except DBAPIError as error:
+        reason = f"The database refused: {error.orig}\nIf it is new, or was not migrated yet: chatkeep migrate"
+    except (OSError, ValueError) as error:
+        reason = f"The database cannot be opened: {error}"
+    typer.echo(reason, err=True)
+    raise typer.Exit(1)

@@ -1,0 +1,114 @@
+"""`chatkeep serve` and `chatkeep migrate`."""
+
+import asyncio
+import errno
+import socket
+from collections.abc import Callable
+from typing import Annotated
+
+import typer
+import uvicorn
+from pydantic import ValidationError
+from sqlalchemy.exc import SQLAlchemyError
+from uvicorn.supervisors import Multiprocess
+
+from app.auth.bootstrap import first_key
+from app.db import migrations
+from app.db.database import Database
+from app.http import logs
+from app.settings import Settings
+
+
+def migrate() -> None:
+    """Bring the database's schema up to date. Safe to run again, and beside a running service."""
+    settings = _settings()
+    changed, _ = asyncio.run(_prepare(settings, make_key=False))
+    typer.echo("The schema was brought up to date." if changed else "The schema is current already.")
+
+
+def serve(
+    host: Annotated[str | None, typer.Option(help="The address to listen on, instead of CHATKEEP_HOST.")] = None,
+    port: Annotated[int | None, typer.Option(help="The port to listen on, instead of CHATKEEP_PORT.")] = None,
+    workers: Annotated[int | None, typer.Option(help="How many processes, instead of CHATKEEP_WORKERS.")] = None,
+) -> None:
+    """Migrate, then serve. The first start makes the data folder, the database and an admin key, and prints the key."""
+    settings = _settings()
+    host, workers = host or settings.host, workers or settings.workers
+    listening = _listen(host, settings.port if port is None else port)
+    logs.configure(settings)
+    _, key = asyncio.run(_prepare(settings, make_key=True))
+    _greet(host, listening.getsockname()[1], key)
+    config = uvicorn.Config(
+        "app.main:create_app",
+        factory=True,
+        workers=workers,
+        # Its access log cost a quarter of the throughput; RequestMiddleware writes ours.
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        timeout_graceful_shutdown=settings.shutdown_seconds,
+        proxy_headers=False,
+    )
+    if workers == 1:
+        uvicorn.Server(config).run(sockets=[listening])
+    else:
+        Multiprocess(config, sockets=[listening]).run()
+
+
+def _settings() -> Settings:
+    try:
+        return Settings()
+    except ValidationError as error:
+        problems = "; ".join(
+            f"{'CHATKEEP_' + '.'.join(map(str, e['loc'])).upper() if e['loc'] else 'settings'}: {e['msg']}"
+            for e in error.errors(include_input=False)
+        )
+        raise _failed(f"The settings are not right. {problems}") from None
+
+
+async def _prepare(settings: Settings, *, make_key: bool) -> tuple[bool, str | None]:
+    try:
+        db = await Database.open(settings)
+    except (OSError, ValueError, SQLAlchemyError) as error:
+        raise _failed(f"The database cannot be opened: {error}") from None
+    try:
+        changed = await migrations.upgrade(db)
+        return changed, await first_key(db, settings) if make_key else None
+    except (OSError, SQLAlchemyError) as error:
+        raise _failed(f"The database cannot be prepared: {error}") from None
+    finally:
+        await db.close()
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.socket(family)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((host, port))
+    except OSError as error:
+        listening.close()
+        if error.errno == errno.EADDRINUSE:
+            raise _failed(f"Port {port} is in use: choose another with CHATKEEP_PORT or --port.") from None
+        raise _failed(f"Cannot listen on {host}, port {port}: {error.strerror or error}.") from None
+    listening.set_inheritable(True)
+    return listening
+
+
+def _greet(host: str, port: int, key: str | None) -> None:
+    shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104
+    address = f"http://{shown}:{port}"
+    say: Callable[[str], None] = typer.echo
+    say(f"Chatkeep serves on {address}, its documentation on {address}/docs")
+    if key is not None:
+        say(f"The admin key, shown this once: {key}")
+        say("Keep your first message:")
+        say(
+            f"curl -X POST {address}/chats/key:hello/messages -H 'Authorization: Bearer {key}' -H 'X-User-Id: me' "
+            """-H 'Content-Type: application/json' -d '{"role": "user", "content": "Hello!"}'"""
+        )
+
+
+def _failed(message: str) -> typer.Exit:
+    typer.echo(message, err=True)
+    return typer.Exit(1)

@@ -1,0 +1,86 @@
+"""One open database: sessions for reading and writing, and the raw driver for the hottest statements."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Literal
+
+from sqlalchemy import make_url
+from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from app.db import postgres, sqlite
+from app.db.driver import Driver
+from app.settings import Settings
+
+Dialect = Literal["sqlite", "postgres"]
+
+
+def dialect_of(url: str) -> Dialect:
+    """Which database a URL names. Raises ValueError for one that Chatkeep does not run on."""
+    name = make_url(url).get_backend_name()
+    if name == "sqlite":
+        return "sqlite"
+    if name in ("postgresql", "postgres"):
+        return "postgres"
+    raise ValueError(f"CHATKEEP_DATABASE_URL names {name!r}; Chatkeep runs on sqlite:///… and postgresql://…")
+
+
+class Database:
+    """An open database.
+
+    Attributes:
+        dialect: which one it is. Only modules named `sqlite` and `postgres`, and whoever chooses between them, look.
+        engine: SQLAlchemy's engine, under the sessions.
+        driver: the raw driver, for reads on the hottest paths.
+        write_lock: held by whoever writes. SQLite allows one writer, and queueing for it here is fair and cheap where
+            its own busy handler polls; on Postgres nobody needs it.
+    """
+
+    def __init__(self, url: str, engine: AsyncEngine, driver: Driver, *, pgbouncer: bool = False) -> None:
+        self.url = url
+        self.dialect = dialect_of(url)
+        self.engine = engine
+        self.driver = driver
+        self.pgbouncer = pgbouncer
+        self.write_lock = asyncio.Lock()
+        self._writing = engine.execution_options(begin="IMMEDIATE")
+
+    @classmethod
+    async def open(cls, settings: Settings) -> "Database":
+        """Opens the database that the settings name. Raises what its driver raises when it cannot be reached."""
+        url = settings.effective_database_url
+        if dialect_of(url) == "sqlite":
+            return cls(url, sqlite.engine(url), sqlite.SqliteDriver(sqlite.path(url)))
+        driver = await postgres.PostgresDriver.open(url, settings.database_pool_size, settings.pgbouncer)
+        engine = postgres.engine(url, settings.database_pool_size, settings.pgbouncer)
+        return cls(url, engine, driver, pgbouncer=settings.pgbouncer)
+
+    async def close(self) -> None:
+        """Closes every connection."""
+        await self.driver.close()
+        await self.engine.dispose()
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[AsyncSession]:
+        """A session for reading."""
+        async with AsyncSession(self.engine, expire_on_commit=False) as session:
+            yield session
+
+    @asynccontextmanager
+    async def snapshot(self) -> AsyncIterator[AsyncSession]:
+        """A session for reading in which every statement sees the same moment."""
+        async with self.read() as session:
+            if self.dialect == "postgres":
+                await session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
+            yield session
+
+    @asynccontextmanager
+    async def write(self) -> AsyncIterator[AsyncSession]:
+        """A session in one transaction: committed at the end, rolled back when anything is raised."""
+        async with AsyncExitStack() as stack:
+            if self.dialect == "sqlite":
+                await stack.enter_async_context(self.write_lock)
+            session = await stack.enter_async_context(AsyncSession(self._writing, expire_on_commit=False))
+            async with session.begin():
+                yield session

@@ -1,0 +1,91 @@
+"""Postgres: how its connections are set, and reads through an asyncpg pool.
+
+`synchronous_commit=on` is asked for on every connection, since a database may have it off by default and an
+acknowledged write must survive power loss.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import uuid4
+
+import asyncpg
+import orjson
+from sqlalchemy import make_url
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.pool import NullPool
+
+from app.db.driver import Row
+
+SERVER_SETTINGS = {"application_name": "chatkeep", "synchronous_commit": "on"}
+
+
+def url(given: str) -> str:
+    """The SQLAlchemy URL for asyncpg of a `postgres://…` or `postgresql://…` one."""
+    parsed = make_url(given).set(drivername="postgresql+asyncpg")
+    query = dict(parsed.query)
+    if "sslmode" in query:
+        # libpq's name; asyncpg's SQLAlchemy dialect calls it ssl.
+        query["ssl"] = query.pop("sslmode")
+    return parsed.set(query=query).render_as_string(hide_password=False)
+
+
+def dsn(given: str) -> str:
+    """The URL as asyncpg itself takes it."""
+    return make_url(given).set(drivername="postgresql").render_as_string(hide_password=False)
+
+
+def connection_options(pgbouncer: bool) -> dict[str, Any]:
+    """Arguments for `asyncpg.connect` and its pools."""
+    options: dict[str, Any] = {"command_timeout": 60}
+    if pgbouncer:
+        # Transaction pooling before pgbouncer 1.21 hands every transaction another server connection: nothing may be
+        # prepared, and start-up parameters are refused.
+        options["statement_cache_size"] = 0
+    else:
+        options["server_settings"] = SERVER_SETTINGS
+    return options
+
+
+def engine(given: str, pool_size: int, pgbouncer: bool) -> AsyncEngine:
+    """The engine for everything but the hottest statements."""
+    arguments = connection_options(pgbouncer)
+    options: dict[str, Any] = {
+        "connect_args": arguments,
+        "json_serializer": lambda value: orjson.dumps(value).decode(),
+        "json_deserializer": orjson.loads,
+    }
+    if pgbouncer:
+        arguments["prepared_statement_cache_size"] = 0
+        arguments["prepared_statement_name_func"] = lambda: f"__chatkeep_{uuid4()}__"
+        options["poolclass"] = NullPool
+    else:
+        options |= {"pool_size": pool_size, "max_overflow": 0, "pool_timeout": 30, "pool_pre_ping": True}
+    return create_async_engine(url(given), **options)
+
+
+async def _keep(_connection: Any) -> None:
+    """No reset between uses: reads leave nothing behind, and the default costs a round trip each time."""
+
+
+class PostgresDriver:
+    """Reads through a pool of asyncpg connections."""
+
+    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]") -> None:
+        self._pool = pool
+
+    @classmethod
+    async def open(cls, given: str, pool_size: int, pgbouncer: bool) -> "PostgresDriver":
+        """A driver with its first connections made."""
+        pool = await asyncpg.create_pool(
+            dsn(given), min_size=1, max_size=pool_size, reset=_keep, **connection_options(pgbouncer)
+        )
+        return cls(pool)
+
+    async def fetch(self, sql: str, *arguments: Any) -> Sequence[Row]:
+        return await self._pool.fetch(sql, *arguments)
+
+    async def fetch_one(self, sql: str, *arguments: Any) -> Row | None:
+        return await self._pool.fetchrow(sql, *arguments)
+
+    async def close(self) -> None:
+        await self._pool.close()

@@ -1,0 +1,70 @@
+"""Column types that mean the same on SQLite and Postgres."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+from sqlalchemy import JSON, DateTime, Dialect, Text, Uuid
+from sqlalchemy.types import TypeDecorator, TypeEngine
+
+
+def now() -> datetime:
+    """This moment, in UTC."""
+    return datetime.now(UTC)
+
+
+def iso(moment: datetime) -> str:
+    """`2026-01-31T12:00:00.000000Z`: always UTC, always microseconds, so that texts sort as their moments do."""
+    return moment.astimezone(UTC).isoformat(timespec="microseconds")[:-6] + "Z"
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """A moment: `timestamptz` on Postgres, sortable ISO 8601 text on SQLite. A naive datetime is refused."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        return dialect.type_descriptor(Text() if dialect.name == "sqlite" else DateTime(timezone=True))
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a naive datetime has no meaning here: give it a time zone")
+        return iso(value) if dialect.name == "sqlite" else value
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+        return datetime.fromisoformat(value) if isinstance(value, str) else value
+
+
+class Json(TypeDecorator[Any]):
+    """JSON kept as the text it came as: not `jsonb`, which would reorder keys and rewrite numbers.
+
+    None is NULL; `sqlalchemy.JSON.NULL` is the JSON text `null`.
+    """
+
+    impl = Text
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        return dialect.type_descriptor(Text() if dialect.name == "sqlite" else JSON(none_as_null=True))
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> Any:
+        # On Postgres SQLAlchemy's own JSON type writes the text, with the serializer that the engine was given.
+        if dialect.name != "sqlite" or value is None:
+            return value
+        return "null" if value is JSON.NULL else orjson.dumps(value).decode()
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> Any:
+        return orjson.loads(value) if dialect.name == "sqlite" and value is not None else value
+
+
+class Id(TypeDecorator[str]):
+    """A UUID, a `str` in Python: `uuid` on Postgres, its 36 characters on SQLite."""
+
+    impl = Uuid(as_uuid=False)
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        return dialect.type_descriptor(Text() if dialect.name == "sqlite" else Uuid(as_uuid=False))

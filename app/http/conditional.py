@@ -1,0 +1,27 @@
+"""Conditional requests (RFC 9110, section 13): `If-None-Match` on reads, `If-Match` on writes."""
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from app.errors import PreconditionFailed
+
+
+def _names(header: str, etag: str, *, weak: bool) -> bool:
+    if header.strip() == "*":
+        return True
+    tags = (tag.strip() for tag in header.split(","))
+    return any(tag == etag or (weak and tag == f"W/{etag}") for tag in tags)
+
+
+def not_modified(request: Request, etag: str) -> Response | None:
+    """A 304 if the client has this version already."""
+    header = request.headers.get("if-none-match")
+    if header is not None and _names(header, etag, weak=True):
+        return Response(status_code=304, headers={"ETag": etag, "Cache-Control": "private, no-cache"})
+    return None
+
+
+def require_match(if_match: str | None, etag: str) -> None:
+    """Raises PreconditionFailed (412) if the client wants to change another version than this one."""
+    if if_match is not None and not _names(if_match, etag, weak=False):
+        raise PreconditionFailed

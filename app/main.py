@@ -1,0 +1,103 @@
+"""The composition root: the application, and what lives as long as it does."""
+
+import asyncio
+import contextlib
+import sqlite3
+from collections.abc import AsyncIterator
+
+import asyncpg
+import structlog
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from sqlalchemy.exc import SQLAlchemyError
+from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
+from starlette.responses import Response
+
+from app import apidocs
+from app.api import ROUTERS
+from app.auth.authenticator import Authenticator
+from app.db.database import Database
+from app.db.failures import problem_of
+from app.errors import handle_http_exception
+from app.http import logs
+from app.http.middleware import RequestMiddleware
+from app.idempotency import REPLAYED
+from app.jobs.housekeeping import keep_house
+from app.messages.cache import HistoryCache
+from app.messages.postgres import PostgresGroup
+from app.messages.sqlite import SqliteGroup
+from app.messages.writer import Writer
+from app.settings import Settings
+
+_log = structlog.get_logger("chatkeep")
+
+
+@contextlib.asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    settings: Settings = app.state.settings
+    db = await Database.open(settings)
+    group = SqliteGroup(db) if db.dialect == "sqlite" else PostgresGroup(db)
+    app.state.db = db
+    app.state.writer = Writer(group, settings.write_queue_size)
+    app.state.history = HistoryCache(settings.history_cache_bytes)
+    app.state.authenticator = Authenticator(db, settings)
+    housekeeping = asyncio.create_task(keep_house(db), name="housekeeping")
+    try:
+        yield
+    finally:
+        housekeeping.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await housekeeping
+        await app.state.writer.close()
+        await app.state.authenticator.close()
+        await db.close()
+
+
+async def _handle_failure(request: Request, error: Exception) -> Response:
+    """Answers what a database could not do; what is no such thing goes on to be answered as a defect."""
+    problem = problem_of(error)
+    if problem is None:
+        raise error
+    _log.warning("the database failed", error=type(error).__name__, status=problem.status_code)
+    return await handle_http_exception(request, problem)
+
+
+def create_app(settings: Settings | None = None) -> FastAPI:
+    """The service. Its lifespan opens the database; the schema is expected to be current (`chatkeep migrate`)."""
+    settings = settings or Settings()
+    logs.configure(settings)
+    app = FastAPI(
+        lifespan=_lifespan,
+        docs_url=None,
+        redoc_url=None,
+        # On by default, and doubles the cost of a small route.
+        telemetry={"tracing": False, "metrics": False, "logs": False},
+    )
+    app.state.settings = settings
+    for router in ROUTERS:
+        app.include_router(router)
+    apidocs.install(app)
+    app.add_exception_handler(HTTPException, handle_http_exception)
+    app.add_exception_handler(RequestValidationError, handle_http_exception)
+    for failure in (SQLAlchemyError, sqlite3.Error, asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+        app.add_exception_handler(failure, _handle_failure)
+    if settings.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.cors_origins,
+            allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
+            allow_headers=[
+                "Authorization",
+                "Content-Type",
+                "Idempotency-Key",
+                "If-Match",
+                "If-None-Match",
+                "X-User-Id",
+            ],
+            expose_headers=["ETag", "Link", "Location", "Retry-After", "X-Request-Id", REPLAYED],
+            max_age=600,
+        )
+    app.add_middleware(RequestMiddleware)
+    return app

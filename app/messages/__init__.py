@@ -1,0 +1,1 @@
+"""Messages: appending them in order, and reading them back."""

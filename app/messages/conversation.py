@@ -1,0 +1,186 @@
+"""The routes of a chat as a whole: its details together with its messages, the `conversation`."""
+
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Query, Request
+from pydantic import ConfigDict, Field
+from sqlmodel.ext.asyncio.session import AsyncSession
+from starlette.responses import Response
+from uuid_utils import uuid7
+
+from app.auth.caller import User
+from app.auth.dependencies import AuthenticatedRoute, Reader, Writer
+from app.chats.ref import ChatRef, is_key
+from app.chats.routes import (
+    BODY_ERRORS,
+    ETAG_HEADER,
+    READ_ERRORS,
+    ChatPath,
+    IfMatch,
+    chat_response,
+    chat_store,
+    documented,
+)
+from app.chats.rows import chat_json, etag_of, row_of
+from app.chats.schemas import EXAMPLE_IN, ChatDetails, ChatOut
+from app.chats.store import check_version
+from app.db.driver import Row
+from app.errors import Conflict, NotFound, PreconditionFailed, Unprocessable, responses
+from app.http.conditional import not_modified
+from app.idempotency import Answer, OnceOnly, run_once
+from app.messages.routes import message_store
+from app.messages.schemas import ANSWER, HELLO, MessageIn, MessageOut
+from app.models import Chat
+
+router = APIRouter(prefix="/chats", tags=["chats"], route_class=AuthenticatedRoute)
+
+LOCATION_HEADER = {"Location": {"schema": {"type": "string"}, "description": "Where the chat is."}}
+
+
+class ChatIn(ChatDetails):
+    """A chat with, if need be, the messages it begins with."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [EXAMPLE_IN, {"title": "Eggs", "conversation": [HELLO, ANSWER]}]}
+    )
+
+    conversation: list[MessageIn] | None = Field(default=None, description="Its messages, in order.")
+
+    def details(self) -> ChatDetails:
+        """The chat without its messages."""
+        return ChatDetails.model_construct(**{name: getattr(self, name) for name in ChatDetails.model_fields})
+
+
+class ChatWithConversation(ChatOut):
+    """A chat; with `include=conversation` its messages too."""
+
+    conversation: list[MessageOut] | None = None
+
+
+async def _create(session: AsyncSession, request: Request, user: User, body: ChatIn) -> Chat:
+    chat = await chat_store(request, user).create(session, str(uuid7()), body.details())
+    await message_store(request, user).insert(session, chat, body.conversation or [])
+    return chat
+
+
+def _created(chat: Chat, root_path: str) -> Answer:
+    row = row_of(chat)
+    headers = {"ETag": etag_of(row), "Location": f"{root_path}/chats/{chat.chat_id}"}
+    return Answer(201, chat_json(row), headers, chat.chat_id)
+
+
+@router.post(
+    "",
+    summary="Create a chat",
+    status_code=201,
+    response_class=Response,
+    responses={**documented(ChatOut, 201, ETAG_HEADER, LOCATION_HEADER), **responses(Conflict, *BODY_ERRORS)},
+)
+async def create_chat(request: Request, user: Writer, body: ChatIn, once: OnceOnly) -> Response:
+    """A new chat, with its first messages if they are given, stored together or not at all."""
+    async with request.app.state.db.write() as session:
+
+        async def create() -> Answer:
+            chat = await _create(session, request, user, body)
+            await session.flush()
+            return _created(chat, request.scope.get("root_path", ""))
+
+        answer = await run_once(session, user.user_id, once, create)
+    return answer.response()
+
+
+@router.get(
+    "/{chat}",
+    summary="Read a chat",
+    response_class=Response,
+    responses={
+        **documented(ChatWithConversation, 200, ETAG_HEADER),
+        304: {"description": "It is still at the version in If-None-Match."},
+        **responses(NotFound, *READ_ERRORS),
+    },
+)
+async def read_chat(
+    request: Request,
+    user: Reader,
+    chat: ChatPath,
+    include: Annotated[Literal["conversation"] | None, Query(description="Its messages as well, all of them.")] = None,
+) -> Response:
+    """A chat's details. A long chat's messages are better read by pages, under `/messages`."""
+    store, ref = chat_store(request, user), ChatRef.parse(chat)
+    if include is None:
+        row = await store.get(ref)
+        return not_modified(request, etag_of(row)) or chat_response(row)
+    async with request.app.state.db.snapshot() as session:
+        found = await store.find(session, ref, lock=False)
+        row = row_of(found)
+        if (unchanged := not_modified(request, etag_of(row))) is not None:
+            return unchanged
+        messages = await message_store(request, user).all_json(session, found)
+    response = chat_response(row)
+    body = b'%b,"conversation":[%b]}' % (bytes(response.body)[:-1], b",".join(messages))
+    return Response(
+        body, headers={"ETag": etag_of(row), "Cache-Control": "private, no-cache"}, media_type="application/json"
+    )
+
+
+@router.put(
+    "/{chat}",
+    summary="Get or create a chat, or replace it",
+    response_class=Response,
+    responses={
+        **documented(ChatOut, 200, ETAG_HEADER, description="It was there."),
+        **documented(ChatOut, 201, ETAG_HEADER, LOCATION_HEADER, description="It was created."),
+        **responses(NotFound, Conflict, PreconditionFailed, *BODY_ERRORS),
+    },
+)
+async def put_chat(
+    request: Request, user: Writer, chat: ChatPath, body: ChatIn | None = None, if_match: IfMatch = None
+) -> Response:
+    """Replaces a chat's details and, if `conversation` is given, all its messages; both or neither.
+
+    By `key:<key>` it creates the chat when it is not there; without a body (or with `{}`) it then changes nothing
+    of one that is: get or create.
+    """
+    store, ref = chat_store(request, user), _ref_to_put(chat)
+    if body is not None and ref.key is not None and body.key not in (None, ref.key):
+        raise Unprocessable("The key in the body is another than in the path.")
+    get_only = ref.key is not None and (body is None or not body.model_fields_set)
+    if get_only and (row := await _existing(request, user, ref)) is not None:
+        return chat_response(row)
+    body = body or ChatIn()
+    async with request.app.state.db.write() as session:
+        try:
+            found = await store.find(session, ref)
+        except NotFound:
+            if ref.key is None or if_match is not None:
+                raise
+            found = None
+        if found is None:
+            body.key = ref.key
+            created = await _create(session, request, user, body)
+        else:
+            check_version(found, if_match)
+            if not get_only:
+                if body.conversation is not None:
+                    await message_store(request, user).clear(session, found)
+                    await message_store(request, user).insert(session, found, body.conversation)
+                await store.replace(session, found, body.details())
+    if found is None:
+        return _created(created, request.scope.get("root_path", "")).response()
+    return chat_response(row_of(found))
+
+
+async def _existing(request: Request, user: User, ref: ChatRef) -> Row | None:
+    try:
+        return await chat_store(request, user).get(ref)
+    except NotFound:
+        return None
+
+
+def _ref_to_put(chat: str) -> ChatRef:
+    try:
+        return ChatRef.parse(chat)
+    except NotFound:
+        if chat.startswith("key:") and not is_key(chat.removeprefix("key:")):
+            raise Unprocessable("A key has 1 to 255 characters, none of them a control character.") from None
+        raise

@@ -1,0 +1,86 @@
+"""Group commit on Postgres: one call of the function `chatkeep_append`, which takes the group as arrays.
+
+The function is part of the schema: it stands in the migrations. One call is one transaction and one round trip.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import asyncpg
+
+from app.db import postgres
+from app.db.database import Database
+from app.idempotency import cutoff
+from app.messages.draft import COLUMNS, to_json, totals
+from app.messages.writer import Append, Appended, NoSuchChat, Outcome, Repeated
+
+# Types of the function's parameters: per append, then per message, then two moments.
+APPEND_TYPES = "text uuid text uuid timestamptz int bigint bigint bigint text text text text".split()
+MESSAGE_TYPES = "uuid text text json text json text text text bigint bigint bigint json timestamptz".split()
+_PARAMETERS = [f"{name}[]" for name in (*APPEND_TYPES, "int", "int", *MESSAGE_TYPES)] + ["timestamptz"]
+_CALL = "SELECT number, outcome, chat_id, first_seq, request_sha256, status, body FROM chatkeep_append({})".format(
+    ", ".join(f"${number}::{name}" for number, name in enumerate(_PARAMETERS, 1))
+)
+
+
+class PostgresGroup:
+    """Owns one connection; a broken one is replaced at the next group."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+        self._connection: asyncpg.Connection[asyncpg.Record] | None = None
+
+    async def commit(self, appends: Sequence[Append]) -> list[Outcome]:
+        """See Group."""
+        if self._connection is None or self._connection.is_closed():
+            options = postgres.connection_options(self._db.pgbouncer)
+            self._connection = await asyncpg.connect(postgres.dsn(self._db.url), **options)
+        # Chats are locked in one order by every process, so that two groups cannot wait for each other.
+        order = sorted(
+            range(len(appends)), key=lambda n: (appends[n].user_id, appends[n].chat_id or "", appends[n].key or "")
+        )
+        rows = await self._connection.fetch(_CALL, *_arguments([appends[n] for n in order]))
+        outcomes: list[Outcome] = [NoSuchChat()] * len(appends)
+        for number, outcome, chat_id, first_seq, request_sha256, status, body in rows:
+            if outcome == "appended":
+                outcomes[order[number - 1]] = Appended(str(chat_id), first_seq)
+            elif outcome == "repeated":
+                outcomes[order[number - 1]] = Repeated(str(chat_id), first_seq, request_sha256, status, body)
+        return outcomes
+
+    async def close(self) -> None:
+        """See Group."""
+        if self._connection is not None:
+            await self._connection.close()
+
+
+def _arguments(appends: Sequence[Append]) -> list[Any]:
+    per_append = [
+        (
+            append.user_id,
+            append.chat_id,
+            append.key,
+            append.new_chat_id,
+            append.at,
+            len(append.drafts),
+            *totals(append.drafts),
+            *(
+                (None, None, None, None)
+                if append.once is None
+                else (
+                    append.once.route,
+                    append.once.key,
+                    append.once.request_sha256,
+                    to_json([one.public for one in append.drafts]),
+                )
+            ),
+        )
+        for append in appends
+    ]
+    per_message = [
+        (number, offset, *one.columns)
+        for number, append in enumerate(appends, 1)
+        for offset, one in enumerate(append.drafts)
+    ]
+    assert len(per_message[0]) == 2 + len(COLUMNS)
+    return [*map(list, zip(*per_append, strict=True)), *map(list, zip(*per_message, strict=True)), cutoff()]

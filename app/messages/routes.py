@@ -1,0 +1,183 @@
+"""The routes of a chat's messages."""
+
+from typing import Annotated
+
+import orjson
+from fastapi import APIRouter, Path, Query, Request
+from starlette.responses import Response
+
+from app.auth.caller import User
+from app.auth.dependencies import AuthenticatedRoute, Reader, Writer
+from app.chats.ref import ChatRef
+from app.chats.routes import (
+    BODY_ERRORS,
+    ETAG_HEADER,
+    LINK_HEADER,
+    READ_ERRORS,
+    WRITE_ERRORS,
+    ChatPath,
+    chat_store,
+    documented,
+)
+from app.errors import InvalidCursor, NotFound, responses
+from app.http.conditional import not_modified
+from app.idempotency import REPLAYED, Answer, OnceOnly, replayed, run_once
+from app.messages.rows import appended_json
+from app.messages.schemas import (
+    AppendBody,
+    BatchOut,
+    HistoryQuery,
+    MessageBatch,
+    MessageOut,
+    MessagePatch,
+)
+from app.messages.store import MessageStore
+from app.messages.writer import Repeated
+from app.paging import Page, page_response
+
+router = APIRouter(prefix="/chats/{chat}/messages", tags=["messages"], route_class=AuthenticatedRoute)
+
+MessagePath = Annotated[
+    str,
+    Path(
+        alias="message",
+        description="A message's `message_id`, or its `seq`.",
+        examples=["1", "01932c07-209c-7000-8000-1234567890ab"],
+    ),
+]
+
+
+def message_store(request: Request, user: User) -> MessageStore:
+    """The store of the messages in the user's chats."""
+    state = request.app.state
+    return MessageStore(state.db, user.user_id, state.writer, state.history)
+
+
+@router.post(
+    "",
+    summary="Append one message, or several together",
+    status_code=201,
+    response_class=Response,
+    responses={**documented(MessageOut | BatchOut, 201), **responses(NotFound, *BODY_ERRORS)},
+)
+async def append(request: Request, user: Writer, chat: ChatPath, body: AppendBody, once: OnceOnly) -> Response:
+    """Appends to the end of the chat. `{"messages": […]}` is stored whole and next to each other, or not at all.
+
+    Answered once it is on disk. With `key:` a chat that is not there yet is created.
+    """
+    batch = isinstance(body, MessageBatch)
+    messages = body.messages if isinstance(body, MessageBatch) else [body]
+    outcome, drafts = await message_store(request, user).append(ChatRef.parse(chat), messages, once)
+    headers = {}
+    if isinstance(outcome, Repeated):
+        assert once is not None
+        replayed(once, outcome.request_sha256, Answer(outcome.status, b""))
+        stored, headers = orjson.loads(outcome.body), {REPLAYED: "true"}
+    else:
+        stored = [one.public for one in drafts]
+    items = [appended_json(one, outcome.chat_id, seq) for seq, one in enumerate(stored, outcome.first_seq)]
+    content = b'{"messages":[%b]}' % b",".join(items) if batch else items[0]
+    return Response(content, 201, headers, "application/json")
+
+
+@router.get(
+    "",
+    summary="Read a chat's messages",
+    response_class=Response,
+    responses={
+        **documented(Page[MessageOut], 200, ETAG_HEADER, LINK_HEADER),
+        304: {"description": "The chat is still at the version in If-None-Match."},
+        **responses(InvalidCursor, NotFound, *READ_ERRORS),
+    },
+)
+async def read_history(
+    request: Request, user: Reader, chat: ChatPath, query: Annotated[HistoryQuery, Query()]
+) -> Response:
+    """In the order they were written; page on with `cursor`, or ask for a window of them."""
+    store = message_store(request, user)
+    page = await store.history(ChatRef.parse(chat), query, request.scope["query_string"])
+    headers = {"ETag": page.etag, "Cache-Control": "private, no-cache"}
+    return not_modified(request, page.etag) or page_response(request, page.body, page.next_cursor, headers)
+
+
+@router.delete(
+    "",
+    summary="Clear a chat",
+    status_code=204,
+    response_class=Response,
+    responses={204: {"description": "It has no messages."}, **responses(NotFound, *WRITE_ERRORS)},
+)
+async def clear(request: Request, user: Writer, chat: ChatPath) -> Response:
+    """The chat stays, its messages go. The next message's `seq` goes on from the last one's."""
+    ref = ChatRef.parse(chat)
+    async with request.app.state.db.write() as session:
+        found = await chat_store(request, user).find(session, ref)
+        await message_store(request, user).clear(session, found)
+    return Response(status_code=204)
+
+
+@router.post(
+    "/pop",
+    summary="Take the last message off",
+    response_class=Response,
+    responses={
+        **documented(MessageOut),
+        204: {"description": "The chat has no message."},
+        **responses(NotFound, *WRITE_ERRORS),
+    },
+)
+async def pop(request: Request, user: Writer, chat: ChatPath, once: OnceOnly) -> Response:
+    """Deletes the last message and answers it. Two callers never get the same one."""
+    ref = ChatRef.parse(chat)
+    async with request.app.state.db.write() as session:
+
+        async def take() -> Answer:
+            found = await chat_store(request, user).find(session, ref)
+            body = await message_store(request, user).pop(session, found)
+            return Answer(200 if body else 204, body or b"", chat_id=found.chat_id)
+
+        answer = await run_once(session, user.user_id, once, take)
+    return answer.response()
+
+
+@router.get(
+    "/{message}",
+    summary="Read a message",
+    response_class=Response,
+    responses={**documented(MessageOut), **responses(NotFound, *READ_ERRORS)},
+)
+async def read_message(request: Request, user: Reader, chat: ChatPath, message: MessagePath) -> Response:
+    """One message, by `message_id` or `seq`."""
+    body = await message_store(request, user).get(ChatRef.parse(chat), message)
+    return Response(body, media_type="application/json")
+
+
+@router.patch(
+    "/{message}",
+    summary="Edit a message",
+    response_class=Response,
+    responses={**documented(MessageOut), **responses(NotFound, *BODY_ERRORS)},
+)
+async def edit(request: Request, user: Writer, chat: ChatPath, message: MessagePath, patch: MessagePatch) -> Response:
+    """Changes what it says, in place: its `seq` stays, `edited_at` is set."""
+    ref = ChatRef.parse(chat)
+    async with request.app.state.db.write() as session:
+        found = await chat_store(request, user).find(session, ref)
+        body = await message_store(request, user).edit(session, found, message, patch)
+    return Response(body, media_type="application/json")
+
+
+@router.delete(
+    "/{message}",
+    summary="Delete a message",
+    status_code=204,
+    response_class=Response,
+    responses={204: {"description": "It is deleted."}, **responses(NotFound, *WRITE_ERRORS)},
+)
+async def delete_message(request: Request, user: Writer, chat: ChatPath, message: MessagePath) -> Response:
+    """For good. What answered it now answers what it had answered; no `seq` changes."""
+    ref = ChatRef.parse(chat)
+    async with request.app.state.db.write() as session:
+        found = await chat_store(request, user).find(session, ref)
+        await message_store(request, user).delete(session, found, message)
+    return Response(status_code=204)

@@ -1,0 +1,177 @@
+"""Messages as they come in and go out."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, JsonValue, NonNegativeInt, Tag, model_validator
+
+from app.http.moment import Moment
+from app.paging import DEFAULT_LIMIT, MAX_LIMIT, Cursor, Limit
+
+MAX_BATCH = 1000
+MAX_TOKENS = 10**12
+
+Role = Literal["user", "assistant", "system", "developer", "tool"]
+ShortText = Annotated[str, Field(max_length=512)]
+Tokens = Annotated[NonNegativeInt, Field(le=MAX_TOKENS)]
+Content = str | list[dict[str, Any]] | None
+
+HELLO: dict[str, JsonValue] = {"role": "user", "content": "How do I boil an egg?"}
+ANSWER: dict[str, JsonValue] = {
+    "role": "assistant",
+    "content": "Eight minutes in boiling water.",
+    "model": "gpt-5",
+    "tokens": 21,
+}
+
+
+class _Details(BaseModel):
+    # Strict: "5" is not 5 and 1 is not true, so that what comes back is what went in.
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    content: Content = Field(default=None, description="A text, or a list of parts such as `{type, text}`.")
+    tool_calls: list[dict[str, Any]] | None = None
+    tool_call_id: ShortText | None = None
+    name: ShortText | None = None
+    model: ShortText | None = None
+    tokens: Tokens | None = Field(
+        default=None, description="Of the whole message; input and output together if unsaid."
+    )
+    input_tokens: Tokens | None = None
+    output_tokens: Tokens | None = None
+    metadata: dict[str, Any] | None = None
+
+
+class MessageIn(_Details):
+    """A message to append. `content` may be left out or null where `tool_calls` or another `type` says what it is."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                HELLO,
+                ANSWER,
+                {
+                    "role": "assistant",
+                    "content": None,
+                    "tool_calls": [{"id": "call_1", "type": "function", "function": {"name": "f", "arguments": "{}"}}],
+                },
+            ]
+        }
+    )
+
+    role: Role
+    type: Annotated[str, Field(min_length=1, max_length=64)] = "message"
+    created_at: Moment | None = Field(
+        default=None, description="When it was said, if not now. It never decides the order."
+    )
+
+    @model_validator(mode="after")
+    def _says_something(self) -> "MessageIn":
+        if self.content is None and not self.tool_calls and self.type == "message":
+            raise ValueError("a message needs content, or tool_calls, or a type of its own")
+        return self
+
+
+class MessageBatch(BaseModel):
+    """Messages to append together: all of them, next to each other, or none."""
+
+    model_config = ConfigDict(
+        extra="forbid", strict=True, json_schema_extra={"examples": [{"messages": [HELLO, ANSWER]}]}
+    )
+
+    messages: Annotated[list[MessageIn], Field(min_length=1, max_length=MAX_BATCH)]
+
+
+def _one_or_many(value: object) -> str:
+    return "batch" if isinstance(value, dict) and "messages" in value else "one"
+
+
+AppendBody = Annotated[
+    Annotated[MessageIn, Tag("one")] | Annotated[MessageBatch, Tag("batch")], Discriminator(_one_or_many)
+]
+
+
+class MessagePatch(_Details):
+    """What to change of a message. `metadata` is merged (RFC 7396); null takes a field away."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"content": "How do I poach an egg?"}]})
+
+
+class MessageOut(BaseModel):
+    """A message. Fields that it does not have are left out."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "message_id": "01932c07-209c-7000-8000-1234567890ab",
+                    "chat_id": "01932c07-1f3e-7000-8000-abcdef012345",
+                    "seq": 1,
+                    "role": "user",
+                    "type": "message",
+                    "content": "How do I boil an egg?",
+                    "created_at": "2026-01-31T12:00:00.000000Z",
+                }
+            ]
+        }
+    )
+
+    message_id: str
+    chat_id: str
+    seq: int = Field(description="Its place in the chat: 1, 2, 3 … A seq is never used again.")
+    role: Role
+    type: str
+    content: str | list[dict[str, Any]] | None = None
+    tool_calls: list[dict[str, Any]] | None = None
+    tool_call_id: str | None = None
+    name: str | None = None
+    model: str | None = None
+    tokens: int | None = None
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    status: str | None = None
+    metadata: dict[str, Any] | None = None
+    created_at: datetime
+    edited_at: datetime | None = None
+
+
+class BatchOut(BaseModel):
+    """The messages of a batch, as they were stored."""
+
+    messages: list[MessageOut]
+
+
+Seq = Annotated[int, Field(ge=0, le=2**31 - 1)]
+
+
+class HistoryQuery(BaseModel):
+    """Which messages of a chat to read. At most one of `last`, `max_turns` and `around_seq`."""
+
+    order: Literal["asc", "desc"] = Field(default="asc", description="By `seq`.")
+    limit: Limit = DEFAULT_LIMIT
+    cursor: Cursor = None
+    role: Role | None = Field(default=None, description="Only messages of this role.")
+    after_seq: Seq | None = Field(default=None, description="Only messages after this `seq`.")
+    before_seq: Seq | None = Field(default=None, description="Only messages before this `seq`.")
+    around_seq: Seq | None = Field(default=None, description="A page with this `seq` in its middle.")
+    last: Annotated[int, Field(ge=1, le=MAX_LIMIT)] | None = Field(
+        default=None, description="The newest N messages, in the order they were written."
+    )
+    max_turns: Annotated[int, Field(ge=1, le=MAX_BATCH)] | None = Field(
+        default=None, description="The last N messages of the user with all that answers them."
+    )
+
+    @model_validator(mode="after")
+    def _one_window(self) -> "HistoryQuery":
+        windows = [n for n in ("last", "max_turns", "around_seq") if getattr(self, n) is not None]
+        if len(windows) > 1:
+            raise ValueError(f"{' and '.join(windows)} cannot be asked for together")
+        if windows and (self.after_seq is not None or self.before_seq is not None):
+            raise ValueError(f"{windows[0]} cannot be asked for together with after_seq or before_seq")
+        if windows and self.role is not None and windows[0] != "last":
+            raise ValueError(f"{windows[0]} cannot be asked for together with role")
+        if windows and self.cursor is not None and windows[0] != "max_turns":
+            raise ValueError(f"{windows[0]} has no further pages")
+        if windows and self.order == "desc":
+            raise ValueError(f"{windows[0]} is in the order the messages were written")
+        return self

@@ -1,0 +1,15 @@
+"""The tables, one file per aggregate. The owner, `user_id`, is the first column of every key and constraint.
+
+That makes isolation structural, keeps one user's rows together, and lets the same tables be distributed by `user_id`.
+"""
+
+from sqlmodel import SQLModel
+
+from app.models.api_key import ApiKey
+from app.models.chat import Chat
+from app.models.idempotency import Idempotency
+from app.models.message import Message
+
+metadata = SQLModel.metadata
+
+__all__ = ["ApiKey", "Chat", "Idempotency", "Message", "metadata"]

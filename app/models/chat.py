@@ -1,0 +1,76 @@
+"""The table of chats: what others call sessions, conversations or threads."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import BigInteger, Boolean, Index, Integer, PrimaryKeyConstraint, Text, text
+from sqlmodel import Field, SQLModel
+
+from app.db.types import Id, Json, UtcDateTime
+
+NOT_DELETED = text("deleted_at IS NULL")
+DELETED = text("deleted_at IS NOT NULL")
+
+
+class Chat(SQLModel, table=True):
+    """A chat. Its counters are kept in the transaction of the message they count; no list counts rows.
+
+    A chat is a tree of messages: its active branch is `branch`, which ends at the message with the seq `head_seq`.
+    `version` grows by one with every change to the chat or its messages.
+    """
+
+    __tablename__ = "chats"
+    __table_args__ = (
+        PrimaryKeyConstraint("user_id", "chat_id", name="pk_chats"),
+        # A key is free again once its chat is in the trash.
+        Index(
+            "uq_chats_key",
+            "user_id",
+            "key",
+            unique=True,
+            sqlite_where=text("key IS NOT NULL AND deleted_at IS NULL"),
+            postgresql_where=text("key IS NOT NULL AND deleted_at IS NULL"),
+        ),
+        # One index for each order of the list, for the chats in use and for the trash: every page is a range of one.
+        *(
+            Index(
+                f"ix_chats_{name}_{order}",
+                "user_id",
+                order,
+                "chat_id",
+                sqlite_where=condition,
+                postgresql_where=condition,
+            )
+            for name, condition in (("live", NOT_DELETED), ("trash", DELETED))
+            for order in ("last_activity_at", "created_at", "updated_at")
+        ),
+        Index(
+            "ix_chats_expires_at",
+            "expires_at",
+            sqlite_where=text("expires_at IS NOT NULL AND deleted_at IS NULL"),
+            postgresql_where=text("expires_at IS NOT NULL AND deleted_at IS NULL"),
+        ),
+    )
+
+    user_id: str = Field(sa_type=Text)
+    chat_id: str = Field(sa_type=Id)
+    key: str | None = Field(default=None, sa_type=Text)
+    title: str | None = Field(default=None, sa_type=Text)
+    summary: str | None = Field(default=None, sa_type=Text)
+    platform: str | None = Field(default=None, sa_type=Text)
+    tags: list[str] = Field(default_factory=list, sa_type=Json)
+    is_pinned: bool = Field(default=False, sa_type=Boolean)
+    metadata_: dict[str, Any] = Field(default_factory=dict, sa_type=Json, sa_column_kwargs={"name": "metadata"})
+    message_count: int = Field(default=0, sa_type=Integer)
+    input_tokens: int = Field(default=0, sa_type=BigInteger)
+    output_tokens: int = Field(default=0, sa_type=BigInteger)
+    total_tokens: int = Field(default=0, sa_type=BigInteger)
+    last_seq: int = Field(default=0, sa_type=Integer)
+    branch: int = Field(default=0, sa_type=Integer)
+    head_seq: int | None = Field(default=None, sa_type=Integer)
+    version: int = Field(default=1, sa_type=BigInteger)
+    created_at: datetime = Field(sa_type=UtcDateTime)
+    updated_at: datetime = Field(sa_type=UtcDateTime)
+    last_activity_at: datetime = Field(sa_type=UtcDateTime)
+    deleted_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    expires_at: datetime | None = Field(default=None, sa_type=UtcDateTime)

@@ -1,0 +1,33 @@
+"""The table of answers already given to requests with an `Idempotency-Key`."""
+
+from datetime import datetime
+
+from sqlalchemy import Index, Integer, PrimaryKeyConstraint, Text
+from sqlmodel import Field, SQLModel
+
+from app.db.types import Id, UtcDateTime
+
+
+class Idempotency(SQLModel, table=True):
+    """An answer, under the caller, the route (method and path) and the key; committed with the effect it answers.
+
+    `chat_id` is the chat it is about, if any. For an append `first_seq` is set too, and `body` is a JSON list of the
+    messages without the chat and the seqs they got: those are known only in the database, where the row is written.
+    """
+
+    __tablename__ = "idempotency"
+    __table_args__ = (
+        PrimaryKeyConstraint("user_id", "route", "key", name="pk_idempotency"),
+        Index("ix_idempotency_created_at", "created_at"),
+    )
+
+    user_id: str = Field(sa_type=Text)
+    route: str = Field(sa_type=Text)
+    key: str = Field(sa_type=Text)
+    request_sha256: str = Field(sa_type=Text)
+    status: int = Field(sa_type=Integer)
+    body: str = Field(sa_type=Text)
+    headers: str = Field(default="{}", sa_type=Text)
+    chat_id: str | None = Field(default=None, sa_type=Id)
+    first_seq: int | None = Field(default=None, sa_type=Integer)
+    created_at: datetime = Field(sa_type=UtcDateTime)
