@@ -1,4 +1,4 @@
-"""The list of routers. The order is that of the documentation, and of matching where two paths look alike."""
+"""The list of routers, in the order in which they are tried: those that are asked most come first."""
 
 from fastapi import APIRouter
 
@@ -9,9 +9,9 @@ from app.messages import conversation
 from app.messages import routes as messages
 
 ROUTERS: tuple[APIRouter, ...] = (
-    chats.router,
-    conversation.router,
     messages.router,
+    conversation.router,
+    chats.router,
     api_keys.router,
     health.router,
 )

@@ -9,10 +9,9 @@ import hashlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Annotated
+from typing import Any
 
 import orjson
-from fastapi import Depends, Header
 from sqlalchemy import bindparam, delete, select, text, update
 from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -27,16 +26,19 @@ from app.models import Idempotency
 KEPT_FOR = timedelta(hours=24)
 REPLAYED = "Idempotency-Replayed"
 
-IdempotencyKey = Annotated[
-    str | None,
-    Header(
-        alias="Idempotency-Key",
-        min_length=1,
-        max_length=255,
-        description="Chosen by the client, new for each write: a retry with the same one has no second effect.",
-    ),
-]
-
+MAX_KEY = 255
+MAY_BE_RETRIED: dict[str, Any] = {
+    "parameters": [
+        {
+            "name": "Idempotency-Key",
+            "in": "header",
+            "required": False,
+            "description": "Chosen by the client, new for each write: a retry with the same one has no second effect.",
+            "schema": {"type": "string", "minLength": 1, "maxLength": MAX_KEY},
+        }
+    ]
+}
+"""What a POST route says of itself in the OpenAPI document (`openapi_extra`)."""
 
 _CLAIM = text(
     "INSERT INTO idempotency (user_id, route, key, request_sha256, status, body, headers, created_at) "
@@ -67,14 +69,15 @@ class Answer:
         return Response(self.body, self.status, self.headers, "application/json")
 
 
-async def _once(request: Request, key: IdempotencyKey = None) -> Once | None:
-    if key is None:
+async def once_only(request: Request) -> Once | None:
+    """What a request's `Idempotency-Key` says, if it has one. Raises Unprocessable (422) for one that is no key."""
+    keys = request.headers.getlist("Idempotency-Key")
+    if not keys:
         return None
+    if len(keys) > 1 or not 0 < len(keys[0]) <= MAX_KEY or not keys[0].isprintable():
+        raise Unprocessable(f"An Idempotency-Key has 1 to {MAX_KEY} printable characters.")
     asked = hashlib.sha256(request.scope["query_string"] + b"\0" + await request.body()).hexdigest()
-    return Once(f"{request.method} {request.scope['path'].replace(ENCODED_SLASH, '/')}", key, asked)
-
-
-OnceOnly = Annotated[Once | None, Depends(_once)]
+    return Once(f"{request.method} {request.scope['path'].replace(ENCODED_SLASH, '/')}", keys[0], asked)
 
 
 def replayed(once: Once, request_sha256: str, answer: Answer) -> Answer:

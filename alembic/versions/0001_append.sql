@@ -1,15 +1,13 @@
 -- Appends a group of requests in one transaction. Parameters are columns: `a_*` have an element for each append, in the
--- order in which chats are locked; `m_*` one for each message, with the number of its append (from 1) and its place in it
--- (from 0). Answers a row for each append: appended, repeated (its Idempotency-Key was seen) or missing (no such chat).
+-- order in which chats are locked; `m_*` one for each message, with the number of its append (from 1), its place in it
+-- (from 0), and as `extras` the columns that most messages do not have. `at` is now. Answers a row for each append: appended, repeated (its Idempotency-Key was seen) or missing (no such chat).
 CREATE FUNCTION chatkeep_append(
-    a_user_id text[], a_chat_id uuid[], a_key text[], a_new_chat_id uuid[], a_at timestamptz[], a_count int[],
+    a_user_id text[], a_chat_id uuid[], a_key text[], a_new_chat_id uuid[], a_count int[],
     a_input bigint[], a_output bigint[], a_total bigint[],
     a_route text[], a_once text[], a_sha256 text[], a_body text[],
-    m_append int[], m_offset int[],
-    m_message_id uuid[], m_role text[], m_type text[], m_content json[], m_text text[], m_tool_calls json[],
-    m_tool_call_id text[], m_name text[], m_model text[], m_tokens bigint[], m_input bigint[], m_output bigint[],
-    m_metadata json[], m_created_at timestamptz[],
-    forgotten_before timestamptz
+    m_append int[], m_place int[], m_message_id uuid[], m_role text[], m_type text[], m_content json[], m_text text[],
+    m_extras json[], m_created_at timestamptz[],
+    at timestamptz, forgotten_before timestamptz
 )
 RETURNS TABLE (
     number int, outcome text, chat_id uuid, first_seq int, request_sha256 text, status int, body text
@@ -29,10 +27,10 @@ DECLARE
 BEGIN
     FOR a IN
         SELECT * FROM unnest(
-            a_user_id, a_chat_id, a_key, a_new_chat_id, a_at, a_count, a_input, a_output, a_total,
+            a_user_id, a_chat_id, a_key, a_new_chat_id, a_count, a_input, a_output, a_total,
             a_route, a_once, a_sha256, a_body
         ) WITH ORDINALITY AS t (
-            user_id, chat_id, key, new_chat_id, at, count, input, output, total, route, once, sha256, body, number
+            user_id, chat_id, key, new_chat_id, count, input, output, total, route, once, sha256, body, number
         )
     LOOP
         number := a.number;
@@ -64,7 +62,7 @@ BEGIN
             INSERT INTO chats (
                 user_id, chat_id, key, tags, is_pinned, metadata, message_count, input_tokens, output_tokens,
                 total_tokens, last_seq, branch, version, created_at, updated_at, last_activity_at
-            ) VALUES (a.user_id, a.new_chat_id, a.key, '[]', false, '{}', 0, 0, 0, 0, 0, 0, 1, a.at, a.at, a.at);
+            ) VALUES (a.user_id, a.new_chat_id, a.key, '[]', false, '{}', 0, 0, 0, 0, 0, 0, 1, at, at, at);
             a.chat_id := a.new_chat_id;
             SELECT 0 AS last_seq, NULL::int AS head_seq, 0 AS branch INTO head;
         END IF;
@@ -83,12 +81,12 @@ BEGIN
             output_tokens = c.output_tokens + a.output,
             total_tokens = c.total_tokens + a.total,
             version = c.version + 1,
-            last_activity_at = greatest(c.last_activity_at, a.at)
+            last_activity_at = greatest(c.last_activity_at, at)
         WHERE c.user_id = a.user_id AND c.chat_id = a.chat_id;
         IF a.once IS NOT NULL THEN
             INSERT INTO idempotency AS i (
                 user_id, route, key, request_sha256, status, body, headers, chat_id, first_seq, created_at
-            ) VALUES (a.user_id, a.route, a.once, a.sha256, 201, a.body, '{}', a.chat_id, first_seq, a.at)
+            ) VALUES (a.user_id, a.route, a.once, a.sha256, 201, a.body, '{}', a.chat_id, first_seq, at)
             ON CONFLICT (user_id, route, key) DO UPDATE SET
                 request_sha256 = excluded.request_sha256, status = excluded.status, body = excluded.body,
                 headers = excluded.headers, chat_id = excluded.chat_id, first_seq = excluded.first_seq,
@@ -114,14 +112,14 @@ BEGIN
     SELECT
         a_user_id[m.append], got_chat[m.append], got_first[m.append] + m.place,
         CASE m.place WHEN 0 THEN got_parent[m.append] ELSE got_first[m.append] + m.place - 1 END,
-        got_branch[m.append], m.message_id, m.role, m.type, m.content, m.text, m.tool_calls, m.tool_call_id,
-        m.name, m.model, m.tokens, m.input, m.output, m.metadata, m.created_at
+        got_branch[m.append], m.message_id, m.role, m.type, m.content, m.text,
+        m.extras -> 'tool_calls', m.extras ->> 'tool_call_id', m.extras ->> 'name', m.extras ->> 'model',
+        (m.extras ->> 'tokens')::bigint, (m.extras ->> 'input_tokens')::bigint, (m.extras ->> 'output_tokens')::bigint,
+        m.extras -> 'metadata', m.created_at
     FROM unnest(
-        m_append, m_offset, m_message_id, m_role, m_type, m_content, m_text, m_tool_calls, m_tool_call_id,
-        m_name, m_model, m_tokens, m_input, m_output, m_metadata, m_created_at
+        m_append, m_place, m_message_id, m_role, m_type, m_content, m_text, m_extras, m_created_at
     ) AS m (
-        append, place, message_id, role, type, content, text, tool_calls, tool_call_id,
-        name, model, tokens, input, output, metadata, created_at
+        append, place, message_id, role, type, content, text, extras, created_at
     )
     WHERE got_chat[m.append] IS NOT NULL;
 END

@@ -28,11 +28,12 @@ call "$CHATKEEP_URL/chats/key:first/messages?last=50"
 Errors are `application/problem+json` (RFC 9457). Lists answer `items` and `next_cursor`, which is the `cursor` of the
 next page. A POST with an `Idempotency-Key` may be sent again: it has one effect, and gets the first answer.
 """
+METHODS = ("get", "post", "put", "patch", "delete")
 TAGS = {
     "chats": "A chat, by its id or by a key of your own: `key:<key>`.",
     "messages": "What was said in a chat, in the order it was written: `seq` 1, 2, 3 …",
     "admin": "For administrators: scope `admin`.",
-    "health": "Whether the service works.",
+    "service": "Whether the service works.",
 }
 IF_NONE_MATCH = {
     "name": "If-None-Match",
@@ -61,9 +62,9 @@ def _complete(made: dict[str, Any]) -> None:
     schemas: dict[str, Any] = made.setdefault("components", {}).setdefault("schemas", {})
     problem = ProblemDetails.model_json_schema(ref_template="#/components/schemas/{model}")
     schemas.update(problem.pop("$defs"), ProblemDetails=problem)
-    used: dict[str, None] = {}
+    used: set[str] = set()
     for operation in _operations(made):
-        used.update(dict.fromkeys(operation.get("tags", [])))
+        used.update(operation.get("tags", []))
         answers = operation["responses"]
         if "application/json" in answers.get("422", {}).get("content", {}):
             answers["422"] = responses(Unprocessable)[422]
@@ -73,9 +74,19 @@ def _complete(made: dict[str, Any]) -> None:
             for content in part.get("content", {}).values():
                 if "example" not in content and "examples" not in content and "schema" in content:
                     content["example"] = _example(content["schema"], schemas)
+    made["paths"] = {
+        path: {method: item[method] for method in METHODS if method in item}
+        for path, item in sorted(made["paths"].items(), key=_place)
+    }
     for unused in ("HTTPValidationError", "ValidationError"):
         schemas.pop(unused, None)
-    made["tags"] = [{"name": tag, "description": TAGS[tag]} for tag in used if tag in TAGS]
+    made["tags"] = [{"name": tag, "description": TAGS[tag]} for tag in TAGS if tag in used]
+
+
+def _place(path: tuple[str, dict[str, Any]]) -> tuple[int, str]:
+    """Where a path stands in the document: by its tag. Routers come in the order in which they are tried."""
+    tags = [tag for operation in path[1].values() for tag in operation.get("tags", [])]
+    return min((list(TAGS).index(tag) for tag in tags if tag in TAGS), default=len(TAGS)), path[0]
 
 
 def _operations(made: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -88,15 +99,17 @@ def _example(schema: dict[str, Any], schemas: dict[str, Any]) -> Any:
     if "$ref" in schema:
         return _example(schemas[schema["$ref"].rpartition("/")[2]], schemas)
     properties: dict[str, Any] = schema.get("properties", {})
+    required = schema.get("required", [])
     if examples := schema.get("examples"):
-        # Pydantic sorts the members of an example; they read better in the order of the schema.
-        return {name: examples[0][name] for name in properties if name in examples[0]} if properties else examples[0]
+        # Pydantic sorts the members of an example, and FastAPI drops those that are null.
+        first = examples[0]
+        return {n: first.get(n) for n in properties if n in first or n in required} if properties else first
     for choice in ("anyOf", "oneOf"):
         if choice in schema:
             return _example(schema[choice][0], schemas)
     if schema.get("type") == "object":
-        required = schema.get("required", [])
-        return {name: _example(of, schemas) for name, of in properties.items() if name in required}
+        nullable = {name for name, of in properties.items() if {"type": "null"} in of.get("anyOf", ())}
+        return {n: None if n in nullable else _example(properties[n], schemas) for n in properties if n in required}
     if schema.get("type") == "array":
         return [_example(schema["items"], schemas)] if "items" in schema else []
     return {"string": "text", "integer": 1, "number": 1, "boolean": True}.get(schema.get("type", ""))

@@ -11,6 +11,8 @@ from app.auth.caller import ADMIN, CHATS_READ, CHATS_WRITE, MAX_USER_ID, Caller,
 from app.errors import BadRequest, Forbidden, Overloaded, Unauthorized
 from app.http.request import StrictRoute
 
+__all__ = ["CALLER_PROBLEMS", "Admin", "AuthenticatedRoute", "CallerWith", "Reader", "User", "UserWith", "Writer"]
+
 # What any route that knows its caller can answer, for `errors.responses`.
 CALLER_PROBLEMS = (BadRequest, Unauthorized, Forbidden, Overloaded)
 

@@ -36,6 +36,9 @@ class JwksCache:
             raise ValueError("CHATKEEP_JWKS_URL must be an http:// or https:// address")
         self._url = url
         self._clock = clock
+        # One for all fetches: to make it reads the certificates of the system, for a tenth of a second.
+        # No redirects, since they could lead anywhere.
+        self._client = httpx2.AsyncClient(timeout=FETCH_SECONDS, follow_redirects=False)
         self._keys: Sequence[Key] | None = None
         self._fetched_at = self._tried_at = float("-inf")
         self._fetching: asyncio.Task[None] | None = None
@@ -60,6 +63,7 @@ class JwksCache:
         if self._fetching is not None:
             self._fetching.cancel()
             await asyncio.gather(self._fetching, return_exceptions=True)
+        await self._client.aclose()
 
     def _with(self, kid: str | None) -> list[Key]:
         return [key for key in self._keys or () if kid is None or key.kid == kid]
@@ -79,29 +83,25 @@ class JwksCache:
     async def _refresh(self) -> None:
         try:
             async with asyncio.timeout(FETCH_SECONDS):
-                self._keys = _signing_keys(await _download(self._url))
+                self._keys = _signing_keys(await self._download())
             self._fetched_at = self._clock()
         except (httpx2.HTTPError, httpx2.InvalidURL, OSError, ValueError, Unprocessable) as error:
             log.warning("jwks_not_fetched", host=urlsplit(self._url).hostname, reason=type(error).__name__)
         finally:
             self._fetching = None
 
-
-async def _download(url: str) -> bytes:
-    """The document, plain and at most 1 MiB; no redirects, since they could lead anywhere."""
-    headers = {"Accept": "application/json", "Accept-Encoding": "identity"}
-    async with (
-        httpx2.AsyncClient(timeout=FETCH_SECONDS, follow_redirects=False) as client,
-        client.stream("GET", url, headers=headers) as response,
-    ):
-        if response.status_code != httpx2.codes.OK:
-            raise ValueError(f"status {response.status_code}")
-        body = bytearray()
-        async for chunk in response.aiter_raw():
-            body += chunk
-            if len(body) > MAX_BYTES:
-                raise ValueError("too large")
-    return bytes(body)
+    async def _download(self) -> bytes:
+        headers = {"Accept": "application/json", "Accept-Encoding": "identity"}
+        async with self._client.stream("GET", self._url, headers=headers) as response:
+            if response.status_code != httpx2.codes.OK:
+                raise ValueError(f"status {response.status_code}")
+            body = bytearray()
+            # Raw: a compressed body could be small here and huge afterwards.
+            async for chunk in response.aiter_raw():
+                body += chunk
+                if len(body) > MAX_BYTES:
+                    raise ValueError("too large")
+        return bytes(body)
 
 
 def _signing_keys(document: bytes) -> list[Key]:

@@ -19,7 +19,7 @@ from app.errors import (
     UnsupportedMediaType,
     responses,
 )
-from app.idempotency import OnceOnly
+from app.idempotency import MAY_BE_RETRIED, once_only
 from app.paging import Page, decode_cursor, encode_cursor, page_body, page_response
 
 router = APIRouter(prefix="/admin/api-keys", route_class=AuthenticatedRoute, tags=["admin"])
@@ -35,15 +35,16 @@ _WRITE = (*CALLER_PROBLEMS, StorageFull)
     response_model=ApiKeyMade,
     response_description="The key. `key` is shown this once.",
     responses=responses(*_WRITE, Conflict, BodyTooLarge, UnsupportedMediaType, Unprocessable),
+    openapi_extra=MAY_BE_RETRIED,
 )
-async def create(request: Request, caller: Admin, body: ApiKeyIn, once: OnceOnly) -> Response:
+async def create(request: Request, caller: Admin, body: ApiKeyIn) -> Response:
     """Makes an API key: for one user with `user_id`, else a service key that acts for the user in `X-User-Id`.
 
     The secret is in this answer and nowhere else. With an `Idempotency-Key`, a retry with the same bearer token gets it
     again; with another token it gets a 409.
     """
     answer = await _authenticator(request).keys.create(
-        body, once=once, by=caller.principal, token=bearer_token(request)
+        body, once=await once_only(request), by=caller.principal, token=bearer_token(request)
     )
     response = answer.response()
     response.headers["Cache-Control"] = "no-store"

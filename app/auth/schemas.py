@@ -14,9 +14,9 @@ from app.paging import DEFAULT_LIMIT, Cursor, Limit
 KEY_ID = "01932c07-209c-7000-8000-1234567890ab"
 
 
-def _user_id(value: str) -> str:
+def _printable(value: str) -> str:
     if not is_user_id(value):
-        raise ValueError("a user id has no control characters")
+        raise ValueError("no control characters are taken here")
     return value
 
 
@@ -44,10 +44,10 @@ class ApiKeyIn(BaseModel):
         },
     )
 
-    name: Annotated[str, Field(min_length=1, max_length=255), AfterValidator(_user_id)] = Field(
+    name: Annotated[str, Field(min_length=1, max_length=255), AfterValidator(_printable)] = Field(
         description="What it is for, to know it again in the list."
     )
-    user_id: Annotated[str, Field(min_length=1, max_length=MAX_USER_ID), AfterValidator(_user_id)] | None = Field(
+    user_id: Annotated[str, Field(min_length=1, max_length=MAX_USER_ID), AfterValidator(_printable)] | None = Field(
         default=None, description="The user it acts for. Without one, it acts for the user that `X-User-Id` names."
     )
     scopes: Annotated[list[Scope], Field(min_length=1, max_length=20), AfterValidator(_in_order)] = Field(

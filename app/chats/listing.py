@@ -10,6 +10,7 @@ from app.chats.ref import is_uuid
 from app.chats.rows import COLUMNS, FIELDS, moment
 from app.chats.schemas import ChatQuery
 from app.db.driver import Row
+from app.db.types import iso
 from app.errors import InvalidCursor
 from app.paging import decode_cursor, encode_cursor
 
@@ -79,16 +80,17 @@ class Listing:
             arguments += self._position(self._query.cursor)
             sign = "<" if descending else ">"
             conditions.append(f"({by}, chat_id) {sign} (${len(arguments) - 1}, ${len(arguments)})")
-        arguments.append(self._query.limit + 1)
+        # Written out, as the planner should know that a page is short.
+        limit = f"LIMIT {self._query.limit + 1}"
         order = f"ORDER BY {by} {'DESC' if descending else 'ASC'}, chat_id {'DESC' if descending else 'ASC'}"
         ranges = [
             f"SELECT * FROM (SELECT {COLUMNS} FROM chats WHERE {' AND '.join([state, *conditions])} "
-            f"{order} LIMIT ${len(arguments)}) AS page"
+            f"{order} {limit}) AS page"
             for state in _STATES[self._query.state]
         ]
         if len(ranges) == 1:
             return ranges[0], arguments
-        return f"{' UNION ALL '.join(ranges)} {order} LIMIT ${len(arguments)}", arguments
+        return f"{' UNION ALL '.join(ranges)} {order} {limit}", arguments
 
     def total(self) -> tuple[str, list[Any]]:
         """The statement that counts every chat of the list, and its arguments."""
@@ -103,8 +105,9 @@ class Listing:
     def _position(self, cursor: str) -> list[Any]:
         try:
             at, chat_id = decode_cursor(cursor, self._binding)
-            if not is_uuid(chat_id):
+            place = datetime.fromisoformat(at)
+            if iso(place) != at or not is_uuid(chat_id):
                 raise InvalidCursor
-            return [datetime.fromisoformat(at), chat_id]
-        except (ValueError, TypeError):
+            return [place, chat_id]
+        except (ValueError, TypeError, OverflowError):
             raise InvalidCursor from None

@@ -32,7 +32,7 @@ from app.errors import (
     UnsupportedMediaType,
     responses,
 )
-from app.idempotency import Answer, OnceOnly, run_once
+from app.idempotency import MAY_BE_RETRIED, Answer, once_only, run_once
 from app.paging import page_body, page_response
 
 READ_ERRORS = (BadRequest, Unauthorized, Forbidden, Unprocessable, Overloaded)
@@ -80,7 +80,7 @@ def metadata_filters(request: Request) -> dict[str, str]:
     for parameter, value in request.query_params.multi_items():
         if parameter.startswith("metadata."):
             name = parameter.removeprefix("metadata.")
-            if not _METADATA_NAME.fullmatch(name) or name in found or "\0" in value or not value.isprintable():
+            if not _METADATA_NAME.fullmatch(name) or name in found or "\0" in value:
                 raise BadRequest("A metadata filter is metadata.<name>=<value>, each name once.")
             found[name] = value
     return found
@@ -160,10 +160,11 @@ async def delete_chat(
     summary="Restore a chat from the trash",
     response_class=Response,
     responses={**documented(ChatOut, 200, ETAG_HEADER), **responses(NotFound, Conflict, *WRITE_ERRORS)},
+    openapi_extra=MAY_BE_RETRIED,
 )
-async def restore_chat(request: Request, user: Writer, chat: ChatPath, once: OnceOnly) -> Response:
+async def restore_chat(request: Request, user: Writer, chat: ChatPath) -> Response:
     """Out of the trash, as it was. A chat that is not in the trash stays as it is."""
-    store, ref = chat_store(request, user), ChatRef.parse(chat)
+    store, ref, once = chat_store(request, user), ChatRef.parse(chat), await once_only(request)
 
     async with request.app.state.db.write() as session:
 

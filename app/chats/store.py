@@ -133,12 +133,9 @@ class ChatStore:
 
     async def erase(self, session: AsyncSession, chat: Chat) -> None:
         """Deletes a chat for good, with its messages and the answers kept for retries, which repeat them."""
-        kept = col(Idempotency.user_id) == self._user_id
-        await session.execute(
-            delete(Idempotency).where(
-                kept, col(Idempotency.route).in_(_routes(chat)), col(Idempotency.chat_id) == chat.chat_id
-            )
-        )
+        # Found by the chat alone: it may have had other keys, and an append by one of them has that in its route.
+        kept = (col(Idempotency.user_id) == self._user_id) & (col(Idempotency.chat_id) == chat.chat_id)
+        await session.execute(delete(Idempotency).where(kept))
         await session.execute(delete(Chat).where(col(Chat.user_id) == self._user_id, col(Chat.chat_id) == chat.chat_id))
 
 
@@ -163,12 +160,6 @@ def merged(target: Any, patch: Any) -> Any:
 def _describe(chat: Chat, details: dict[str, Any]) -> None:
     for name, value in details.items():
         setattr(chat, "metadata_" if name == "metadata" else name, value)
-
-
-def _routes(chat: Chat) -> list[str]:
-    names = [chat.chat_id, chat.chat_id.upper()] + ([f"key:{chat.key}"] if chat.key is not None else [])
-    posts = [f"POST /chats/{name}/{end}" for name in names for end in ("messages", "messages/pop", "restore")]
-    return ["POST /chats", *posts]
 
 
 async def _flush(session: AsyncSession) -> None:

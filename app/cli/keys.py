@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import sys
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from typing import Annotated, Any, TypeVar
@@ -76,16 +77,18 @@ def show(as_json: AsJson = False) -> None:
         return
     columns = ("key_id", "name", "user_id", "scopes", "hint", "created_at", "expires_at", "revoked_at")
     table = Table(*columns, box=None)
+    table.columns[0].no_wrap = True
     for row in rows:
         row = {**row, "user_id": row["user_id"] or "(service key)", "scopes": " ".join(row["scopes"])}
         table.add_row(*(str(row[column] or "-") for column in columns))
-    console = Console(markup=False)
-    # Not cut to the width of a terminal that is not there.
-    console.print(table, soft_wrap=not console.is_terminal)
+    # Where there is no terminal, a line is as long as it has to be.
+    Console(markup=False, width=None if sys.stdout.isatty() else 10_000).print(table)
 
 
 @app.command()
-def revoke(key_id: Annotated[str, typer.Argument(help="The key_id that create and list show.")]) -> None:
+def revoke(
+    key_id: Annotated[str, typer.Argument(metavar="KEY_ID", help="The key_id that create and list show.")],
+) -> None:
     """Revoke an API key for good: every running process refuses it within 5 seconds."""
     _run(lambda store: store.revoke(key_id))
     typer.echo(f"{key_id} is revoked.", err=True)

@@ -20,6 +20,7 @@ _OUT_OF_REACH = (
     asyncpg.CrashShutdownError,
 )
 _BUSY = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError, asyncpg.LockNotAvailableError)
+_RACES = (asyncpg.UniqueViolationError, *_BUSY)
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
@@ -61,3 +62,8 @@ def rolled_back(error: BaseException) -> bool:
         if isinstance(cause, asyncpg.PostgresError | sqlite3.Error):
             return True
     return False
+
+
+def lost_a_race(error: BaseException) -> bool:
+    """Whether the transaction stored nothing because another one was faster, so that it may be tried again."""
+    return any(isinstance(cause, _RACES) for cause in _chain(error))

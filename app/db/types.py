@@ -13,9 +13,14 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
+def finite(moment: datetime) -> datetime:
+    """A moment as Postgres gave it: asyncpg stores the first and the last there is as ±infinity, and reads it naive."""
+    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+
+
 def iso(moment: datetime) -> str:
     """`2026-01-31T12:00:00.000000Z`: always UTC, always microseconds, so that texts sort as their moments do."""
-    return moment.astimezone(UTC).isoformat(timespec="microseconds")[:-6] + "Z"
+    return finite(moment).astimezone(UTC).isoformat(timespec="microseconds")[:-6] + "Z"
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -35,7 +40,9 @@ class UtcDateTime(TypeDecorator[datetime]):
         return iso(value) if dialect.name == "sqlite" else value
 
     def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
-        return datetime.fromisoformat(value) if isinstance(value, str) else value
+        if isinstance(value, datetime):
+            return finite(value)
+        return None if value is None else datetime.fromisoformat(value)
 
 
 class Json(TypeDecorator[Any]):

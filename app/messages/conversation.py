@@ -27,7 +27,7 @@ from app.chats.store import check_version
 from app.db.driver import Row
 from app.errors import Conflict, NotFound, PreconditionFailed, Unprocessable, responses
 from app.http.conditional import not_modified
-from app.idempotency import Answer, OnceOnly, run_once
+from app.idempotency import MAY_BE_RETRIED, Answer, once_only, run_once
 from app.messages.routes import message_store
 from app.messages.schemas import ANSWER, HELLO, MessageIn, MessageOut
 from app.models import Chat
@@ -75,9 +75,11 @@ def _created(chat: Chat, root_path: str) -> Answer:
     status_code=201,
     response_class=Response,
     responses={**documented(ChatOut, 201, ETAG_HEADER, LOCATION_HEADER), **responses(Conflict, *BODY_ERRORS)},
+    openapi_extra=MAY_BE_RETRIED,
 )
-async def create_chat(request: Request, user: Writer, body: ChatIn, once: OnceOnly) -> Response:
+async def create_chat(request: Request, user: Writer, body: ChatIn) -> Response:
     """A new chat, with its first messages if they are given, stored together or not at all."""
+    once = await once_only(request)
     async with request.app.state.db.write() as session:
 
         async def create() -> Answer:
@@ -141,33 +143,43 @@ async def put_chat(
     By `key:<key>` it creates the chat when it is not there; without a body (or with `{}`) it then changes nothing
     of one that is: get or create.
     """
-    store, ref = chat_store(request, user), _ref_to_put(chat)
+    ref = _ref_to_put(chat)
     if body is not None and ref.key is not None and body.key not in (None, ref.key):
         raise Unprocessable("The key in the body is another than in the path.")
     get_only = ref.key is not None and (body is None or not body.model_fields_set)
     if get_only and (row := await _existing(request, user, ref)) is not None:
         return chat_response(row)
     body = body or ChatIn()
+    try:
+        put, created = await _put(request, user, ref, body, if_match, get_only)
+    except Conflict:
+        if ref.key is None:
+            raise
+        # Somebody else created it at the same moment: now it is there.
+        put, created = await _put(request, user, ref, body, if_match, get_only)
+    return _created(put, request.scope.get("root_path", "")).response() if created else chat_response(row_of(put))
+
+
+async def _put(
+    request: Request, user: User, ref: ChatRef, body: ChatIn, if_match: str | None, get_only: bool
+) -> tuple[Chat, bool]:
+    """The chat as it was put, and whether it was created."""
+    store = chat_store(request, user)
     async with request.app.state.db.write() as session:
         try:
             found = await store.find(session, ref)
         except NotFound:
             if ref.key is None or if_match is not None:
                 raise
-            found = None
-        if found is None:
             body.key = ref.key
-            created = await _create(session, request, user, body)
-        else:
-            check_version(found, if_match)
-            if not get_only:
-                if body.conversation is not None:
-                    await message_store(request, user).clear(session, found)
-                    await message_store(request, user).insert(session, found, body.conversation)
-                await store.replace(session, found, body.details())
-    if found is None:
-        return _created(created, request.scope.get("root_path", "")).response()
-    return chat_response(row_of(found))
+            return await _create(session, request, user, body), True
+        check_version(found, if_match)
+        if not get_only:
+            if body.conversation is not None:
+                await message_store(request, user).clear(session, found)
+                await message_store(request, user).insert(session, found, body.conversation)
+            await store.replace(session, found, body.details())
+        return found, False
 
 
 async def _existing(request: Request, user: User, ref: ChatRef) -> Row | None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import orjson
@@ -17,23 +17,31 @@ class Draft:
     """A message that has everything but its chat and its seq.
 
     Attributes:
-        columns: the values of `COLUMNS`, JSON as text.
+        content: its content as JSON; None where it has none.
+        text: its plain text.
+        extras: those of `EXTRAS` that it has, by name.
         public: the message as it is answered, without `chat_id` and `seq`.
     """
 
-    columns: tuple[Any, ...]
+    message_id: str
+    role: str
+    type: str
+    content: str | None
+    text: str
+    created_at: datetime
+    extras: dict[str, Any]
     public: dict[str, Any]
-    input_tokens: int
-    output_tokens: int
-    total_tokens: int
+
+    def tokens(self) -> tuple[int, int, int]:
+        """What the message adds to its chat's input, output and total tokens."""
+        extras = self.extras
+        if not extras:
+            return 0, 0, 0
+        return counted(extras.get("tokens"), extras.get("input_tokens"), extras.get("output_tokens"))
 
 
-COLUMNS = (
-    "message_id",
-    "role",
-    "type",
-    "content",
-    "text",
+# Columns that most messages do not have.
+EXTRAS = (
     "tool_calls",
     "tool_call_id",
     "name",
@@ -42,7 +50,6 @@ COLUMNS = (
     "input_tokens",
     "output_tokens",
     "metadata",
-    "created_at",
 )
 
 
@@ -50,47 +57,24 @@ def draft(message: MessageIn, at: datetime) -> Draft:
     """The draft of a message that arrives `at` this moment."""
     said = message.model_fields_set
     content = message.content
-    created_at = at if message.created_at is None else message.created_at.astimezone(UTC)
     message_id = str(uuid7())
+    created_at = message.created_at or at
+    extras = {name: value for name in EXTRAS if name in said and (value := getattr(message, name)) is not None}
     public: dict[str, Any] = {"message_id": message_id, "role": message.role, "type": message.type}
-    content_json = None
-    if content is not None or "content" in said:
+    if "content" in said:
         public["content"] = content
-        content_json = to_json(content)
-    for name in _OPTIONAL:
-        if name in said and (value := getattr(message, name)) is not None:
-            public[name] = value
+    public |= extras
     public["created_at"] = iso(created_at)
-    input_tokens, output_tokens, total_tokens = counted(message.tokens, message.input_tokens, message.output_tokens)
-    columns = (
+    return Draft(
         message_id,
         message.role,
         message.type,
-        content_json,
+        to_json(content) if "content" in said else None,
         plain_text(content),
-        to_json(message.tool_calls) if message.tool_calls is not None else None,
-        message.tool_call_id,
-        message.name,
-        message.model,
-        message.tokens,
-        message.input_tokens,
-        message.output_tokens,
-        to_json(message.metadata) if message.metadata is not None else None,
         created_at,
+        extras,
+        public,
     )
-    return Draft(columns, public, input_tokens, output_tokens, total_tokens)
-
-
-_OPTIONAL = (
-    "tool_calls",
-    "tool_call_id",
-    "name",
-    "model",
-    "tokens",
-    "input_tokens",
-    "output_tokens",
-    "metadata",
-)
 
 
 def to_json(value: Any) -> str:
@@ -118,7 +102,6 @@ def totals(drafts: Iterable[Draft]) -> tuple[int, int, int]:
     """The input, output and total tokens of several drafts."""
     sums = [0, 0, 0]
     for one in drafts:
-        sums[0] += one.input_tokens
-        sums[1] += one.output_tokens
-        sums[2] += one.total_tokens
+        for place, tokens in enumerate(one.tokens()):
+            sums[place] += tokens
     return sums[0], sums[1], sums[2]

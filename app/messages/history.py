@@ -23,7 +23,7 @@ _TURN = (
 class History:
     """A statement for a page of messages; its first two arguments are the user and the chat's id.
 
-    Its rows are the chat's version and then the message's COLUMNS, which are NULL when the page is empty.
+    Its rows are the message's COLUMNS, which are NULL when the page is empty, and last the chat's version.
 
     Attributes:
         limit: how many of the rows belong to the page; one more says that there are more.
@@ -37,7 +37,7 @@ class History:
 def _page(messages: str, order: str) -> str:
     columns = ", ".join(f"m.{name}" for name in FIELDS)
     return (
-        f"SELECT c.version, {columns} FROM chats c LEFT JOIN ({messages}) AS m ON TRUE "
+        f"SELECT {columns}, c.version FROM chats c LEFT JOIN ({messages}) AS m ON TRUE "
         f"WHERE c.user_id = $1 AND c.chat_id = $2 AND c.deleted_at IS NULL ORDER BY m.seq {order}"
     )
 

@@ -10,14 +10,15 @@ import asyncpg
 
 from app.db import postgres
 from app.db.database import Database
-from app.idempotency import cutoff
-from app.messages.draft import COLUMNS, to_json, totals
+from app.idempotency import Once, cutoff
+from app.messages.draft import to_json, totals
 from app.messages.writer import Append, Appended, NoSuchChat, Outcome, Repeated
 
-# Types of the function's parameters: per append, then per message, then two moments.
-APPEND_TYPES = "text uuid text uuid timestamptz int bigint bigint bigint text text text text".split()
-MESSAGE_TYPES = "uuid text text json text json text text text bigint bigint bigint json timestamptz".split()
-_PARAMETERS = [f"{name}[]" for name in (*APPEND_TYPES, "int", "int", *MESSAGE_TYPES)] + ["timestamptz"]
+# Types of the function's parameters: per append, then per message, then two moments. Each is an array, and costs; so
+# what most messages do not have goes into one of them, as JSON.
+APPEND_TYPES = "text uuid text uuid int bigint bigint bigint text text text text".split()
+MESSAGE_TYPES = "int int uuid text text json text json timestamptz".split()
+_PARAMETERS = [f"{name}[]" for name in (*APPEND_TYPES, *MESSAGE_TYPES)] + ["timestamptz", "timestamptz"]
 _CALL = "SELECT number, outcome, chat_id, first_seq, request_sha256, status, body FROM chatkeep_append({})".format(
     ", ".join(f"${number}::{name}" for number, name in enumerate(_PARAMETERS, 1))
 )
@@ -61,26 +62,33 @@ def _arguments(appends: Sequence[Append]) -> list[Any]:
             append.chat_id,
             append.key,
             append.new_chat_id,
-            append.at,
             len(append.drafts),
             *totals(append.drafts),
-            *(
-                (None, None, None, None)
-                if append.once is None
-                else (
-                    append.once.route,
-                    append.once.key,
-                    append.once.request_sha256,
-                    to_json([one.public for one in append.drafts]),
-                )
-            ),
+            *(_NOT_ONCE if append.once is None else _once(append, append.once)),
         )
         for append in appends
     ]
     per_message = [
-        (number, offset, *one.columns)
+        (
+            number,
+            place,
+            one.message_id,
+            one.role,
+            one.type,
+            one.content,
+            one.text,
+            to_json(one.extras) if one.extras else None,
+            one.created_at,
+        )
         for number, append in enumerate(appends, 1)
-        for offset, one in enumerate(append.drafts)
+        for place, one in enumerate(append.drafts)
     ]
-    assert len(per_message[0]) == 2 + len(COLUMNS)
-    return [*map(list, zip(*per_append, strict=True)), *map(list, zip(*per_message, strict=True)), cutoff()]
+    at = max(append.at for append in appends)
+    return [*map(list, zip(*per_append, strict=True)), *map(list, zip(*per_message, strict=True)), at, cutoff()]
+
+
+_NOT_ONCE = (None, None, None, None)
+
+
+def _once(append: Append, once: Once) -> tuple[str, str, str, str]:
+    return once.route, once.key, once.request_sha256, to_json([one.public for one in append.drafts])

@@ -3,7 +3,7 @@
 from typing import Annotated
 
 import orjson
-from fastapi import APIRouter, Path, Query, Request
+from fastapi import APIRouter, Path, Request
 from starlette.responses import Response
 
 from app.auth.caller import User
@@ -21,7 +21,8 @@ from app.chats.routes import (
 )
 from app.errors import InvalidCursor, NotFound, responses
 from app.http.conditional import not_modified
-from app.idempotency import REPLAYED, Answer, OnceOnly, replayed, run_once
+from app.http.query import QueryOf
+from app.idempotency import MAY_BE_RETRIED, REPLAYED, Answer, once_only, replayed, run_once
 from app.messages.rows import appended_json
 from app.messages.schemas import (
     AppendBody,
@@ -36,6 +37,7 @@ from app.messages.writer import Repeated
 from app.paging import Page, page_response
 
 router = APIRouter(prefix="/chats/{chat}/messages", tags=["messages"], route_class=AuthenticatedRoute)
+_history_query = QueryOf(HistoryQuery)
 
 MessagePath = Annotated[
     str,
@@ -59,12 +61,14 @@ def message_store(request: Request, user: User) -> MessageStore:
     status_code=201,
     response_class=Response,
     responses={**documented(MessageOut | BatchOut, 201), **responses(NotFound, *BODY_ERRORS)},
+    openapi_extra=MAY_BE_RETRIED,
 )
-async def append(request: Request, user: Writer, chat: ChatPath, body: AppendBody, once: OnceOnly) -> Response:
+async def append(request: Request, user: Writer, chat: ChatPath, body: AppendBody) -> Response:
     """Appends to the end of the chat. `{"messages": […]}` is stored whole and next to each other, or not at all.
 
     Answered once it is on disk. With `key:` a chat that is not there yet is created.
     """
+    once = await once_only(request)
     batch = isinstance(body, MessageBatch)
     messages = body.messages if isinstance(body, MessageBatch) else [body]
     outcome, drafts = await message_store(request, user).append(ChatRef.parse(chat), messages, once)
@@ -89,13 +93,12 @@ async def append(request: Request, user: Writer, chat: ChatPath, body: AppendBod
         304: {"description": "The chat is still at the version in If-None-Match."},
         **responses(InvalidCursor, NotFound, *READ_ERRORS),
     },
+    openapi_extra={"parameters": _history_query.parameters()},
 )
-async def read_history(
-    request: Request, user: Reader, chat: ChatPath, query: Annotated[HistoryQuery, Query()]
-) -> Response:
+async def read_history(request: Request, user: Reader, chat: ChatPath) -> Response:
     """In the order they were written; page on with `cursor`, or ask for a window of them."""
-    store = message_store(request, user)
-    page = await store.history(ChatRef.parse(chat), query, request.scope["query_string"])
+    query = _history_query.read(request)
+    page = await message_store(request, user).history(ChatRef.parse(chat), query, request.scope["query_string"])
     headers = {"ETag": page.etag, "Cache-Control": "private, no-cache"}
     return not_modified(request, page.etag) or page_response(request, page.body, page.next_cursor, headers)
 
@@ -125,10 +128,11 @@ async def clear(request: Request, user: Writer, chat: ChatPath) -> Response:
         204: {"description": "The chat has no message."},
         **responses(NotFound, *WRITE_ERRORS),
     },
+    openapi_extra=MAY_BE_RETRIED,
 )
-async def pop(request: Request, user: Writer, chat: ChatPath, once: OnceOnly) -> Response:
+async def pop(request: Request, user: Writer, chat: ChatPath) -> Response:
     """Deletes the last message and answers it. Two callers never get the same one."""
-    ref = ChatRef.parse(chat)
+    ref, once = ChatRef.parse(chat), await once_only(request)
     async with request.app.state.db.write() as session:
 
         async def take() -> Answer:

@@ -6,6 +6,7 @@ import orjson
 
 from app.chats.rows import moment
 from app.db.driver import Row
+from app.db.types import iso
 
 _JSON = frozenset({"content", "tool_calls", "metadata"})
 # What every message has comes first; the rest is left out where it is NULL.
@@ -22,22 +23,30 @@ _OPTIONAL = (
 )
 FIELDS = ("message_id", "seq", "role", "type", "created_at", "content", "edited_at", *_OPTIONAL)
 COLUMNS = ", ".join(FIELDS)
+_WIDTH = len(FIELDS)
 # The same for a session: there SQLAlchemy's Postgres dialect parses JSON before we can see its text.
 SESSION_COLUMNS = ", ".join(f"CAST({name} AS TEXT) AS {name}" if name in _JSON else name for name in FIELDS)
 
 _BARE = (None,) * (1 + len(_OPTIONAL))
 
 
-def message_json(row: Row, chat_id: str) -> bytes:
-    """The JSON of a message from a row with COLUMNS."""
-    message_id, seq, role, kind, created_at, content, edited_at, *optional = row
-    created_at = moment(created_at)
-    if kind == "message" and content is not None and tuple(row[6:]) == _BARE:
-        # Most messages. Nothing in here needs escaping, and the content is JSON already.
-        return (
-            f'{{"message_id":"{message_id}","chat_id":"{chat_id}","seq":{seq},"role":"{role}","type":"message",'
-            f'"content":{content},"created_at":"{created_at}"}}'
-        ).encode()
+def message_fields(row: Row, chat_id: str) -> dict[str, Any]:
+    """A message to be written by `dumps`, from a row that begins with COLUMNS."""
+    message_id, seq, role, kind, created_at, content = row[:6]
+    if type(created_at) is not str and not created_at.microsecond:
+        # orjson would leave the zeros out, and every moment is to be written alike.
+        created_at = iso(created_at)
+    if content is not None and row[6:_WIDTH] == _BARE:
+        # Most messages.
+        return {
+            "message_id": str(message_id),
+            "chat_id": chat_id,
+            "seq": seq,
+            "role": role,
+            "type": kind,
+            "content": orjson.Fragment(content),
+            "created_at": created_at,
+        }
     message: dict[str, Any] = {
         "message_id": str(message_id),
         "chat_id": chat_id,
@@ -47,13 +56,23 @@ def message_json(row: Row, chat_id: str) -> bytes:
     }
     if content is not None:
         message["content"] = orjson.Fragment(content)
-    for name, value in zip(_OPTIONAL, optional, strict=True):
+    for name, value in zip(_OPTIONAL, row[7:_WIDTH], strict=True):
         if value is not None:
             message[name] = orjson.Fragment(value) if name in _JSON else value
     message["created_at"] = created_at
-    if edited_at is not None:
-        message["edited_at"] = moment(edited_at)
-    return orjson.dumps(message)
+    if row[6] is not None:
+        message["edited_at"] = moment(row[6])
+    return message
+
+
+def dumps(value: Any) -> bytes:
+    """JSON of messages; moments end with `Z`. For the naive ones see `app.db.types.finite`."""
+    return orjson.dumps(value, option=orjson.OPT_UTC_Z | orjson.OPT_NAIVE_UTC)
+
+
+def message_json(row: Row, chat_id: str) -> bytes:
+    """The JSON of a message from a row that begins with COLUMNS."""
+    return dumps(message_fields(row, chat_id))
 
 
 def appended_json(public: dict[str, Any], chat_id: str, seq: int) -> bytes:

@@ -4,12 +4,13 @@ import asyncio
 import sqlite3
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 from app.db import sqlite
 from app.db.database import Database
 from app.db.types import iso
 from app.idempotency import cutoff
-from app.messages.draft import COLUMNS, to_json, totals
+from app.messages.draft import EXTRAS, Draft, to_json, totals
 from app.messages.writer import Append, Appended, NoSuchChat, Outcome, Repeated
 
 _REPEATED = """
@@ -35,8 +36,9 @@ UPDATE chats SET last_seq = ?3, head_seq = ?3, message_count = message_count + ?
 WHERE user_id = ?1 AND chat_id = ?2
 """
 _INSERT = f"""
-INSERT INTO messages (user_id, chat_id, seq, parent_seq, branch, {", ".join(COLUMNS)})
-VALUES (?, ?, ?, ?, ?, {", ".join("?" * len(COLUMNS))})
+INSERT INTO messages (user_id, chat_id, seq, parent_seq, branch, message_id, role, type, content, text, created_at,
+    {", ".join(EXTRAS)})
+VALUES ({", ".join("?" * (11 + len(EXTRAS)))})
 """
 
 
@@ -97,9 +99,7 @@ def _append(connection: sqlite3.Connection, append: Append) -> Outcome:
     last_seq, parent_seq, branch = row
     first_seq = seq = last_seq + 1
     for one in append.drafts:
-        connection.execute(
-            _INSERT, (user_id, chat_id, seq, parent_seq, branch, *one.columns[:-1], iso(one.columns[-1]))
-        )
+        connection.execute(_INSERT, (user_id, chat_id, seq, parent_seq, branch, *_columns(one)))
         parent_seq = seq
         seq += 1
     connection.execute(_COUNT, (user_id, chat_id, seq - 1, len(append.drafts), *totals(append.drafts), at))
@@ -109,3 +109,14 @@ def _append(connection: sqlite3.Connection, append: Append) -> Outcome:
             _REMEMBER, (user_id, once.route, once.key, once.request_sha256, body, chat_id, first_seq, at)
         )
     return Appended(chat_id, first_seq)
+
+
+_NO_EXTRAS = (None,) * len(EXTRAS)
+
+
+def _columns(one: Draft) -> tuple[Any, ...]:
+    extras: tuple[Any, ...] = _NO_EXTRAS
+    if one.extras:
+        values = (one.extras.get(name) for name in EXTRAS)
+        extras = tuple(to_json(value) if isinstance(value, list | dict) else value for value in values)
+    return (one.message_id, one.role, one.type, one.content, one.text, iso(one.created_at), *extras)

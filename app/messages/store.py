@@ -17,13 +17,12 @@ from app.db.types import Id, now
 from app.errors import NotFound, Unprocessable
 from app.idempotency import Once
 from app.messages.cache import HistoryCache, HistoryPage
-from app.messages.draft import Draft, counted, draft, plain_text, totals
+from app.messages.draft import EXTRAS, Draft, counted, draft, plain_text, totals
 from app.messages.history import cursor_after, history
-from app.messages.rows import FIELDS, SESSION_COLUMNS, message_json
+from app.messages.rows import FIELDS, SESSION_COLUMNS, dumps, message_fields, message_json
 from app.messages.schemas import HistoryQuery, MessageIn, MessagePatch
 from app.messages.writer import Append, Appended, NoSuchChat, Repeated, Writer
 from app.models import Chat, Message
-from app.paging import page_body
 
 _VERSION_BY_ID = "SELECT chat_id, version FROM chats WHERE user_id = $1 AND chat_id = $2 AND deleted_at IS NULL"
 _VERSION_BY_KEY = "SELECT chat_id, version FROM chats WHERE user_id = $1 AND key = $2 AND deleted_at IS NULL"
@@ -81,11 +80,13 @@ class MessageStore:
         rows = await self._db.driver.fetch(window.statement, self._user_id, chat_id, *window.arguments)
         if not rows:
             raise NotFound
-        tag = etag(chat_id, rows[0][0])
-        more = len(rows) > window.limit
-        rows = [row[1:] for row in rows[: window.limit] if row[1] is not None]
-        next_cursor = cursor_after(self._user_id, name, query, rows[-1][1]) if more else None
-        page = HistoryPage(tag, page_body([message_json(row, chat_id) for row in rows], next_cursor), next_cursor)
+        tag = etag(chat_id, rows[0][-1])
+        next_cursor = None
+        if len(rows) > window.limit:
+            rows = rows[: window.limit]
+            next_cursor = cursor_after(self._user_id, name, query, rows[-1][1])
+        items = [message_fields(row, chat_id) for row in rows if row[0] is not None]
+        page = HistoryPage(tag, dumps({"items": items, "next_cursor": next_cursor}), next_cursor)
         self._cache.put(remembered_as, page)
         return page
 
@@ -105,7 +106,7 @@ class MessageStore:
         row = await self._db.driver.fetch_one(_ONE.format(by, column), self._user_id, chat, value)
         if row is None:
             raise NotFound
-        return message_json(row[:-1], str(row[-1]))
+        return message_json(row, str(row[-1]))
 
     async def all_json(self, session: AsyncSession, chat: Chat) -> list[bytes]:
         """Every message of a chat as JSON, in order."""
@@ -137,7 +138,8 @@ class MessageStore:
             changes["metadata_"] = merged(found.metadata_, changes.pop("metadata"))
         for name, value in changes.items():
             setattr(found, name, value)
-        if found.type == "message" and not found.tool_calls and "content" in changes and found.content is None:
+        silenced = found.content is None and not found.tool_calls and changes.keys() & {"content", "tool_calls"}
+        if found.type == "message" and silenced:
             raise Unprocessable("A message needs content, or tool_calls, or a type of its own.")
         if "content" in changes:
             found.text = plain_text(found.content)
@@ -222,18 +224,14 @@ def _count(chat: Chat, messages: int, tokens: tuple[int, int, int]) -> None:
 
 
 def _values(one: Draft) -> dict[str, Any]:
-    """A draft as column values for SQLAlchemy."""
+    """A draft as column values for SQLAlchemy; for one `insert` each has the same names."""
     said = one.public
     content = said.get("content")
     return {
-        "message_id": said["message_id"],
-        "role": said["role"],
-        "type": said["type"],
+        "message_id": one.message_id,
+        "role": one.role,
+        "type": one.type,
         "content": JSON.NULL if content is None and "content" in said else content,
-        "text": plain_text(content),
-        "metadata_": said.get("metadata"),
-        "created_at": one.columns[-1],
-    } | {name: said.get(name) for name in _SAME}
-
-
-_SAME = ("tool_calls", "tool_call_id", "name", "model", "tokens", "input_tokens", "output_tokens")
+        "text": one.text,
+        "created_at": one.created_at,
+    } | {"metadata_" if name == "metadata" else name: one.extras.get(name) for name in EXTRAS}

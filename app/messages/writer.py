@@ -12,13 +12,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from app.db.failures import problem_of, rolled_back
+from app.db.failures import lost_a_race, problem_of, rolled_back
 from app.errors import Overloaded
 from app.idempotency import Once
 from app.messages.draft import Draft
 
 MAX_GROUP_APPENDS = 128
 MAX_GROUP_MESSAGES = 2000
+MAX_ATTEMPTS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +134,7 @@ class Writer:
             group.append(self._waiting.popleft())
         return group
 
-    async def _commit(self, group: list[tuple[Append, asyncio.Future[Outcome]]]) -> None:
+    async def _commit(self, group: list[tuple[Append, asyncio.Future[Outcome]]], attempt: int = 1) -> None:
         try:
             outcomes = await self._group.commit([append for append, _ in group])
         except Exception as error:  # noqa: BLE001 - every waiting client is told, whatever it was
@@ -141,11 +142,14 @@ class Writer:
                 # One of them spoiled it, or another process was in the way: each for itself.
                 for one in group:
                     await self._commit([one])
-                return
-            failure = problem_of(error) or error
-            for _, future in group:
-                if not future.done():
-                    future.set_exception(failure)
+            elif attempt < MAX_ATTEMPTS and lost_a_race(error):
+                # What the other process did can be seen now, such as a chat that both wanted to create.
+                await self._commit(group, attempt + 1)
+            else:
+                failure = problem_of(error) or error
+                for _, future in group:
+                    if not future.done():
+                        future.set_exception(failure)
             return
         for (_, future), outcome in zip(group, outcomes, strict=True):
             # A client that hung up has cancelled its future; what it sent is stored all the same.

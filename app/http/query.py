@@ -1,0 +1,48 @@
+"""The query of a hot route: read from the request by us, since FastAPI's way costs a quarter of a cached read."""
+
+from functools import lru_cache
+from typing import Any, Generic, TypeVar
+from urllib.parse import parse_qsl
+
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, ValidationError
+from starlette.requests import Request
+
+M = TypeVar("M", bound=BaseModel)
+_REMEMBERED = 1024
+_LONGEST_REMEMBERED = 256
+
+
+class QueryOf(Generic[M]):
+    """Reads a query as a model. The same text means the same query, so those seen last are remembered."""
+
+    def __init__(self, model: type[M]) -> None:
+        self._model = model
+        self._remembered = lru_cache(_REMEMBERED)(self._parse)
+
+    def read(self, request: Request) -> M:
+        """What the request's query says, not to be changed. Raises RequestValidationError (422)."""
+        text: bytes = request.scope["query_string"]
+        return self._remembered(text) if len(text) <= _LONGEST_REMEMBERED else self._parse(text)
+
+    def parameters(self) -> list[dict[str, Any]]:
+        """The model's fields as OpenAPI parameters."""
+        fields = self._model.model_json_schema()["properties"]
+        return [
+            {
+                "name": name,
+                "in": "query",
+                "required": False,
+                "description": schema.pop("description", ""),
+                "schema": schema,
+            }
+            for name, schema in fields.items()
+        ]
+
+    def _parse(self, text: bytes) -> M:
+        try:
+            return self._model.model_validate(dict(parse_qsl(text.decode("latin-1"), keep_blank_values=True)))
+        except ValidationError as error:
+            raise RequestValidationError(
+                [{**one, "loc": ("query", *one["loc"])} for one in error.errors(include_input=False)]
+            ) from None
