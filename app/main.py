@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import sqlite3
 from collections.abc import AsyncIterator
 
@@ -44,6 +45,9 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     app.state.history = HistoryCache(settings.history_cache_bytes)
     app.state.authenticator = Authenticator(db, settings)
     housekeeping = asyncio.create_task(keep_house(db), name="housekeeping")
+    # What is there by now stays: the collector need not look at it again and again.
+    gc.collect()
+    gc.freeze()
     try:
         yield
     finally:
@@ -77,7 +81,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     )
     app.state.settings = settings
     for router in ROUTERS:
-        app.include_router(router)
+        # Not include_router: FastAPI would match the routes of an included router twice for each request.
+        app.router.routes.extend(router.routes)
     apidocs.install(app)
     app.add_exception_handler(HTTPException, handle_http_exception)
     app.add_exception_handler(RequestValidationError, handle_http_exception)

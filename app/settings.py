@@ -32,7 +32,7 @@ class Settings(BaseSettings):
         default=10, ge=2, le=500, description="Postgres connections a process keeps at most, for each of its two pools."
     )
     pgbouncer: bool = Field(
-        default=False, description="Set when Postgres is reached through pgbouncer's transaction pooling before 1.21."
+        default=False, description="Set when Postgres is reached through pgbouncer's transaction pooling."
     )
 
     host: str = Field(default="127.0.0.1", description="The address to listen on.")

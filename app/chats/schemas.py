@@ -111,7 +111,7 @@ class ChatOut(BaseModel):
     output_tokens: int
     total_tokens: int
     last_seq: int = Field(description="The highest `seq` that a message of it ever had.")
-    version: int = Field(description="Grows by one with every change to the chat or its messages.")
+    version: int = Field(description="Grows with every change to the chat or its messages.")
     is_active: bool = Field(description="False in the trash.")
     created_at: datetime
     updated_at: datetime = Field(description="When its details last changed.")

@@ -12,16 +12,13 @@ import typer
 from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
-from sqlalchemy.exc import DBAPIError
 
 from app.auth.caller import CHATS_READ, CHATS_WRITE, SCOPES
 from app.auth.schemas import ApiKeyIn, shown
 from app.auth.store import ApiKeyStore
-from app.db.database import Database
+from app.cli.database import open_database, read_settings
 from app.db.types import iso, now
-from app.errors import Problem
 from app.paging import MAX_LIMIT
-from app.settings import Settings
 
 T = TypeVar("T")
 
@@ -120,19 +117,7 @@ def _json(value: Any) -> str:
 
 def _run(work: Callable[[ApiKeyStore], Awaitable[T]]) -> T:
     async def open_and_work() -> T:
-        db = await Database.open(Settings())
-        try:
+        async with open_database(read_settings()) as db:
             return await work(ApiKeyStore(db))
-        finally:
-            await db.close()
 
-    try:
-        return asyncio.run(open_and_work())
-    except Problem as problem:
-        reason = problem.detail
-    except DBAPIError as error:
-        reason = f"The database refused: {error.orig}\nIf it is new, or was not migrated yet: chatkeep migrate"
-    except (OSError, ValueError) as error:
-        reason = f"The database cannot be opened: {error}"
-    typer.echo(reason, err=True)
-    raise typer.Exit(1)
+    return asyncio.run(open_and_work())

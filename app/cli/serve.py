@@ -8,20 +8,18 @@ from typing import Annotated
 
 import typer
 import uvicorn
-from pydantic import ValidationError
-from sqlalchemy.exc import SQLAlchemyError
 from uvicorn.supervisors import Multiprocess
 
 from app.auth.bootstrap import first_key
+from app.cli.database import failed, open_database, read_settings
 from app.db import migrations
-from app.db.database import Database
 from app.http import logs
 from app.settings import Settings
 
 
 def migrate() -> None:
     """Bring the database's schema up to date. Safe to run again, and beside a running service."""
-    settings = _settings()
+    settings = read_settings()
     changed, _ = asyncio.run(_prepare(settings, make_key=False))
     typer.echo("The schema was brought up to date." if changed else "The schema is current already.")
 
@@ -32,7 +30,7 @@ def serve(
     workers: Annotated[int | None, typer.Option(help="How many processes, instead of CHATKEEP_WORKERS.")] = None,
 ) -> None:
     """Migrate, then serve. The first start makes the data folder, the database and an admin key, and prints the key."""
-    settings = _settings()
+    settings = read_settings()
     host, workers = host or settings.host, workers or settings.workers
     listening = _listen(host, settings.port if port is None else port)
     logs.configure(settings)
@@ -55,29 +53,10 @@ def serve(
         Multiprocess(config, sockets=[listening]).run()
 
 
-def _settings() -> Settings:
-    try:
-        return Settings()
-    except ValidationError as error:
-        problems = "; ".join(
-            f"{'CHATKEEP_' + '.'.join(map(str, e['loc'])).upper() if e['loc'] else 'settings'}: {e['msg']}"
-            for e in error.errors(include_input=False)
-        )
-        raise _failed(f"The settings are not right. {problems}") from None
-
-
 async def _prepare(settings: Settings, *, make_key: bool) -> tuple[bool, str | None]:
-    try:
-        db = await Database.open(settings)
-    except (OSError, ValueError, SQLAlchemyError) as error:
-        raise _failed(f"The database cannot be opened: {error}") from None
-    try:
+    async with open_database(settings) as db:
         changed = await migrations.upgrade(db)
         return changed, await first_key(db, settings) if make_key else None
-    except (OSError, SQLAlchemyError) as error:
-        raise _failed(f"The database cannot be prepared: {error}") from None
-    finally:
-        await db.close()
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -89,8 +68,8 @@ def _listen(host: str, port: int) -> socket.socket:
     except OSError as error:
         listening.close()
         if error.errno == errno.EADDRINUSE:
-            raise _failed(f"Port {port} is in use: choose another with CHATKEEP_PORT or --port.") from None
-        raise _failed(f"Cannot listen on {host}, port {port}: {error.strerror or error}.") from None
+            raise failed(f"Port {port} is in use: choose another with CHATKEEP_PORT or --port.") from None
+        raise failed(f"Cannot listen on {host}, port {port}: {error.strerror or error}.") from None
     listening.set_inheritable(True)
     return listening
 
@@ -107,8 +86,3 @@ def _greet(host: str, port: int, key: str | None) -> None:
             f"curl -X POST {address}/chats/key:hello/messages -H 'Authorization: Bearer {key}' -H 'X-User-Id: me' "
             """-H 'Content-Type: application/json' -d '{"role": "user", "content": "Hello!"}'"""
         )
-
-
-def _failed(message: str) -> typer.Exit:
-    typer.echo(message, err=True)
-    return typer.Exit(1)

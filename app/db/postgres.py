@@ -40,8 +40,8 @@ def connection_options(pgbouncer: bool, settings: dict[str, str] = DRIVER_SETTIN
     """Arguments for `asyncpg.connect` and its pools."""
     options: dict[str, Any] = {"command_timeout": 60}
     if pgbouncer:
-        # Transaction pooling before pgbouncer 1.21 hands every transaction another server connection: nothing may be
-        # prepared, and start-up parameters are refused.
+        # Transaction pooling hands every transaction another server connection: nothing may be prepared before 1.21,
+        # and start-up parameters are refused.
         options["statement_cache_size"] = 0
     else:
         options["server_settings"] = settings

@@ -9,6 +9,7 @@ import orjson
 from uuid_utils import uuid7
 
 from app.db.types import iso
+from app.messages.rows import EXTRAS
 from app.messages.schemas import MessageIn
 
 
@@ -38,19 +39,6 @@ class Draft:
         if not extras:
             return 0, 0, 0
         return counted(extras.get("tokens"), extras.get("input_tokens"), extras.get("output_tokens"))
-
-
-# Columns that most messages do not have.
-EXTRAS = (
-    "tool_calls",
-    "tool_call_id",
-    "name",
-    "model",
-    "tokens",
-    "input_tokens",
-    "output_tokens",
-    "metadata",
-)
 
 
 def draft(message: MessageIn, at: datetime) -> Draft:

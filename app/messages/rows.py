@@ -9,8 +9,8 @@ from app.db.driver import Row
 from app.db.types import iso
 
 _JSON = frozenset({"content", "tool_calls", "metadata"})
-# What every message has comes first; the rest is left out where it is NULL.
-_OPTIONAL = (
+# Columns that most messages do not have, and that are left out where they are NULL.
+EXTRAS = (
     "tool_calls",
     "tool_call_id",
     "name",
@@ -18,9 +18,9 @@ _OPTIONAL = (
     "tokens",
     "input_tokens",
     "output_tokens",
-    "status",
     "metadata",
 )
+_OPTIONAL = (*EXTRAS, "status")
 FIELDS = ("message_id", "seq", "role", "type", "created_at", "content", "edited_at", *_OPTIONAL)
 COLUMNS = ", ".join(FIELDS)
 _WIDTH = len(FIELDS)

@@ -10,7 +10,8 @@ from app.db import sqlite
 from app.db.database import Database
 from app.db.types import iso
 from app.idempotency import cutoff
-from app.messages.draft import EXTRAS, Draft, to_json, totals
+from app.messages.draft import Draft, to_json, totals
+from app.messages.rows import EXTRAS
 from app.messages.writer import Append, Appended, NoSuchChat, Outcome, Repeated
 
 _REPEATED = """

@@ -17,9 +17,9 @@ from app.db.types import Id, now
 from app.errors import NotFound, Unprocessable
 from app.idempotency import Once
 from app.messages.cache import HistoryCache, HistoryPage
-from app.messages.draft import EXTRAS, Draft, counted, draft, plain_text, totals
+from app.messages.draft import Draft, counted, draft, plain_text, totals
 from app.messages.history import cursor_after, history
-from app.messages.rows import FIELDS, SESSION_COLUMNS, dumps, message_fields, message_json
+from app.messages.rows import EXTRAS, FIELDS, SESSION_COLUMNS, dumps, message_fields, message_json
 from app.messages.schemas import HistoryQuery, MessageIn, MessagePatch
 from app.messages.writer import Append, Appended, NoSuchChat, Repeated, Writer
 from app.models import Chat, Message

@@ -1,0 +1,47 @@
+"""What commands that work straight on the database share: the settings, the open database, and how they fail."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import asyncpg
+import typer
+from pydantic import ValidationError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+from app.db.database import Database
+from app.errors import Problem
+from app.settings import Settings
+
+
+def failed(message: str) -> typer.Exit:
+    """Prints why a command failed and gives the exit to raise."""
+    typer.echo(message, err=True)
+    return typer.Exit(1)
+
+
+def read_settings() -> Settings:
+    """The settings; exits saying what is wrong with them, without their values: some are secrets."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        problems = [f"{'.'.join(map(str, one['loc']))} {one['msg']}".strip() for one in error.errors()]
+        raise failed(f"The settings are not right: {'; '.join(problems)}") from None
+
+
+@asynccontextmanager
+async def open_database(settings: Settings) -> AsyncIterator[Database]:
+    """The database of the settings, open; exits with a line, not a traceback, when it fails."""
+    try:
+        db = await Database.open(settings)
+    except (OSError, ValueError, SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        raise failed(f"The database cannot be opened: {error}") from None
+    try:
+        yield db
+    except Problem as problem:
+        raise failed(problem.detail) from None
+    except DBAPIError as error:
+        raise failed(f"The database refused: {error.orig}\nIf it was not migrated yet: chatkeep migrate") from None
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        raise failed(f"The database failed: {error}") from None
+    finally:
+        await db.close()
