@@ -1,0 +1,1 @@
+"""Chats: their details, their list, their keys."""

@@ -1,0 +1,388 @@
+"""A chat's life: created, read, changed, replaced, deleted, restored, and gone for good."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from unittest.mock import ANY
+
+import httpx2
+import pytest
+from fastapi import FastAPI
+from sqlalchemy import func, select
+from sqlmodel import col
+
+from app.jobs import housekeeping
+from app.models import Idempotency, Message
+from tests.callers import Json, by_key, every_item, ok, problem
+
+DETAILS: Json = {
+    "key": "feishu:group:user123",
+    "title": "Eggs 🥚",
+    "summary": "How long\nthey take.",
+    "platform": "feishu",
+    "tags": ["kitchen", "kitchen", "ägg"],
+    "is_pinned": True,
+    "metadata": {"b": [1, 2.5, None, True], "a": {"": {}}, "long": 2**53, "tiny": 5e-324},
+    "expires_at": "2999-01-31T12:00:00.123456Z",
+}
+EMPTY: Json = {
+    "key": None,
+    "title": None,
+    "summary": None,
+    "platform": None,
+    "tags": [],
+    "is_pinned": False,
+    "metadata": {},
+    "expires_at": None,
+}
+COUNTS: Json = {"message_count": 0, "input_tokens": 0, "output_tokens": 0, "total_tokens": 0, "last_seq": 0}
+LIFE: Json = {"created_at": ANY, "updated_at": ANY, "last_activity_at": ANY, "deleted_at": None, "is_active": True}
+HELLO: Json = {"role": "user", "content": "Hello"}
+ANSWER: Json = {"role": "assistant", "content": "Hi!", "input_tokens": 3, "output_tokens": 4, "metadata": {"x": 1}}
+# What any client can get wrong in a body that is otherwise good.
+NOBODY = "01932c07-1f3e-7000-8000-abcdef012345"
+
+
+def details(chat: Json) -> Json:
+    """What the client says about a chat, of all that it is answered."""
+    return {name: chat[name] for name in EMPTY}
+
+
+async def conversation(client: httpx2.AsyncClient, path: str) -> list[tuple[int, Any]]:
+    """The seqs and contents of a chat's messages."""
+    return [(message["seq"], message.get("content")) for message in await every_item(client, f"{path}/messages")]
+
+
+@pytest.mark.parametrize("given", [DETAILS, {}, EMPTY], ids=["full", "minimal", "nulls"])
+async def test_a_chat_is_answered_as_it_was_created(me: httpx2.AsyncClient, given: Json) -> None:
+    answer = await me.post("/chats", json=given)
+    assert answer.status_code == 201
+    chat = answer.json()
+    assert chat == {**EMPTY, **given, **COUNTS, **LIFE, "chat_id": ANY, "user_id": me.headers["X-User-Id"], "version": 1}
+    assert list(chat["metadata"]) == list(given.get("metadata", {}))
+    assert chat["created_at"] == chat["updated_at"] == chat["last_activity_at"]
+    written = datetime.fromisoformat(chat["created_at"])
+    assert written.tzinfo == UTC
+    assert abs(datetime.now(UTC) - written) < timedelta(minutes=1)
+
+    assert answer.headers["Location"] == f"/chats/{chat['chat_id']}"
+    for path in (answer.headers["Location"], f"/chats/{chat['chat_id'].upper()}"):
+        read = await me.get(path)
+        assert (read.content, read.headers["ETag"]) == (answer.content, answer.headers["ETag"])
+
+
+async def test_a_chat_begins_with_its_conversation(me: httpx2.AsyncClient) -> None:
+    chat = ok(await me.post("/chats", json={"title": "Eggs", "conversation": [HELLO, ANSWER]}))
+    assert (chat["message_count"], chat["last_seq"], chat["version"]) == (2, 2, 1)
+    assert (chat["input_tokens"], chat["output_tokens"], chat["total_tokens"]) == (3, 4, 7)
+    path = f"/chats/{chat['chat_id']}"
+    messages = await every_item(me, f"{path}/messages")
+    stored = {"message_id": ANY, "chat_id": chat["chat_id"], "type": "message", "created_at": ANY}
+    assert messages == [{**HELLO, **stored, "seq": 1}, {**ANSWER, **stored, "seq": 2}]
+    whole = await me.get(path, params={"include": "conversation"})
+    assert ok(whole) == {**chat, "conversation": messages}
+    assert whole.headers["ETag"] == (await me.get(path)).headers["ETag"]
+    assert (await me.get(path, params={"include": "all"})).status_code == 422
+
+
+async def test_a_chat_with_a_bad_message_is_not_created(me: httpx2.AsyncClient) -> None:
+    problem(await me.post("/chats", json={"conversation": [HELLO, {"role": "user"}]}), 422)
+    assert ok(await me.get("/chats", params={"state": "all"}))["items"] == []
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"user_id": "ada"},
+        {"chat_id": NOBODY},
+        {"created_by": "ada"},
+        {"version": 7},
+        {"tags": "kitchen"},
+        {"tags": [""]},
+        {"tags": ["x"] * 65},
+        {"tags": [1]},
+        {"title": "x" * 1025},
+        {"title": 5},
+        {"summary": "x" * 65537},
+        {"platform": ""},
+        {"platform": "x" * 65},
+        {"is_pinned": "true"},
+        {"is_pinned": 1},
+        {"metadata": []},
+        {"metadata": "{}"},
+        {"expires_at": "2999-01-31T12:00:00"},
+        {"expires_at": 32_000_000_000},
+        {"expires_at": "32000000000"},
+        {"expires_at": "soon"},
+        {"conversation": {}},
+        {"conversation": [HELLO | {"seq": 7}]},
+    ],
+    ids=str,
+)
+async def test_wrong_details_are_refused_and_nothing_is_stored(me: httpx2.AsyncClient, wrong: Json) -> None:
+    details = problem(await me.post("/chats", json={"title": "Eggs", **wrong}), 422)
+    assert details["errors"][0]["loc"][:2] == ["body", *wrong]
+    assert ok(await me.get("/chats", params={"state": "all"}))["items"] == []
+
+
+async def test_a_known_version_is_not_sent_again(me: httpx2.AsyncClient) -> None:
+    chat = ok(await me.post("/chats", json={"key": "k", "conversation": [HELLO]}))
+    for path in (f"/chats/{chat['chat_id']}", "/chats/key:k", "/chats/key:k?include=conversation", "/chats/key:k/messages"):
+        etag = (await me.get(path)).headers["ETag"]
+        for known in (etag, f"W/{etag}", f'"1-x", {etag}', "*"):
+            answer = await me.get(path, headers={"If-None-Match": known})
+            assert (answer.status_code, answer.content, answer.headers["ETag"]) == (304, b"", etag)
+        assert (await me.get(path, headers={"If-None-Match": '"1-x"'})).status_code == 200
+        ok(await me.post("/chats/key:k/messages", json=HELLO))
+        answer = await me.get(path, headers={"If-None-Match": etag})
+        assert answer.status_code == 200
+        assert answer.headers["ETag"] != etag
+
+
+@pytest.mark.parametrize("method", ["PATCH", "PUT", "DELETE"])
+async def test_a_change_to_another_version_is_refused(me: httpx2.AsyncClient, method: str) -> None:
+    created = await me.post("/chats", json={"key": "k", "title": "first"})
+    path, stale = created.headers["Location"], created.headers["ETag"]
+    ok(await me.post(f"{path}/messages", json=HELLO))
+    before = await me.get(path)
+    body = None if method == "DELETE" else {"title": "second"}
+    for wrong in (stale, f"W/{before.headers['ETag']}", "", '"0"'):
+        problem(await me.request(method, path, json=body, headers={"If-Match": wrong}), 412)
+        assert (await me.get(path)).content == before.content
+    right = f"{stale}, {before.headers['ETag']}"
+    assert (await me.request(method, path, json=body, headers={"If-Match": right})).is_success
+    assert (await me.get(path)).content != before.content
+
+
+# RFC 7396, appendix A: what there is, the patch, and what comes of it.
+MERGES: list[tuple[Any, Any, Any]] = [
+    ({"a": "b"}, {"a": "c"}, {"a": "c"}),
+    ({"a": "b"}, {"b": "c"}, {"a": "b", "b": "c"}),
+    ({"a": "b"}, {"a": None}, {}),
+    ({"a": "b", "b": "c"}, {"a": None}, {"b": "c"}),
+    ({"a": ["b"]}, {"a": "c"}, {"a": "c"}),
+    ({"a": "c"}, {"a": ["b"]}, {"a": ["b"]}),
+    ({"a": {"b": "c"}}, {"a": {"b": "d", "c": None}}, {"a": {"b": "d"}}),
+    ({"a": [{"b": "c"}]}, {"a": [1]}, {"a": [1]}),
+    (["a", "b"], ["c", "d"], ["c", "d"]),
+    ({"a": "b"}, ["c"], ["c"]),
+    ({"a": "foo"}, "bar", "bar"),
+    ({"e": None}, {"a": 1}, {"e": None, "a": 1}),
+    ([1, 2], {"a": "b", "c": None}, {"a": "b"}),
+    ({}, {"a": {"bb": {"ccc": None}}}, {"a": {"bb": {}}}),
+]
+
+
+@pytest.mark.parametrize(("target", "patch", "result"), MERGES, ids=str)
+async def test_metadata_is_merged_as_the_rfc_says(
+    me: httpx2.AsyncClient, target: Any, patch: Any, result: Any
+) -> None:
+    chat = ok(await me.post("/chats", json={"metadata": {"beside": 1, "it": target}}))
+    path = f"/chats/{chat['chat_id']}"
+    assert ok(await me.patch(path, json={"metadata": {"it": patch}}))["metadata"] == {"beside": 1, "it": result}
+    assert ok(await me.patch(path, json={"metadata": {"it": None}}))["metadata"] == {"beside": 1}
+    assert ok(await me.patch(path, json={"metadata": None}))["metadata"] == {}
+
+
+async def test_a_patch_changes_what_it_names_and_nothing_else(me: httpx2.AsyncClient) -> None:
+    chat = ok(await me.post("/chats", json=DETAILS))
+    path = f"/chats/{chat['chat_id']}"
+    for name, value in {
+        "key": "new/key",
+        "title": "New",
+        "summary": "",
+        "platform": "web",
+        "tags": ["a"],
+        "is_pinned": False,
+        "expires_at": "3000-01-01T00:00:00.000000Z",
+    }.items():
+        for patched in (value, None):
+            answer = await me.patch(path, json={name: patched})
+            version = chat["version"] + 1
+            stored = EMPTY[name] if patched is None else patched
+            chat = {**chat, name: stored, "version": version, "updated_at": answer.json()["updated_at"]}
+            assert ok(answer) == chat
+            assert (await me.get(path)).content == answer.content
+            assert (await me.get(path)).headers["ETag"] == answer.headers["ETag"]
+    assert details(ok(await me.patch(path, json={}))) == details(chat)
+
+
+@pytest.mark.parametrize("wrong", [{"user_id": "ada"}, {"message_count": 1}, {"tags": [None]}, [], "x", None], ids=str)
+async def test_a_wrong_patch_changes_nothing(me: httpx2.AsyncClient, wrong: Any) -> None:
+    created = await me.post("/chats", json=DETAILS)
+    problem(await me.patch(created.headers["Location"], json=wrong), 422)
+    assert (await me.get(created.headers["Location"])).content == created.content
+
+
+async def test_replacing_keeps_nothing_but_the_key(me: httpx2.AsyncClient) -> None:
+    chat = ok(await me.post("/chats", json={**DETAILS, "conversation": [HELLO]}))
+    path = f"/chats/{chat['chat_id']}"
+    answer = await me.put(path, json={"title": "Only this"})
+    replaced = ok(answer)
+    assert details(replaced) == {**EMPTY, "key": DETAILS["key"], "title": "Only this"}
+    assert replaced["created_at"] == chat["created_at"]
+    assert await conversation(me, path) == [(1, "Hello")]
+    assert details(ok(await me.put(path, json={"key": "k2"}))) == {**EMPTY, "key": "k2"}
+    problem(await me.put(f"/chats/{NOBODY}", json={"title": "x"}), 404)
+
+
+async def test_replacing_the_conversation_goes_on_with_the_seqs(me: httpx2.AsyncClient) -> None:
+    chat = ok(await me.post("/chats", json={"conversation": [HELLO, ANSWER]}))
+    path = f"/chats/{chat['chat_id']}"
+    chat = ok(await me.put(path, json={"title": "New", "conversation": [ANSWER, HELLO, ANSWER]}))
+    assert (chat["message_count"], chat["last_seq"], chat["total_tokens"]) == (3, 5, 14)
+    assert await conversation(me, path) == [(3, "Hi!"), (4, "Hello"), (5, "Hi!")]
+    chat = ok(await me.put(path, json={"conversation": []}))
+    assert (chat["message_count"], chat["last_seq"], chat["total_tokens"]) == (0, 5, 0)
+    assert ok(await me.post(f"{path}/messages", json=HELLO))["seq"] == 6
+
+
+async def test_a_chat_is_replaced_whole_or_not_at_all(me: httpx2.AsyncClient) -> None:
+    created = await me.post("/chats", json={"title": "old", "conversation": [HELLO]})
+    path = created.headers["Location"]
+    problem(await me.put(path, json={"title": "new", "conversation": [HELLO, {"role": "?", "content": ""}]}), 422)
+    assert (await me.get(path)).content == created.content
+    assert await conversation(me, path) == [(1, "Hello")]
+
+
+async def test_a_reader_sees_one_conversation_or_the_other(me: httpx2.AsyncClient) -> None:
+    path = (await me.post("/chats", json={"title": "0", "conversation": [HELLO | {"content": "0"}] * 3})).headers["Location"]
+
+    async def write(number: int) -> None:
+        ok(await me.put(path, json={"title": f"{number}", "conversation": [HELLO | {"content": f"{number}"}] * 3}))
+
+    async def read() -> None:
+        whole = ok(await me.get(path, params={"include": "conversation"}))
+        assert [message["content"] for message in whole["conversation"]] == [whole["title"]] * 3
+        assert whole["message_count"] == 3
+
+    async with asyncio.TaskGroup() as tasks:
+        for number in range(1, 9):
+            tasks.create_task(write(number))
+            for _ in range(3):
+                tasks.create_task(read())
+    assert ok(await me.get(path))["last_seq"] == 27
+
+
+async def test_get_or_create_by_key(me: httpx2.AsyncClient) -> None:
+    created = await me.put("/chats/key:k")
+    assert created.status_code == 201
+    chat = created.json()
+    assert created.headers["Location"] == f"/chats/{chat['chat_id']}"
+    assert details(chat) == {**EMPTY, "key": "k"}
+    for again in (await me.put("/chats/key:k"), await me.put("/chats/key:k", json={})):
+        assert (again.status_code, again.content) == (200, created.content)
+        assert again.headers["ETag"] == created.headers["ETag"]
+
+
+async def test_put_by_key_creates_and_replaces(me: httpx2.AsyncClient) -> None:
+    problem(await me.put("/chats/key:k", json={"title": "x"}, headers={"If-Match": "*"}), 404)
+    body: Json = {"title": "first", "key": "k", "conversation": [HELLO]}
+    created = await me.put("/chats/key:k", json=body)
+    assert created.status_code == 201
+    assert (created.json()["title"], created.json()["message_count"]) == ("first", 1)
+    replaced = await me.put("/chats/key:k", json={"platform": "web"})
+    assert replaced.status_code == 200
+    assert details(replaced.json()) == {**EMPTY, "key": "k", "platform": "web"}
+    assert replaced.json()["chat_id"] == created.json()["chat_id"]
+    problem(await me.put("/chats/key:k", json={"key": "other"}), 422)
+    assert (await me.get("/chats/key:k")).content == replaced.content
+
+
+@pytest.mark.parametrize("body", [None, {"title": "T", "conversation": [HELLO]}], ids=["bare", "body"])
+async def test_of_many_who_get_or_create_at_once_one_creates(me: httpx2.AsyncClient, body: Json | None) -> None:
+    answers = await asyncio.gather(*(me.put("/chats/key:k", json=body) for _ in range(20)))
+    assert sorted(answer.status_code for answer in answers) == [200] * 19 + [201]
+    assert len({answer.json()["chat_id"] for answer in answers}) == 1
+    assert len(ok(await me.get("/chats", params={"state": "all"}))["items"]) == 1
+
+
+async def test_a_deleted_chat_is_nowhere_but_in_the_trash(me: httpx2.AsyncClient) -> None:
+    chat = ok(await me.post("/chats", json={"key": "k", "conversation": [HELLO]}))
+    assert (await me.delete("/chats/key:k")).status_code == 204
+    for name in (chat["chat_id"], "key:k"):
+        path = f"/chats/{name}"
+        for method, end, body in (
+            ("GET", "", None),
+            ("GET", "?include=conversation", None),
+            ("PATCH", "", {}),
+            ("DELETE", "", None),
+            ("GET", "/messages", None),
+            ("GET", "/messages?last=1", None),
+            ("GET", "/messages/1", None),
+            ("PATCH", "/messages/1", {"content": "x"}),
+            ("DELETE", "/messages/1", None),
+            ("DELETE", "/messages", None),
+            ("POST", "/messages/pop", None),
+        ):
+            problem(await me.request(method, path + end, json=body), 404)
+    problem(await me.put(f"/chats/{chat['chat_id']}", json={}), 404)
+    problem(await me.post(f"/chats/{chat['chat_id']}/messages", json=HELLO), 404)
+    assert ok(await me.get("/chats"))["items"] == []
+    for state in ("deleted", "all"):
+        (item,) = ok(await me.get("/chats", params={"state": state}))["items"]
+        assert item == {**chat, "is_active": False, "deleted_at": ANY, "updated_at": ANY, "version": 2}
+        assert item["deleted_at"] is not None
+
+
+@pytest.mark.parametrize("name", ["id", "key"])
+async def test_a_restored_chat_is_as_it_was(me: httpx2.AsyncClient, name: str) -> None:
+    chat = ok(await me.post("/chats", json={**DETAILS, "key": "k", "conversation": [HELLO, ANSWER]}))
+    path = "/chats/key:k" if name == "key" else f"/chats/{chat['chat_id']}"
+    messages = (await me.get(f"{path}/messages")).content
+    ok(await me.delete(path))
+    restored = await me.post(f"{path}/restore")
+    assert restored.status_code == 200
+    assert restored.json() == {**chat, "version": 3, "updated_at": ANY}
+    assert (await me.get(path)).content == restored.content
+    assert (await me.get(path)).headers["ETag"] == restored.headers["ETag"]
+    assert (await me.get(f"{path}/messages")).content == messages
+    assert (await me.post(f"{path}/restore")).content == restored.content
+    assert ok(await me.post(f"{path}/messages", json=HELLO))["seq"] == 3
+
+
+async def test_an_expired_chat_goes_to_the_trash_and_comes_back_for_good(app: FastAPI, me: httpx2.AsyncClient) -> None:
+    past, future = "2020-01-01T00:00:00Z", "2999-01-01T00:00:00Z"
+    ok(await me.post("/chats", json={"key": "past", "expires_at": past}))
+    ok(await me.post("/chats", json={"key": "future", "expires_at": future}))
+    ok(await me.post("/chats", json={"key": "never"}))
+    await housekeeping.once(app.state.db)
+    assert {chat["key"] for chat in ok(await me.get("/chats"))["items"]} == {"future", "never"}
+    assert ok(await me.post("/chats/key:past/restore"))["expires_at"] is None
+    await housekeeping.once(app.state.db)
+    assert len(ok(await me.get("/chats"))["items"]) == 3
+
+
+@pytest.mark.parametrize("from_trash", [False, True])
+async def test_what_is_deleted_for_good_leaves_nothing(app: FastAPI, me: httpx2.AsyncClient, from_trash: bool) -> None:
+    once = iter(range(100))
+
+    async def post(path: str, body: Any = None) -> httpx2.Response:
+        answer = await me.post(path, json=body, headers={"Idempotency-Key": f"k{next(once)}"})
+        assert answer.is_success, answer.text
+        return answer
+
+    beside = (await post("/chats", {"key": "beside", "conversation": [HELLO]})).json()["chat_id"]
+    await post("/chats/key:beside/messages", HELLO)
+    path = (await post("/chats", {"key": "a/b", "title": "secret", "conversation": [HELLO]})).headers["Location"]
+    for name in (path, path.upper().replace("CHATS", "chats"), by_key("a/b")):
+        await post(f"{name}/messages", HELLO)
+        await post(f"{name}/messages/pop")
+        await post(f"{name}/restore")
+    ok(await me.patch(path, json={"key": "renamed"}))
+    await post("/chats/key:renamed/messages", HELLO)
+    if from_trash:
+        ok(await me.delete(path))
+    assert (await me.delete(path, params={"hard": "true"})).status_code == 204
+
+    for method, end in (("GET", ""), ("POST", "/restore"), ("DELETE", "?hard=true"), ("DELETE", "")):
+        problem(await me.request(method, path + end), 404)
+    assert [chat["key"] for chat in ok(await me.get("/chats", params={"state": "all"}))["items"]] == ["beside"]
+    user_id = me.headers["X-User-Id"]
+    async with app.state.db.read() as session:
+        messages = (await session.execute(select(Message.chat_id).where(col(Message.user_id) == user_id))).scalars()
+        kept = await session.execute(select(Idempotency.chat_id).where(col(Idempotency.user_id) == user_id))
+        assert set(messages) == {beside}
+        assert set(kept.scalars()) == {beside}
+        assert await session.scalar(select(func.count()).where(col(Idempotency.user_id) == user_id)) == 2
+    assert await conversation(me, "/chats/key:beside") == [(1, "Hello"), (2, "Hello")]

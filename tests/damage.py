@@ -1,0 +1,58 @@
+"""Cursors that no list ever gave: damaged ones, and ones made by somebody who knows how they are made."""
+
+import base64
+import hashlib
+from typing import Any
+
+import orjson
+from hypothesis import strategies as st
+
+
+def damaged(cursor: str) -> st.SearchStrategy[str]:
+    """The cursor with a bit flipped, cut, longer, or mixed up; and any text at all."""
+    places = st.integers(0, len(cursor) - 1)
+    flipped = st.builds(lambda at, bit: _swap(cursor, at, chr(ord(cursor[at]) ^ (1 << bit))), places, st.integers(0, 6))
+    swapped = st.builds(lambda at, other: _swap(cursor, at, other), places, st.characters(exclude_categories=["Cs"]))
+    cut = places.map(lambda at: cursor[:at])
+    longer = st.text(st.sampled_from("AQgw01-_=+/. %"), min_size=1, max_size=8).map(lambda more: cursor + more)
+    anything = st.text(st.characters(exclude_categories=["Cs"]), max_size=200)
+    return st.one_of(flipped, swapped, cut, longer, anything).filter(lambda text: text != cursor)
+
+
+def _swap(text: str, at: int, character: str) -> str:
+    return text[:at] + character + text[at + 1 :]
+
+
+def forged(binding: Any, place: bytes) -> str:
+    """A cursor with any place in it, made as `app.paging` makes them: no secret is in one, only a checksum."""
+    digest = hashlib.blake2b(orjson.dumps(binding) + b"\0" + place, digest_size=12).digest()
+    return base64.urlsafe_b64encode(digest + place).rstrip(b"=").decode()
+
+
+FORGED_PLACES = [
+    b"",
+    b"null",
+    b"1",
+    b"{}",
+    b'"x"',
+    b"[]",
+    b"[1]",
+    b"[1,2]",
+    b"[1.5]",
+    b"[-1]",
+    b"[true]",
+    b"[null,null]",
+    b"[99999999999999999999]",
+    b'["x"]',
+    b"not JSON",
+    b"\xff",
+    b"[" * 2000,
+    b'["2026-01-31","01932c07-1f3e-7000-8000-abcdef012345"]',
+    b'["2026-01-31T12:00:00","01932c07-1f3e-7000-8000-abcdef012345"]',
+    b'["0001-01-01T00:00:00+14:00","01932c07-1f3e-7000-8000-abcdef012345"]',
+    b'["9999-12-31T23:59:59-14:00","01932c07-1f3e-7000-8000-abcdef012345"]',
+    b'["2026-01-31T12:00:00Z","x"]',
+    b'["2026-01-31T12:00:00Z",1]',
+    b'["2026-01-31T12:00:00Z","01932c07-1f3e-7000-8000-abcdef012345",3]',
+    b'["2026-01-31T12:00:00Z","\\u0000"]',
+]

@@ -1,0 +1,46 @@
+"""The OpenAPI document as a list of what can be called, so that tests find new routes by themselves."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from fastapi import FastAPI
+
+
+@dataclass(frozen=True)
+class Operation:
+    """A method of a path, with an example of its body where it takes one."""
+
+    method: str
+    path: str
+    entry: dict[str, Any]
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.path}"
+
+    @property
+    def takes_body(self) -> bool:
+        """Whether it takes a body."""
+        return "requestBody" in self.entry
+
+    @property
+    def body(self) -> Any:
+        """A body from the document's examples; None where it takes none."""
+        if not self.takes_body:
+            return None
+        content = self.entry["requestBody"]["content"]["application/json"]
+        return content["example"] if "example" in content else next(iter(content["examples"].values()))["value"]
+
+    def has(self, *parameters: str) -> bool:
+        """Whether its path has one of these parameters."""
+        return any(f"{{{name}}}" in self.path for name in parameters)
+
+    def header(self, name: str) -> dict[str, Any] | None:
+        """What the document says of a header of it."""
+        parameters = self.entry.get("parameters", [])
+        return next((p for p in parameters if p["in"] == "header" and p["name"].lower() == name.lower()), None)
+
+
+def operations(app: FastAPI) -> list[Operation]:
+    """Everything in the document."""
+    paths = app.openapi()["paths"].items()
+    return [Operation(method.upper(), path, entry) for path, item in paths for method, entry in item.items()]

@@ -1,0 +1,1 @@
+"""Messages: appending, reading back, changing, and the writer."""

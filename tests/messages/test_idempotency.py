@@ -1,0 +1,255 @@
+"""Nothing twice: every POST with an Idempotency-Key has one effect and one answer, however often it is sent."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import httpx2
+import pytest
+from fastapi import FastAPI
+from sqlalchemy import update
+from sqlmodel import col
+
+from app.db.types import now
+from app.jobs import housekeeping
+from app.main import create_app
+from app.models import Chat, Idempotency
+from app.settings import Settings
+from tests.callers import Json, every_item, ok, problem
+from tests.document import Operation, operations
+from tests.tables import stored
+
+HELLO: Json = {"role": "user", "content": "Hello"}
+REPLAYED = "Idempotency-Replayed"
+# Every POST there is: a new one is tested by itself.
+POSTS = [one for one in operations(create_app(Settings(database_url="sqlite:///unused.db"))) if one.method == "POST"]
+every_post = pytest.mark.parametrize("post", POSTS, ids=str)
+
+
+@dataclass
+class Attempt:
+    """A request ready to be sent, again and again, with everything set up that it needs."""
+
+    client: httpx2.AsyncClient
+    other: httpx2.AsyncClient
+    owners: tuple[str, str]  # whose rows it can change: the user's, and those of the API key itself
+    path: str
+    body: Any
+
+    async def send(
+        self, key: str | None = "key", *, query: str = "", again: bool = False, **changes: Any
+    ) -> httpx2.Response:
+        """Sends it, by the other process if `again`."""
+        client = self.other if again else self.client
+        headers = {} if key is None else {"Idempotency-Key": key}
+        body = {**self.body, **changes} if changes else self.body
+        return await client.post(self.path + query, json=body, headers=headers)
+
+    async def effects(self, app: FastAPI) -> int:
+        """Grows by one with every effect: each chat counts its changes, and each API key is one."""
+        tables = await stored(app, *self.owners)
+        versions = [row[list(Chat.model_fields).index("version")] for row in tables["chats"]]
+        return sum(versions) + len(tables["api_keys"])
+
+
+@pytest.fixture
+async def attempt(me: httpx2.AsyncClient, me_too: httpx2.AsyncClient, post: Operation) -> AsyncIterator[Attempt]:
+    """The operation on a chat that has messages, and is in the trash if it is to be restored."""
+    chat = ok(await me.post("/chats", json={"conversation": [HELLO, {"role": "assistant", "content": "Hi!"}]}))
+    # A key of its own, since the answers of admin routes are kept under who asked.
+    caller = ok(await me.post("/admin/api-keys", json={"name": "caller", "scopes": ["chats:read", "chats:write", "admin"]}))
+    for client in (me, me_too):
+        client.headers["Authorization"] = f"Bearer {caller['key']}"
+    if post.path.endswith("/restore"):
+        ok(await me.delete(f"/chats/{chat['chat_id']}"))
+    body = {**post.body, "key": None} if post.path == "/chats" else post.body
+    owners = (me.headers["X-User-Id"], f"key:{caller['key_id']}")
+    yield Attempt(me, me_too, owners, post.path.replace("{chat}", chat["chat_id"]), body)
+
+
+def test_every_post_is_here_and_documents_its_key() -> None:
+    paths = {"/chats", "/chats/{chat}/restore", "/chats/{chat}/messages", "/chats/{chat}/messages/pop", "/admin/api-keys"}
+    assert paths <= {post.path for post in POSTS}
+    for post in POSTS:
+        header = post.header("Idempotency-Key")
+        assert header is not None
+        assert not header.get("required")
+
+
+@every_post
+async def test_a_retry_has_no_effect_and_the_first_answer(app: FastAPI, attempt: Attempt) -> None:
+    before = await stored(app, *attempt.owners)
+    first = await attempt.send()
+    assert first.is_success
+    after = await stored(app, *attempt.owners)
+    assert after != before
+    for again in (False, True):
+        retry = await attempt.send(again=again)
+        assert (retry.status_code, retry.content) == (first.status_code, first.content)
+        assert retry.headers[REPLAYED] == "true"
+        assert {n: v for n, v in retry.headers.items() if n in ("etag", "location")} == {
+            n: v for n, v in first.headers.items() if n in ("etag", "location")
+        }
+        assert await stored(app, *attempt.owners) == after
+    assert REPLAYED not in first.headers
+
+
+@every_post
+async def test_the_same_key_for_another_request_is_refused(app: FastAPI, attempt: Attempt) -> None:
+    ok(await attempt.send())
+    after = await stored(app, *attempt.owners)
+    problem(await attempt.send(query="?x=1"), 422)
+    if attempt.body is not None:
+        problem(await attempt.send(name="another"), 422)
+    assert await stored(app, *attempt.owners) == after
+
+
+@every_post
+async def test_of_twenty_at_once_one_has_an_effect(app: FastAPI, attempt: Attempt) -> None:
+    before = await attempt.effects(app)
+    answers = await asyncio.gather(*(attempt.send(again=n % 2 == 0) for n in range(20)))
+    assert answers[0].is_success
+    assert len({(answer.status_code, answer.content) for answer in answers}) == 1
+    assert sum(REPLAYED not in answer.headers for answer in answers) == 1
+    assert await attempt.effects(app) == before + 1
+    assert len((await stored(app, *attempt.owners))["idempotency"]) == 1
+
+
+@every_post
+async def test_without_a_key_each_has_its_effect(app: FastAPI, attempt: Attempt) -> None:
+    before = await attempt.effects(app)
+    for _ in range(2):
+        assert REPLAYED not in ok_headers(await attempt.send(None))
+    # A chat that is out of the trash stays there.
+    assert await attempt.effects(app) == before + (1 if "/restore" in attempt.path else 2)
+    assert (await stored(app, *attempt.owners))["idempotency"] == []
+
+
+@every_post
+async def test_a_refused_request_leaves_no_key_behind(app: FastAPI, attempt: Attempt, post: Operation) -> None:
+    before = await stored(app, *attempt.owners)
+    if post.takes_body:
+        problem(await attempt.send(unknown_field=1), 422)
+    if post.has("chat"):
+        attempt.path, right = post.path.replace("{chat}", "01932c07-1f3e-7000-8000-abcdef012345"), attempt.path
+        problem(await attempt.send(), 404)
+        attempt.path = right
+    assert await stored(app, *attempt.owners) == before
+    assert REPLAYED not in ok_headers(await attempt.send())
+
+
+def ok_headers(answer: httpx2.Response) -> httpx2.Headers:
+    """The headers of an answer that must be a good one."""
+    ok(answer)
+    return answer.headers
+
+
+async def test_a_conflict_leaves_no_key_behind(me: httpx2.AsyncClient) -> None:
+    ok(await me.post("/chats", json={"key": "k"}))
+    once = {"Idempotency-Key": "1"}
+    problem(await me.post("/chats", json={"key": "k"}, headers=once), 409)
+    ok(await me.delete("/chats/key:k"))
+    created = await me.post("/chats", json={"key": "k"}, headers=once)
+    assert (created.status_code, REPLAYED in created.headers) == (201, False)
+
+
+async def test_what_failed_in_the_trash_can_be_sent_again_out_of_it(me: httpx2.AsyncClient) -> None:
+    path = (await me.post("/chats", json={"conversation": [HELLO]})).headers["Location"]
+    once = {"Idempotency-Key": "1"}
+    for end, body, status in (("/messages", HELLO, 201), ("/messages/pop", None, 200)):
+        ok(await me.delete(path))
+        problem(await me.post(path + end, json=body, headers=once), 404)
+        ok(await me.post(f"{path}/restore"))
+        answer = await me.post(path + end, json=body, headers=once)
+        assert (answer.status_code, REPLAYED in answer.headers) == (status, False)
+
+
+@every_post
+async def test_a_key_belongs_to_its_route(app: FastAPI, attempt: Attempt) -> None:
+    ok(await attempt.send())
+    chat = ok(await attempt.client.post("/chats", json={"title": "another"}, headers={"Idempotency-Key": "other"}))
+    other = await attempt.client.post(f"/chats/{chat['chat_id']}/messages", json=HELLO, headers={"Idempotency-Key": "key"})
+    assert (other.status_code, REPLAYED in other.headers) == (201, False)
+
+
+@pytest.mark.parametrize("post", [post for post in POSTS if "/admin/" not in post.path], ids=str)
+async def test_a_key_belongs_to_its_caller(attempt: Attempt, as_user: Callable[[str], dict[str, str]], post: Operation) -> None:
+    ok(await attempt.send())
+    attempt.client.headers.update(as_user(f"{attempt.client.headers['X-User-Id']}-2"))
+    if post.has("chat"):
+        problem(await attempt.send(), 404)
+        attempt.path = post.path.replace("{chat}", "key:mine")
+        ok(await attempt.client.post("/chats", json={"key": "mine", "conversation": [HELLO]}))
+    answer = await attempt.send()
+    assert answer.is_success
+    assert REPLAYED not in answer.headers
+
+
+@pytest.mark.parametrize("post", [post for post in POSTS if "/admin/" not in post.path], ids=str)
+async def test_a_retry_is_answered_also_when_the_chat_is_in_the_trash(attempt: Attempt) -> None:
+    first = await attempt.send()
+    for chat in await every_item(attempt.client, "/chats"):
+        ok(await attempt.client.delete(f"/chats/{chat['chat_id']}"))
+    retry = await attempt.send()
+    assert (retry.status_code, retry.content, retry.headers[REPLAYED]) == (first.status_code, first.content, "true")
+    assert await every_item(attempt.client, "/chats") == []
+
+
+async def let_pass(app: FastAPI, attempt: Attempt, time: timedelta) -> None:
+    """As if the answers that are kept had been given so much earlier."""
+    async with app.state.db.write() as session:
+        kept = col(Idempotency.user_id).in_(attempt.owners)
+        await session.execute(update(Idempotency).where(kept).values(created_at=now() - time))
+
+
+@every_post
+async def test_a_key_is_kept_for_a_day(app: FastAPI, attempt: Attempt) -> None:
+    ok(await attempt.send())
+    await let_pass(app, attempt, timedelta(hours=23, minutes=59))
+    await housekeeping.once(app.state.db)
+    assert (await attempt.send()).headers[REPLAYED] == "true"
+
+    await let_pass(app, attempt, timedelta(hours=24, seconds=1))
+    before = await attempt.effects(app)
+    late = await attempt.send()
+    assert REPLAYED not in ok_headers(late)
+    assert await attempt.effects(app) == before + (0 if "/restore" in attempt.path else 1)
+    assert (await attempt.send()).content == late.content
+
+    await let_pass(app, attempt, timedelta(hours=24, seconds=1))
+    await housekeeping.once(app.state.db)
+    assert (await stored(app, *attempt.owners))["idempotency"] == []
+
+
+@every_post
+async def test_a_key_that_is_none_is_refused(app: FastAPI, attempt: Attempt) -> None:
+    before = await stored(app, *attempt.owners)
+    for key in ("", "x" * 256, "a\tb", "a\x00b", "\x7f"):
+        problem(await attempt.send(key), 422)
+    twice = [("Idempotency-Key", "a"), ("Idempotency-Key", "b")]
+    problem(await attempt.client.post(attempt.path, json=attempt.body, headers=twice), 422)
+    assert await stored(app, *attempt.owners) == before
+    for key in ("x" * 255, "8e03978e-40d5-43dd-bc93-6894a57f9324", '"quoted"', "a b", "'; --"):
+        assert REPLAYED not in ok_headers(await attempt.send(key))
+        assert ok_headers(await attempt.send(key))[REPLAYED] == "true"
+
+
+async def test_a_batch_sent_again_is_answered_as_a_batch(me: httpx2.AsyncClient) -> None:
+    batch = {"messages": [HELLO, {"role": "tool", "content": None, "tool_calls": [{"n": 1.0}]}]}
+    answers = [
+        await me.post("/chats/key:new/messages", json=batch, headers={"Idempotency-Key": "1"}) for _ in range(3)
+    ]
+    assert len({answer.content for answer in answers}) == 1
+    assert ok(await me.get("/chats/key:new/messages"))["items"] == answers[0].json()["messages"]
+
+
+async def test_an_empty_pop_is_remembered_too(me: httpx2.AsyncClient) -> None:
+    ok(await me.post("/chats", json={"key": "k"}))
+    once = {"Idempotency-Key": "1"}
+    assert (await me.post("/chats/key:k/messages/pop", headers=once)).status_code == 204
+    ok(await me.post("/chats/key:k/messages", json=HELLO))
+    again = await me.post("/chats/key:k/messages/pop", headers=once)
+    assert (again.status_code, again.content, again.headers[REPLAYED]) == (204, b"", "true")
+    assert len(await every_item(me, "/chats/key:k/messages")) == 1
