@@ -1,7 +1,10 @@
 -- Appends a group of requests in one transaction. Parameters are columns: `a_*` have an element for each append, in the
--- order in which chats are locked; `m_*` one for each message, with the number of its append (from 1), its place in it
--- (from 0), and as `extras` the columns that most messages do not have. `at` is now. Answers a row for each append: appended, repeated (its Idempotency-Key was seen) or missing (no such chat).
+-- order in which chats are locked, those of one chat as a run from a_first to a_last; `m_*` have one for each message,
+-- with the number of its append (from 1), its place in it (from 0), and as `extras` the columns that most messages do
+-- not have. `at` is now. Answers a row for each append: appended, repeated (its Idempotency-Key was seen) or missing (no
+-- such chat).
 CREATE FUNCTION chatkeep_append(
+    a_first boolean[], a_last boolean[],
     a_user_id text[], a_chat_id uuid[], a_key text[], a_new_chat_id uuid[], a_count int[],
     a_input bigint[], a_output bigint[], a_total bigint[],
     a_route text[], a_once text[], a_sha256 text[], a_body text[],
@@ -17,8 +20,15 @@ AS $$
 #variable_conflict use_column
 DECLARE
     a record;
+    target uuid;
     head record;
     seen record;
+    -- What this run of appends adds to its chat.
+    run_appends int;
+    run_messages int;
+    run_input bigint;
+    run_output bigint;
+    run_total bigint;
     -- What each append got, by its number; a chat of NULL stands for one that stores nothing.
     got_chat uuid[] := '{}';
     got_first int[] := '{}';
@@ -27,24 +37,39 @@ DECLARE
 BEGIN
     FOR a IN
         SELECT * FROM unnest(
-            a_user_id, a_chat_id, a_key, a_new_chat_id, a_count, a_input, a_output, a_total,
+            a_first, a_last, a_user_id, a_chat_id, a_key, a_new_chat_id, a_count, a_input, a_output, a_total,
             a_route, a_once, a_sha256, a_body
         ) WITH ORDINALITY AS t (
-            user_id, chat_id, key, new_chat_id, count, input, output, total, route, once, sha256, body, number
+            first, last, user_id, chat_id, key, new_chat_id, count, input, output, total,
+            route, once, sha256, body, number
         )
     LOOP
         number := a.number;
         got_chat[number] := NULL;
-        IF a.key IS NOT NULL THEN
-            SELECT c.chat_id INTO a.chat_id FROM chats c
-            WHERE c.user_id = a.user_id AND c.key = a.key AND c.deleted_at IS NULL;
+        IF a.first THEN
+            target := a.chat_id;
+            run_appends := 0;
+            run_messages := 0;
+            run_input := 0;
+            run_output := 0;
+            run_total := 0;
+            IF a.key IS NOT NULL THEN
+                SELECT c.chat_id INTO target FROM chats c
+                WHERE c.user_id = a.user_id AND c.key = a.key AND c.deleted_at IS NULL;
+            END IF;
+            -- The lock comes first: a retry that another process is answering waits here until its key can be seen.
+            SELECT c.last_seq, c.head_seq, c.branch INTO head FROM chats c
+            WHERE c.user_id = a.user_id AND c.chat_id = target AND c.deleted_at IS NULL
+            FOR NO KEY UPDATE;
         END IF;
-        -- The lock comes first: a retry that another process is answering waits here until its key can be seen.
-        SELECT c.last_seq, c.head_seq, c.branch INTO head FROM chats c
-        WHERE c.user_id = a.user_id AND c.chat_id = a.chat_id AND c.deleted_at IS NULL
-        FOR NO KEY UPDATE;
+        outcome := 'missing';
+        chat_id := NULL;
+        first_seq := NULL;
+        request_sha256 := NULL;
+        status := NULL;
+        body := NULL;
         IF a.once IS NOT NULL THEN
-            SELECT i.* INTO seen FROM idempotency i
+            SELECT i.chat_id, i.first_seq, i.request_sha256, i.status, i.body INTO seen FROM idempotency i
             WHERE i.user_id = a.user_id AND i.route = a.route AND i.key = a.once AND i.created_at >= forgotten_before;
             IF FOUND THEN
                 outcome := 'repeated';
@@ -53,55 +78,61 @@ BEGIN
                 request_sha256 := seen.request_sha256;
                 status := seen.status;
                 body := seen.body;
-                RETURN NEXT;
-                CONTINUE;
             END IF;
         END IF;
-        IF head.last_seq IS NULL AND a.key IS NOT NULL THEN
-            -- Two processes may create it at once: the second waits here, fails, and is tried again on its own.
-            INSERT INTO chats (
-                user_id, chat_id, key, tags, is_pinned, metadata, message_count, input_tokens, output_tokens,
-                total_tokens, last_seq, branch, version, created_at, updated_at, last_activity_at
-            ) VALUES (a.user_id, a.new_chat_id, a.key, '[]', false, '{}', 0, 0, 0, 0, 0, 0, 1, at, at, at);
-            a.chat_id := a.new_chat_id;
-            SELECT 0 AS last_seq, NULL::int AS head_seq, 0 AS branch INTO head;
-        END IF;
-        IF head.last_seq IS NULL THEN
-            outcome := 'missing';
-            chat_id := NULL;
-            RETURN NEXT;
-            CONTINUE;
-        END IF;
-        first_seq := head.last_seq + 1;
-        UPDATE chats c SET
-            last_seq = head.last_seq + a.count,
-            head_seq = head.last_seq + a.count,
-            message_count = c.message_count + a.count,
-            input_tokens = c.input_tokens + a.input,
-            output_tokens = c.output_tokens + a.output,
-            total_tokens = c.total_tokens + a.total,
-            version = c.version + 1,
-            last_activity_at = greatest(c.last_activity_at, at)
-        WHERE c.user_id = a.user_id AND c.chat_id = a.chat_id;
-        IF a.once IS NOT NULL THEN
-            INSERT INTO idempotency AS i (
-                user_id, route, key, request_sha256, status, body, headers, chat_id, first_seq, created_at
-            ) VALUES (a.user_id, a.route, a.once, a.sha256, 201, a.body, '{}', a.chat_id, first_seq, at)
-            ON CONFLICT (user_id, route, key) DO UPDATE SET
-                request_sha256 = excluded.request_sha256, status = excluded.status, body = excluded.body,
-                headers = excluded.headers, chat_id = excluded.chat_id, first_seq = excluded.first_seq,
-                created_at = excluded.created_at
-            WHERE i.created_at < forgotten_before;
-            IF NOT FOUND THEN
-                RAISE unique_violation USING MESSAGE = 'the same Idempotency-Key is being written';
+        IF outcome = 'missing' AND (head.last_seq IS NOT NULL OR a.key IS NOT NULL) THEN
+            IF head.last_seq IS NULL THEN
+                -- Two processes may create it at once: the second waits here, fails, and is tried again.
+                target := a.new_chat_id;
+                INSERT INTO chats (
+                    user_id, chat_id, key, tags, is_pinned, metadata, message_count, input_tokens, output_tokens,
+                    total_tokens, last_seq, branch, version, created_at, updated_at, last_activity_at
+                ) VALUES (a.user_id, a.new_chat_id, a.key, '[]', false, '{}', 0, 0, 0, 0, 0, 0, 1, at, at, at);
+                SELECT 0 AS last_seq, NULL::int AS head_seq, 0 AS branch INTO head;
             END IF;
+            IF a.once IS NOT NULL THEN
+                INSERT INTO idempotency AS i (
+                    user_id, route, key, request_sha256, status, body, headers, chat_id, first_seq, created_at
+                ) VALUES (
+                    a.user_id, a.route, a.once, a.sha256, 201, a.body, '{}', target, head.last_seq + 1, at
+                )
+                ON CONFLICT (user_id, route, key) DO UPDATE SET
+                    request_sha256 = excluded.request_sha256, status = excluded.status, body = excluded.body,
+                    headers = excluded.headers, chat_id = excluded.chat_id, first_seq = excluded.first_seq,
+                    created_at = excluded.created_at
+                WHERE i.created_at < forgotten_before;
+                IF NOT FOUND THEN
+                    RAISE unique_violation USING MESSAGE = 'the same Idempotency-Key is being written';
+                END IF;
+            END IF;
+            got_chat[number] := target;
+            got_first[number] := head.last_seq + 1;
+            got_parent[number] := head.head_seq;
+            got_branch[number] := head.branch;
+            outcome := 'appended';
+            chat_id := target;
+            first_seq := head.last_seq + 1;
+            head.last_seq := head.last_seq + a.count;
+            head.head_seq := head.last_seq;
+            run_appends := run_appends + 1;
+            run_messages := run_messages + a.count;
+            run_input := run_input + a.input;
+            run_output := run_output + a.output;
+            run_total := run_total + a.total;
         END IF;
-        got_chat[number] := a.chat_id;
-        got_first[number] := first_seq;
-        got_parent[number] := head.head_seq;
-        got_branch[number] := head.branch;
-        outcome := 'appended';
-        chat_id := a.chat_id;
+        IF a.last AND run_appends > 0 THEN
+            -- Once for the run: a row that is written over and over in one transaction gets slower to find each time.
+            UPDATE chats c SET
+                last_seq = head.last_seq,
+                head_seq = head.head_seq,
+                message_count = c.message_count + run_messages,
+                input_tokens = c.input_tokens + run_input,
+                output_tokens = c.output_tokens + run_output,
+                total_tokens = c.total_tokens + run_total,
+                version = c.version + run_appends,
+                last_activity_at = greatest(c.last_activity_at, at)
+            WHERE c.user_id = a.user_id AND c.chat_id = target;
+        END IF;
         RETURN NEXT;
     END LOOP;
 

@@ -84,7 +84,7 @@ def upgrade() -> None:
             ["user_id", "chat_id"], ["chats.user_id", "chats.chat_id"], name="fk_messages_chat", ondelete="CASCADE"
         ),
     )
-    op.create_index("uq_messages_message_id", "messages", ["user_id", "chat_id", "message_id"], unique=True)
+    op.create_index("uq_messages_message_id", "messages", ["user_id", "message_id"], unique=True)
     op.create_table(
         "api_keys",
         sa.Column("key_id", Id(), nullable=False),

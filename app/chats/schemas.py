@@ -21,8 +21,10 @@ def _checked_key(value: str) -> str:
 Key = Annotated[str, AfterValidator(_checked_key), Field(max_length=MAX_KEY, examples=["feishu:group:user123"])]
 Title = Annotated[str, Field(max_length=1024)]
 Summary = Annotated[str, Field(max_length=65536)]
-Platform = Annotated[str, Field(min_length=1, max_length=64)]
-Tag = Annotated[str, Field(min_length=1, max_length=128)]
+# In a body strict JSON sees to it; in a query a NUL would only be noticed by Postgres.
+_NO_NUL = r"^[^\x00]*$"
+Platform = Annotated[str, Field(min_length=1, max_length=64, pattern=_NO_NUL)]
+Tag = Annotated[str, Field(min_length=1, max_length=128, pattern=_NO_NUL)]
 Tags = Annotated[list[Tag], Field(max_length=MAX_TAGS)]
 
 EXAMPLE_IN: dict[str, JsonValue] = {
@@ -134,7 +136,7 @@ class ChatQuery(BaseModel):
     order_by: Literal["last_activity_at", "created_at", "updated_at"] = "last_activity_at"
     order: Literal["asc", "desc"] = "desc"
     state: Literal["active", "deleted", "all"] = Field(default="active", description="In use, in the trash, or both.")
-    platform: Annotated[str, Field(max_length=64)] | None = None
+    platform: Platform | None = None
     tag: list[Tag] = Field(default=[], max_length=8, description="Only chats with this tag; with several, all of them.")
     pinned: bool | None = None
     created_after: Moment | None = None

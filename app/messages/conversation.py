@@ -144,6 +144,8 @@ async def put_chat(
     of one that is: get or create.
     """
     ref = _ref_to_put(chat)
+    if body is None and ref.key is None:
+        raise Unprocessable("To replace a chat takes a body.")
     if body is not None and ref.key is not None and body.key not in (None, ref.key):
         raise Unprocessable("The key in the body is another than in the path.")
     get_only = ref.key is not None and (body is None or not body.model_fields_set)

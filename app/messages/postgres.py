@@ -16,7 +16,7 @@ from app.messages.writer import Append, Appended, NoSuchChat, Outcome, Repeated
 
 # Types of the function's parameters: per append, then per message, then two moments. Each is an array, and costs; so
 # what most messages do not have goes into one of them, as JSON.
-APPEND_TYPES = "text uuid text uuid int bigint bigint bigint text text text text".split()
+APPEND_TYPES = "boolean boolean text uuid text uuid int bigint bigint bigint text text text text".split()
 MESSAGE_TYPES = "int int uuid text text json text json timestamptz".split()
 _PARAMETERS = [f"{name}[]" for name in (*APPEND_TYPES, *MESSAGE_TYPES)] + ["timestamptz", "timestamptz"]
 _CALL = "SELECT number, outcome, chat_id, first_seq, request_sha256, status, body FROM chatkeep_append({})".format(
@@ -37,9 +37,7 @@ class PostgresGroup:
             options = postgres.connection_options(self._db.pgbouncer)
             self._connection = await asyncpg.connect(postgres.dsn(self._db.url), **options)
         # Chats are locked in one order by every process, so that two groups cannot wait for each other.
-        order = sorted(
-            range(len(appends)), key=lambda n: (appends[n].user_id, appends[n].chat_id or "", appends[n].key or "")
-        )
+        order = sorted(range(len(appends)), key=lambda n: _chat(appends[n]))
         rows = await self._connection.fetch(_CALL, *_arguments([appends[n] for n in order]))
         outcomes: list[Outcome] = [NoSuchChat()] * len(appends)
         for number, outcome, chat_id, first_seq, request_sha256, status, body in rows:
@@ -56,8 +54,11 @@ class PostgresGroup:
 
 
 def _arguments(appends: Sequence[Append]) -> list[Any]:
+    chats = [None, *map(_chat, appends), None]
     per_append = [
         (
+            chats[number - 1] != chats[number],
+            chats[number + 1] != chats[number],
             append.user_id,
             append.chat_id,
             append.key,
@@ -66,7 +67,7 @@ def _arguments(appends: Sequence[Append]) -> list[Any]:
             *totals(append.drafts),
             *(_NOT_ONCE if append.once is None else _once(append, append.once)),
         )
-        for append in appends
+        for number, append in enumerate(appends, 1)
     ]
     per_message = [
         (
@@ -85,6 +86,10 @@ def _arguments(appends: Sequence[Append]) -> list[Any]:
     ]
     at = max(append.at for append in appends)
     return [*map(list, zip(*per_append, strict=True)), *map(list, zip(*per_message, strict=True)), at, cutoff()]
+
+
+def _chat(append: Append) -> tuple[str, str, str]:
+    return append.user_id, append.chat_id or "", append.key or ""
 
 
 _NOT_ONCE = (None, None, None, None)

@@ -29,17 +29,23 @@ INSERT INTO chats (user_id, chat_id, key, tags, is_pinned, metadata, message_cou
     total_tokens, last_seq, branch, version, created_at, updated_at, last_activity_at)
 VALUES (?1, ?2, ?3, '[]', 0, '{}', 0, 0, 0, 0, 0, 0, 1, ?4, ?4, ?4)
 """
-_HEAD = "SELECT last_seq, head_seq, branch FROM chats WHERE user_id = ? AND chat_id = ? AND deleted_at IS NULL"
+_COLUMNS = f"""user_id, chat_id, seq, parent_seq, branch, message_id, role, type, content, text, created_at,
+    {", ".join(EXTRAS)}"""
+_VALUES = ", ".join("?" * (6 + len(EXTRAS)))
+# Finds the chat, takes the next seq and stores the first message at once: each statement more costs the thread a
+# wait for the interpreter's lock.
+_INSERT_FIRST = f"""
+INSERT INTO messages ({_COLUMNS})
+SELECT user_id, chat_id, last_seq + 1, head_seq, branch, {_VALUES} FROM chats
+WHERE user_id = ? AND chat_id = ? AND deleted_at IS NULL
+RETURNING seq, branch
+"""
+_INSERT_NEXT = f"INSERT INTO messages ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, {_VALUES})"
 _COUNT = """
 UPDATE chats SET last_seq = ?3, head_seq = ?3, message_count = message_count + ?4, input_tokens = input_tokens + ?5,
     output_tokens = output_tokens + ?6, total_tokens = total_tokens + ?7, version = version + 1,
     last_activity_at = max(last_activity_at, ?8)
 WHERE user_id = ?1 AND chat_id = ?2
-"""
-_INSERT = f"""
-INSERT INTO messages (user_id, chat_id, seq, parent_seq, branch, message_id, role, type, content, text, created_at,
-    {", ".join(EXTRAS)})
-VALUES ({", ".join("?" * (11 + len(EXTRAS)))})
 """
 
 
@@ -94,16 +100,18 @@ def _append(connection: sqlite3.Connection, append: Append) -> Outcome:
         chat_id = row[0] if row else append.new_chat_id
         if row is None:
             connection.execute(_CREATE, (user_id, chat_id, append.key, at))
-    row = connection.execute(_HEAD, (user_id, chat_id)).fetchone()
+    first, *rest = append.drafts
+    row = connection.execute(_INSERT_FIRST, (*_columns(first), user_id, chat_id)).fetchone()
     if row is None or chat_id is None:
         return NoSuchChat()
-    last_seq, parent_seq, branch = row
-    first_seq = seq = last_seq + 1
-    for one in append.drafts:
-        connection.execute(_INSERT, (user_id, chat_id, seq, parent_seq, branch, *_columns(one)))
-        parent_seq = seq
-        seq += 1
-    connection.execute(_COUNT, (user_id, chat_id, seq - 1, len(append.drafts), *totals(append.drafts), at))
+    first_seq, branch = row
+    if rest:
+        following = enumerate(rest, first_seq)
+        connection.executemany(
+            _INSERT_NEXT, ((user_id, chat_id, before + 1, before, branch, *_columns(one)) for before, one in following)
+        )
+    last_seq = first_seq + len(rest)
+    connection.execute(_COUNT, (user_id, chat_id, last_seq, len(append.drafts), *totals(append.drafts), at))
     if once is not None:
         body = to_json([one.public for one in append.drafts])
         connection.execute(

@@ -24,7 +24,8 @@ class Message(SQLModel, table=True):
         ForeignKeyConstraint(
             ["user_id", "chat_id"], ["chats.user_id", "chats.chat_id"], name="fk_messages_chat", ondelete="CASCADE"
         ),
-        Index("uq_messages_message_id", "user_id", "chat_id", "message_id", unique=True),
+        # Without the chat: message ids grow with time, so that new ones of all chats go to one page of the index.
+        Index("uq_messages_message_id", "user_id", "message_id", unique=True),
     )
 
     user_id: str = Field(sa_type=Text)
