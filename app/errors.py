@@ -129,7 +129,7 @@ class Overloaded(Problem):
 
 class StorageFull(Problem):
     status, slug, title = 507, "storage-full", "Storage full"
-    default_detail = "The disk of the database is full; nothing was stored."
+    default_detail = "The disk of the database is full, or refuses to be written; nothing was stored."
 
 
 TITLES = {404: "Not found", 405: "Method not allowed"}

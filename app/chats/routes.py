@@ -159,7 +159,7 @@ async def delete_chat(
     "/{chat}/restore",
     summary="Restore a chat from the trash",
     response_class=Response,
-    responses={**documented(ChatOut, 200, ETAG_HEADER), **responses(NotFound, Conflict, *WRITE_ERRORS)},
+    responses={**documented(ChatOut, 200, ETAG_HEADER), **responses(NotFound, Conflict, *BODY_ERRORS)},
     openapi_extra=MAY_BE_RETRIED,
 )
 async def restore_chat(request: Request, user: Writer, chat: ChatPath) -> Response:

@@ -126,7 +126,7 @@ async def clear(request: Request, user: Writer, chat: ChatPath) -> Response:
     responses={
         **documented(MessageOut),
         204: {"description": "The chat has no message."},
-        **responses(NotFound, *WRITE_ERRORS),
+        **responses(NotFound, *BODY_ERRORS),
     },
     openapi_extra=MAY_BE_RETRIED,
 )

@@ -86,6 +86,12 @@ class ServiceProcess:
         return path.read_text(errors="replace") if path.exists() else ""
 
     @property
+    def process_id(self) -> int:
+        """The process that was started: the only one, or the workers' parent."""
+        assert self._process
+        return self._process.pid
+
+    @property
     def returncode(self) -> int | None:
         """How it ended; None while it runs."""
         return self._process.poll() if self._process else None

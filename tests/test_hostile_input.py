@@ -1,0 +1,467 @@
+"""Hostile input is refused with a 4xx and stores nothing, and what is accepted can always be read back."""
+
+import json
+import random
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import httpx2
+import pytest
+from fastapi import FastAPI
+
+from app.main import create_app
+from app.settings import Settings
+from tests.callers import Json, acting, every_item, ok, problem, started
+from tests.conftest import settings_for
+from tests.document import Operation, operations
+from tests.messages.roundtrip import same
+from tests.servers.databases import Databases
+from tests.tables import stored
+
+LIMIT = 200_000
+DOCUMENT = operations(create_app(Settings(database_url="sqlite:///unused.db")))
+# Every route that takes a body: a new one enters by itself.
+ROUTES = [route for route in DOCUMENT if route.takes_body]
+every_route = pytest.mark.parametrize("route", ROUTES, ids=str)
+JSON = {"Content-Type": "application/json"}
+CHAT: Json = {"conversation": [{"role": "user", "content": "x"}]}
+
+
+@pytest.fixture(scope="module")
+async def app(databases: Databases, dialect: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[FastAPI]:
+    """The service on a database with nothing in it but what is made here, and with a smaller limit."""
+    url = databases.fresh(dialect)
+    settings = settings_for(url, tmp_path_factory.mktemp("data"))
+    async with started(settings.model_copy(update={"max_body_bytes": LIMIT})) as made:
+        yield made
+    databases.drop(url)
+
+
+@dataclass(frozen=True)
+class Ann:
+    """A user with a chat of one message."""
+
+    client: httpx2.AsyncClient
+    chat_id: str
+
+    def path(self, route: Operation) -> str:
+        """The path of a route, for the chat and the message that are there."""
+        return route.path.replace("{chat}", self.chat_id).replace("{message}", "1").replace("{key_id}", self.chat_id)
+
+    async def send(self, route: Operation, body: bytes) -> httpx2.Response:
+        """Sends a body as it is, said to be JSON."""
+        return await self.client.request(route.method, self.path(route), content=body, headers=JSON)
+
+
+@pytest.fixture(scope="module")
+async def ann(app: FastAPI, admin: dict[str, str]) -> AsyncIterator[Ann]:
+    """Ann."""
+    async with acting(app, admin | {"X-User-Id": "ann"}) as client:
+        yield Ann(client, ok(await client.post("/chats", json=CHAT))["chat_id"])
+
+
+def bodies(route: Operation, hostile: str) -> Iterator[str]:
+    """A good body of the route with a hostile value at each place where one can be."""
+    good: Json = {**route.body}
+    good.pop("key", None)
+    texts = {name: json.dumps(value) for name, value in good.items()}
+    yield hostile
+    yield f"[{hostile}]"
+    yield f'{{"messages": [{hostile}]}}'
+    for name in [*texts, "metadata", "anything"]:
+        yield json_object({**texts, name: hostile})
+        yield json_object({**texts, name: f'[{{"x": {hostile}}}]'})
+    yield json_object({**texts, "metadata": f'{{"a": {{"b": [1, {hostile}]}}}}'})
+    message = f'{{"role": "user", "content": "x", "metadata": {{"x": {hostile}}}}}'
+    yield f'{{"messages": [{{"role": "user", "content": "x"}}, {message}]}}'
+    yield json_object({**texts, "conversation": f"[{message}]"})
+
+
+def json_object(members: dict[str, str]) -> str:
+    """A JSON object from its members' JSON."""
+    return "{" + ", ".join(f"{json.dumps(name)}: {value}" for name, value in members.items()) + "}"
+
+
+HOSTILE = {
+    "NUL": r'"a\u0000b"',
+    "NUL in a name": r'{"a\u0000b": 1}',
+    "raw NUL": '"a\0b"',
+    "lone high surrogate": r'"\ud800"',
+    "lone low surrogate": r'"x\udfff"',
+    "swapped surrogates": r'"\udc00\ud800"',
+    "surrogate in a name": r'{"\ud800": 1}',
+    "NaN": "NaN",
+    "infinity": "Infinity",
+    "minus infinity": "-Infinity",
+    "beyond 2^53": str(2**53 + 1),
+    "beyond -2^53": str(-(2**53) - 1),
+    "beyond int64": str(2**63),
+    "beyond all": "9" * 5000,
+    "beyond float64": "1e400",
+    "beyond -float64": "-1e400",
+    "rounded up to infinity": "1.8e308",
+    "same name twice": '{"a": 1, "a": 1}',
+    "same name twice, written differently": r'{"a": 1, "\u0061": 2}',
+    "same name twice, deep": '[[{"b": {"a": 1, "a": 1}}]]',
+    "deeper than 64": "[" * 65 + "]" * 65,
+    "objects deeper than 64": '{"a":' * 65 + "1" + "}" * 65,
+    "very deep": "[" * 90_000,
+    "very deep objects": '{"a":' * 20_000,
+    "no value": "",
+    "a comment": "1 /* one */",
+    "single quotes": "'x'",
+    "hexadecimal": "0x10",
+    "a leading zero": "01",
+    "a bare word": "undefined",
+    "a raw newline": '"a\nb"',
+    "a bad escape": r'"\x41"',
+    "a trailing comma": "[1,]",
+}
+
+
+@every_route
+@pytest.mark.parametrize("hostile", HOSTILE.values(), ids=HOSTILE)
+async def test_hostile_json_is_refused_and_stores_nothing(
+    app: FastAPI, ann: Ann, route: Operation, hostile: str
+) -> None:
+    before = await stored(app)
+    for body in bodies(route, hostile):
+        details = problem(await ann.send(route, body.encode()), 422)
+        assert details["title"] == "Unprocessable"
+    assert await stored(app) == before
+
+
+ENCODED = {
+    "UTF-16": '{"role": "user", "content": "x", "title": "x", "name": "x", "scopes": ["admin"]}'.encode("utf-16"),
+    "UTF-32": b"\xff\xfe\x00\x00{\x00\x00\x00}\x00\x00\x00",
+    "a byte order mark": b"\xef\xbb\xbf{}",
+    "Latin-1": '{"content": "ü"}'.encode("latin-1"),
+    "a surrogate in UTF-8": b'{"content": "\xed\xa0\x80"}',
+    "an overlong slash": b'{"content": "\xc0\xaf"}',
+    "cut": b'{"content": "x',
+    "two values": b"{} {}",
+    "nothing but space": b"  \n ",
+    "a form": b"role=user&content=x",
+    "no bytes that mean anything": bytes(range(256)),
+}
+
+
+@every_route
+@pytest.mark.parametrize("body", ENCODED.values(), ids=ENCODED)
+async def test_what_is_no_json_in_utf8_is_refused(
+    app: FastAPI, ann: Ann, route: Operation, body: bytes
+) -> None:
+    before = await stored(app)
+    problem(await ann.send(route, body), 422)
+    assert await stored(app) == before
+
+
+UNKNOWN = ("user_id", "chat_id", "seq", "created_by", "message_id", "version", "branch", "parent_seq", "sha256", "__class__")
+
+
+@every_route
+@pytest.mark.parametrize("name", UNKNOWN)
+async def test_no_field_slips_in_through_a_body(
+    app: FastAPI, ann: Ann, route: Operation, name: str
+) -> None:
+    if name in route.body or (name == "user_id" and "/admin/" in route.path):
+        return
+    before = await stored(app)
+    good = {**route.body, "key": None} if "key" in route.body else route.body
+    message = {"role": "user", "content": "x", name: "bob"}
+    for body in ({**good, name: "bob"}, {"messages": [message]}, {**good, "conversation": [message]}):
+        problem(await ann.send(route, json.dumps(body).encode()), 422)
+    assert await stored(app) == before
+
+
+async def test_what_is_just_within_the_limits_is_kept(ann: Ann) -> None:
+    values = {
+        "deep": json.loads("[" * 62 + "]" * 62),
+        "integers": [2**53, -(2**53)],
+        "floats": [1.7976931348623157e308, 5e-324, -0.0],
+        "texts": ["\u0001\x7f\u0085\u2028\ufeff\ufffe\uffff\U0010ffff", "", "a" * 10_000],
+        "names": {"": 0, "__proto__": 1, "constructor": 2, "$ref": 3},
+    }
+    for value in values.values():
+        message = {"role": "user", "content": "x", "metadata": {"it": value}}
+        answer = await ann.client.post("/chats/key:within/messages", json=message)
+        assert repr(ok(answer)["metadata"]["it"]) == repr(value)
+        assert ok(await ann.client.get("/chats/key:within/messages", params={"last": 1}))["items"] == [answer.json()]
+    ok(await ann.client.delete("/chats/key:within", params={"hard": "true"}))
+
+
+@every_route
+@pytest.mark.parametrize(
+    "content_type",
+    [None, "", "text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "application/jsonp", "json"],
+)
+async def test_only_json_is_taken(
+    app: FastAPI, ann: Ann, route: Operation, content_type: str | None
+) -> None:
+    before = await stored(app)
+    headers = {} if content_type is None else {"Content-Type": content_type}
+    body = json.dumps(route.body).encode()
+    problem(await ann.client.request(route.method, ann.path(route), content=body, headers=headers), 415)
+    assert await stored(app) == before
+
+
+class Body:
+    """What a client sends after the headers, counted as it is read."""
+
+    def __init__(self, chunk: bytes) -> None:
+        self.chunk = chunk
+        self.read = 0
+
+    async def __call__(self) -> Json:
+        self.read += len(self.chunk)
+        return {"type": "http.request", "body": self.chunk, "more_body": True}
+
+
+async def asked(app: FastAPI, method: str, path: str, headers: dict[str, str], body: Body) -> int:
+    """The status that a request with an endless body is answered with."""
+    statuses: list[int] = []
+
+    async def send_(message: Any) -> None:
+        if message["type"] == "http.response.start":
+            statuses.append(message["status"])
+
+    scope = {
+        "type": "http",
+        "asgi": {"version": "3.0"},
+        "http_version": "1.1",
+        "method": method,
+        "scheme": "http",
+        "path": path,
+        "raw_path": path.encode(),
+        "query_string": b"",
+        "headers": [(name.lower().encode(), value.encode()) for name, value in headers.items()],
+        "client": ("127.0.0.1", 1),
+        "server": ("chatkeep.test", 80),
+    }
+    await app(scope, body, send_)
+    (status,) = statuses
+    return status
+
+
+@every_route
+async def test_a_body_over_the_limit_is_not_read_to_its_end(
+    app: FastAPI, ann: Ann, route: Operation
+) -> None:
+    before = await stored(app)
+    headers = {**ann.client.headers, **JSON}
+    declared = Body(b"x" * 1000)
+    length = {"Content-Length": str(LIMIT + 1)}
+    assert await asked(app, route.method, ann.path(route), headers | length, declared) == 413
+    assert declared.read == 0
+    chunked = Body(b"{" * 1000)
+    assert await asked(app, route.method, ann.path(route), headers, chunked) == 413
+    assert LIMIT < chunked.read <= LIMIT + 1000
+    lying = Body(b"{" * 1000)
+    assert await asked(app, route.method, ann.path(route), headers | {"Content-Length": "5"}, lying) == 413
+    assert await stored(app) == before
+
+
+async def test_the_limit_is_exact(ann: Ann) -> None:
+    frame = len(b'{"role":"user","content":""}')
+    for size, status in ((LIMIT, 201), (LIMIT + 1, 413)):
+        body = b'{"role":"user","content":"%b"}' % (b"x" * (size - frame))
+        assert len(body) == size
+        for content in (body, (part async for part in in_pieces(body))):
+            answer = await ann.client.post("/chats/key:large/messages", content=content, headers=JSON)
+            assert answer.status_code == status
+    assert len(await every_item(ann.client, "/chats/key:large/messages")) == 2
+    ok(await ann.client.delete("/chats/key:large", params={"hard": "true"}))
+
+
+async def in_pieces(body: bytes) -> AsyncIterator[bytes]:
+    """A body in pieces, whose length is not said."""
+    for begin in range(0, len(body), 50_000):
+        yield body[begin : begin + 50_000]
+
+
+@pytest.mark.parametrize("route", [one for one in DOCUMENT if one.method != "GET"], ids=str)
+@pytest.mark.parametrize("authorization", [None, "Bearer x", "Bearer ck_" + "x" * 43, "Basic YTpi"])
+async def test_the_body_of_a_stranger_is_never_read(
+    app: FastAPI, ann: Ann, route: Operation, authorization: str | None
+) -> None:
+    body = Body(b"{" * 1000)
+    headers = JSON if authorization is None else {**JSON, "Authorization": authorization}
+    assert await asked(app, route.method, ann.path(route), headers, body) == 401
+    assert body.read == 0
+
+
+TEXTS = ["\0", "a\0", "\x01", "\ufeff", "🥚" * 64, "'", '"; --', "%", "\u0665", "9" * 100, "-9", "1e9", "[]", "null"]
+
+
+@pytest.mark.parametrize("route", [one for one in DOCUMENT if one.method == "GET"], ids=str)
+async def test_no_query_breaks_a_read(ann: Ann, route: Operation) -> None:
+    names = [p["name"] for p in route.entry.get("parameters", []) if p["in"] == "query"]
+    for name in [*names, "metadata.x", "metadata.\0", "\0", ""]:
+        for text in [*TEXTS, "\udcff"]:
+            query = httpx2.QueryParams({name: text}) if text != "\udcff" else f"{name}=%FF%ED%A0%80"
+            answer = await ann.client.get(ann.path(route), params=query)
+            assert answer.status_code < 500, (name, text, answer.text)
+
+
+# On each database.
+MUTATED = MADE = 2500
+
+
+@every_route
+async def test_fuzzed_bodies_break_nothing(app: FastAPI, ann: Ann, route: Operation) -> None:
+    # The same bodies each time: a failure today is one tomorrow.
+    ann = Ann(ann.client, ok(await ann.client.post("/chats", json=CHAT))["chat_id"])
+    source = random.Random(str(route))
+    for kind, count in ((mutated, MUTATED), (made, MADE)):
+        for _ in range(count // len(ROUTES) + 1):
+            body = kind(source, route)
+            answer = await ann.send(route, body)
+            assert answer.status_code in (200, 201, 409, 422), (answer.status_code, body)
+            if answer.status_code == 201 and route.path.endswith("/messages"):
+                await is_kept(ann, json.loads(body), answer)
+            if answer.status_code == 200:
+                ok(await ann.client.get(f"/chats/{ann.chat_id}", params={"include": "conversation"}))
+    await everything_reads(ann.client)
+
+
+async def is_kept(ann: Ann, given: Json, answer: httpx2.Response) -> None:
+    """Fails unless an append that was accepted is read back as it went in."""
+    batch = given.get("messages")
+    said = answer.json()["messages"] if batch is not None else [answer.json()]
+    for message, one in zip(said, batch if batch is not None else [given], strict=True):
+        assert same(message, {**one, "created_at": message["created_at"]} if "created_at" in one else one)
+    read = ok(await ann.client.get(f"/chats/{ann.chat_id}/messages", params={"after_seq": said[0]["seq"] - 1, "limit": 200}))
+    assert read["items"] == said[:200]
+
+
+async def everything_reads(client: httpx2.AsyncClient) -> None:
+    """Fails unless each chat and each message can be read."""
+    for chat in await every_item(client, "/chats"):
+        path = f"/chats/{chat['chat_id']}"
+        messages = await every_item(client, f"{path}/messages")
+        assert len(messages) == chat["message_count"]
+        assert ok(await client.get(path, params={"include": "conversation"}))["conversation"] == messages
+
+
+FRAGMENTS = [*HOSTILE.values(), '"', "\\", "{", "}", "[", "]", ",", ":", "\\u", "null", "true", "1", "-", "e", '"key"', "\x00"]
+
+
+def mutated(source: random.Random, route: Operation) -> bytes:
+    """A good body with a few bytes or fragments flipped, cut, doubled or put in."""
+    body = bytearray(json.dumps(without_key(route)).encode())
+    for _ in range(source.randint(1, 4)):
+        at = source.randrange(len(body) + 1)
+        match source.randrange(5):
+            case 0:
+                body[at : at + 1] = bytes([source.randrange(256)])
+            case 1:
+                del body[at : at + source.randint(1, 8)]
+            case 2:
+                body[at:at] = body[at : at + source.randint(1, 20)]
+            case 3:
+                body[at:at] = source.choice(FRAGMENTS)[:200].encode()
+            case 4 if at < len(body):
+                body[at] ^= 1 << source.randrange(8)
+    return bytes(body)
+
+
+def text(source: random.Random) -> str:
+    """A text of any characters but NUL and surrogates."""
+    return json.dumps("".join(chr(source.randrange(1, 0xD800)) for _ in range(source.randrange(12))))
+
+
+def moment(source: random.Random) -> str:
+    """A moment, not always with a time zone, and never one at which a chat has expired."""
+    return json.dumps(f"21{source.randrange(100):02}-01-31T12:00:00{source.choice(['Z', '+05:00', ''])}")
+
+
+def number(source: random.Random) -> str:
+    """A number, mostly a small one."""
+    return source.choice([str(source.randrange(1000)), repr(source.uniform(-1e10, 1e10)), str(source.randint(0, 2**54))])
+
+
+def parts(source: random.Random) -> str:
+    """A list of parts, or of tool calls."""
+    some = [json_object({"type": '"text"', "text": text(source), "x": value(source, 2)}) for _ in range(source.randrange(3))]
+    return f"[{','.join(some)}]"
+
+
+def members(source: random.Random) -> str:
+    """An object with anything in it."""
+    return json_object({json.loads(text(source)): value(source, 2) for _ in range(source.randrange(4))})
+
+
+def messages(source: random.Random) -> str:
+    """A list of messages, most of them good."""
+    return "[" + ",".join(some(source, NAMES["messages"]) for _ in range(source.randint(1, 3))) + "]"
+
+
+FIELDS: dict[str, Callable[[random.Random], str]] = {
+    "role": lambda source: source.choice(['"user"', '"assistant"', '"tool"', '"developer"', '"robot"']),
+    "content": lambda source: source.choice([text, parts])(source),
+    "tool_calls": parts,
+    "metadata": members,
+    "tokens": number,
+    "input_tokens": number,
+    "output_tokens": number,
+    "created_at": moment,
+    "expires_at": moment,
+    "type": text,
+    "name": text,
+    "model": text,
+    "tool_call_id": text,
+    "title": text,
+    "summary": text,
+    "platform": text,
+    "key": text,
+    "is_pinned": lambda source: source.choice(["true", "false", "1"]),
+    "tags": lambda source: f"[{text(source)}, {text(source)}]",
+    "conversation": messages,
+    "messages": messages,
+    "scopes": lambda source: source.choice(['["admin"]', '["chats:read","admin"]', "[]", '["root"]']),
+    "user_id": text,
+}
+NAMES = {
+    "messages": ["role", "content", "content", *list(FIELDS)[2:8], "type", "name", "model", "tool_call_id"],
+    "chats": ["title", "summary", "platform", "key", "is_pinned", "tags", "metadata", "expires_at", "conversation"],
+    "admin": ["name", "scopes", "user_id", "expires_at"],
+}
+
+
+def made(source: random.Random, route: Operation) -> bytes:
+    """A body with the names that the route knows, most of their values plausible; now and then anything."""
+    if source.random() < 0.1:
+        return value(source, 0).encode()
+    names = next(names for part, names in NAMES.items() if part in route.path)
+    if route.method == "POST" and names is NAMES["messages"] and source.random() < 0.3:
+        return f'{{"messages": {messages(source)}}}'.encode()
+    return some(source, names, without_key(route)).encode()
+
+
+def some(source: random.Random, names: list[str], good: Json | None = None) -> str:
+    """An object with a few of these names; one in ten has another name as well."""
+    good = {"role": "user", "content": "x"} if good is None else good
+    picked = {name: json.dumps(given) for name, given in good.items()}
+    for name in source.sample(names, source.randint(0, 3)):
+        picked[name] = FIELDS[name](source) if source.random() < 0.9 else value(source, 0)
+    if source.random() < 0.1:
+        picked[source.choice(list(FIELDS))] = value(source, 0)
+    return json_object(picked)
+
+
+def value(source: random.Random, depth: int) -> str:
+    """Any JSON; now and then something hostile that only looks like it."""
+    kind = source.random()
+    if kind < 0.01:
+        return source.choice(list(HOSTILE.values()))[:100]
+    if depth > 4 or kind < 0.6:
+        return source.choice([text, number, moment, lambda _: "null", lambda _: "true", lambda _: '""'])(source)
+    if kind < 0.8:
+        return "[" + ",".join(value(source, depth + 1) for _ in range(source.randrange(4))) + "]"
+    return json_object({source.choice(list(FIELDS)): value(source, depth + 1) for _ in range(source.randrange(4))})
+
+
+def without_key(route: Operation) -> Json:
+    """The example of the route's body, for the chat that is there."""
+    return {name: value for name, value in route.body.items() if name != "key"}
