@@ -35,7 +35,8 @@ class History:
 
 
 def _page(messages: str, order: str) -> str:
-    columns = ", ".join(f"m.{name}" for name in FIELDS)
+    # A UUID would become an object in asyncpg and a text again in us: the database gives the text itself.
+    columns = ", ".join("CAST(m.message_id AS TEXT)" if name == "message_id" else f"m.{name}" for name in FIELDS)
     return (
         f"SELECT {columns}, c.version FROM chats c LEFT JOIN ({messages}) AS m ON TRUE "
         f"WHERE c.user_id = $1 AND c.chat_id = $2 AND c.deleted_at IS NULL ORDER BY m.seq {order}"
