@@ -2,24 +2,32 @@
 
 import base64
 import hashlib
+from collections.abc import Callable
 from typing import Any
 
 import orjson
 from hypothesis import strategies as st
 
+Damage = Callable[[str], str]
+PLACES = st.integers(0, 400)
+CHARACTERS = st.characters(exclude_categories=["Cs"])
 
-def damaged(cursor: str) -> st.SearchStrategy[str]:
-    """The cursor with a bit flipped, cut, longer, or mixed up; and any text at all."""
-    places = st.integers(0, len(cursor) - 1)
-    flipped = st.builds(lambda at, bit: _swap(cursor, at, chr(ord(cursor[at]) ^ (1 << bit))), places, st.integers(0, 6))
-    swapped = st.builds(lambda at, other: _swap(cursor, at, other), places, st.characters(exclude_categories=["Cs"]))
-    cut = places.map(lambda at: cursor[:at])
-    longer = st.text(st.sampled_from("AQgw01-_=+/. %"), min_size=1, max_size=8).map(lambda more: cursor + more)
-    anything = st.text(st.characters(exclude_categories=["Cs"]), max_size=200)
-    return st.one_of(flipped, swapped, cut, longer, anything).filter(lambda text: text != cursor)
+# What can happen to a cursor: a bit flipped, a character swapped, cut, made longer, or any text in its place.
+DAMAGE: st.SearchStrategy[Damage] = st.one_of(
+    st.tuples(PLACES, st.integers(0, 6)).map(lambda how: lambda cursor: _flipped(cursor, *how)),
+    st.tuples(PLACES, CHARACTERS).map(lambda how: lambda cursor: _swapped(cursor, *how)),
+    PLACES.map(lambda at: lambda cursor: cursor[: at % len(cursor)]),
+    st.text(st.sampled_from("AQgw01-_=+/. %"), min_size=1, max_size=8).map(lambda more: lambda cursor: cursor + more),
+    st.text(CHARACTERS, max_size=200).map(lambda text: lambda _cursor: text),
+)
 
 
-def _swap(text: str, at: int, character: str) -> str:
+def _flipped(text: str, at: int, bit: int) -> str:
+    return _swapped(text, at, chr(ord(text[at % len(text)]) ^ (1 << bit)))
+
+
+def _swapped(text: str, at: int, character: str) -> str:
+    at %= len(text)
     return text[:at] + character + text[at + 1 :]
 
 

@@ -8,12 +8,11 @@ from unittest.mock import ANY
 import httpx2
 import pytest
 from fastapi import FastAPI
-from sqlalchemy import func, select
-from sqlmodel import col
 
 from app.jobs import housekeeping
-from app.models import Idempotency, Message
+from app.models import Idempotency
 from tests.callers import Json, by_key, every_item, ok, problem
+from tests.tables import stored
 
 DETAILS: Json = {
     "key": "feishu:group:user123",
@@ -58,7 +57,15 @@ async def test_a_chat_is_answered_as_it_was_created(me: httpx2.AsyncClient, give
     answer = await me.post("/chats", json=given)
     assert answer.status_code == 201
     chat = answer.json()
-    assert chat == {**EMPTY, **given, **COUNTS, **LIFE, "chat_id": ANY, "user_id": me.headers["X-User-Id"], "version": 1}
+    assert chat == {
+        **EMPTY,
+        **given,
+        **COUNTS,
+        **LIFE,
+        "chat_id": ANY,
+        "user_id": me.headers["X-User-Id"],
+        "version": 1,
+    }
     assert list(chat["metadata"]) == list(given.get("metadata", {}))
     assert chat["created_at"] == chat["updated_at"] == chat["last_activity_at"]
     written = datetime.fromisoformat(chat["created_at"])
@@ -127,7 +134,12 @@ async def test_wrong_details_are_refused_and_nothing_is_stored(me: httpx2.AsyncC
 
 async def test_a_known_version_is_not_sent_again(me: httpx2.AsyncClient) -> None:
     chat = ok(await me.post("/chats", json={"key": "k", "conversation": [HELLO]}))
-    for path in (f"/chats/{chat['chat_id']}", "/chats/key:k", "/chats/key:k?include=conversation", "/chats/key:k/messages"):
+    for path in (
+        f"/chats/{chat['chat_id']}",
+        "/chats/key:k",
+        "/chats/key:k?include=conversation",
+        "/chats/key:k/messages",
+    ):
         etag = (await me.get(path)).headers["ETag"]
         for known in (etag, f"W/{etag}", f'"1-x", {etag}', "*"):
             answer = await me.get(path, headers={"If-None-Match": known})
@@ -174,9 +186,7 @@ MERGES: list[tuple[Any, Any, Any]] = [
 
 
 @pytest.mark.parametrize(("target", "patch", "result"), MERGES, ids=str)
-async def test_metadata_is_merged_as_the_rfc_says(
-    me: httpx2.AsyncClient, target: Any, patch: Any, result: Any
-) -> None:
+async def test_metadata_is_merged_as_the_rfc_says(me: httpx2.AsyncClient, target: Any, patch: Any, result: Any) -> None:
     chat = ok(await me.post("/chats", json={"metadata": {"beside": 1, "it": target}}))
     path = f"/chats/{chat['chat_id']}"
     assert ok(await me.patch(path, json={"metadata": {"it": patch}}))["metadata"] == {"beside": 1, "it": result}
@@ -246,7 +256,9 @@ async def test_a_chat_is_replaced_whole_or_not_at_all(me: httpx2.AsyncClient) ->
 
 
 async def test_a_reader_sees_one_conversation_or_the_other(me: httpx2.AsyncClient) -> None:
-    path = (await me.post("/chats", json={"title": "0", "conversation": [HELLO | {"content": "0"}] * 3})).headers["Location"]
+    path = (await me.post("/chats", json={"title": "0", "conversation": [HELLO | {"content": "0"}] * 3})).headers[
+        "Location"
+    ]
 
     async def write(number: int) -> None:
         ok(await me.put(path, json={"title": f"{number}", "conversation": [HELLO | {"content": f"{number}"}] * 3}))
@@ -341,6 +353,21 @@ async def test_a_restored_chat_is_as_it_was(me: httpx2.AsyncClient, name: str) -
     assert ok(await me.post(f"{path}/messages", json=HELLO))["seq"] == 3
 
 
+async def test_a_chat_may_expire_at_the_last_moment_there_is(app: FastAPI, me: httpx2.AsyncClient) -> None:
+    last, first = "9999-12-31T23:59:59.999999Z", "0001-01-01T00:00:00.000000Z"
+    created = await me.put("/chats/key:k", json={"expires_at": last})
+    assert created.json()["expires_at"] == last
+    assert (await me.get("/chats/key:k")).content == created.content
+    assert (await me.get("/chats", params={"created_before": last})).content[10:-21] == created.content
+    assert ok(await me.get("/chats", params={"created_before": first}))["items"] == []
+    await housekeeping.once(app.state.db)
+    ok(await me.delete("/chats/key:k"))
+    assert ok(await me.post("/chats/key:k/restore"))["expires_at"] == last
+    assert ok(await me.patch("/chats/key:k", json={"expires_at": first}))["expires_at"] == first
+    await housekeeping.once(app.state.db)
+    assert ok(await me.post("/chats/key:k/restore"))["expires_at"] is None
+
+
 async def test_an_expired_chat_goes_to_the_trash_and_comes_back_for_good(app: FastAPI, me: httpx2.AsyncClient) -> None:
     past, future = "2020-01-01T00:00:00Z", "2999-01-01T00:00:00Z"
     ok(await me.post("/chats", json={"key": "past", "expires_at": past}))
@@ -378,11 +405,8 @@ async def test_what_is_deleted_for_good_leaves_nothing(app: FastAPI, me: httpx2.
     for method, end in (("GET", ""), ("POST", "/restore"), ("DELETE", "?hard=true"), ("DELETE", "")):
         problem(await me.request(method, path + end), 404)
     assert [chat["key"] for chat in ok(await me.get("/chats", params={"state": "all"}))["items"]] == ["beside"]
-    user_id = me.headers["X-User-Id"]
-    async with app.state.db.read() as session:
-        messages = (await session.execute(select(Message.chat_id).where(col(Message.user_id) == user_id))).scalars()
-        kept = await session.execute(select(Idempotency.chat_id).where(col(Idempotency.user_id) == user_id))
-        assert set(messages) == {beside}
-        assert set(kept.scalars()) == {beside}
-        assert await session.scalar(select(func.count()).where(col(Idempotency.user_id) == user_id)) == 2
+    tables = await stored(app, me.headers["X-User-Id"])
+    assert {row[1] for row in tables["messages"]} == {beside}
+    chat_id = list(Idempotency.model_fields).index("chat_id")
+    assert [row[chat_id] for row in tables["idempotency"]] == [beside, beside]
     assert await conversation(me, "/chats/key:beside") == [(1, "Hello"), (2, "Hello")]

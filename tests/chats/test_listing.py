@@ -9,13 +9,12 @@ import httpx2
 import pytest
 from fastapi import FastAPI
 from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 from sqlalchemy import insert
 from uuid_utils import uuid7
 
 from app.models import Chat
 from tests.callers import Json, acting, every_item, ok, problem
-from tests.damage import FORGED_PLACES, damaged, forged
+from tests.damage import DAMAGE, FORGED_PLACES, Damage, forged
 from tests.statements import statements
 
 ORDERS = ("last_activity_at", "created_at", "updated_at")
@@ -62,7 +61,9 @@ async def chats(many: httpx2.AsyncClient) -> list[Json]:
     return listed
 
 
-def expected(chats: list[Json], by: str, order: str, state: str, keep: Callable[[Json], bool] = bool) -> list[str | None]:
+def expected(
+    chats: list[Json], by: str, order: str, state: str, keep: Callable[[Json], bool] = bool
+) -> list[str | None]:
     """The keys that a list should give, in its order."""
     kept = [c for c in chats if keep(c) and (state == "all" or c["is_active"] == (state == "active"))]
     return [c["key"] for c in sorted(kept, key=lambda c: (c[by], c["chat_id"]), reverse=order == "desc")]
@@ -105,10 +106,12 @@ FILTERS: list[tuple[Json, Callable[[Json], bool]]] = [
     ({"metadata.n": "5", "metadata.yes": "false", "tag": "b"}, lambda c: c["metadata"]["n"] == 5 and "b" in c["tags"]),
     (
         {"platform": "slack", "tag": "a", "pinned": "true", "created_after": BEGIN.isoformat()},
-        lambda c: c["platform"] == "slack"
-        and "a" in c["tags"]
-        and c["is_pinned"]
-        and datetime.fromisoformat(c["created_at"]) > BEGIN,
+        lambda c: (
+            c["platform"] == "slack"
+            and "a" in c["tags"]
+            and c["is_pinned"]
+            and datetime.fromisoformat(c["created_at"]) > BEGIN
+        ),
     ),
 ]
 
@@ -163,7 +166,16 @@ async def test_a_metadata_filter_names_one_value(me: httpx2.AsyncClient) -> None
 
 
 async def test_metadata_of_any_kind_is_found(me: httpx2.AsyncClient) -> None:
-    values: Json = {"5": 5, '"5"': "5", "true": True, "1.5": 1.5, "null": None, "text": "ein Wort", "empty": "", "fünf": "ü"}
+    values: Json = {
+        "5": 5,
+        '"5"': "5",
+        "true": True,
+        "1.5": 1.5,
+        "null": None,
+        "text": "ein Wort",
+        "empty": "",
+        "fünf": "ü",
+    }
     for key, value in values.items():
         ok(await me.post("/chats", json={"key": key, "metadata": {"it": value, "other": 0}}))
     for asked, keys in {
@@ -197,7 +209,10 @@ async def test_a_page_is_fifty_chats_unless_said(many: httpx2.AsyncClient) -> No
     page = ok(await many.get("/chats"))
     assert len(page["items"]) == 50
     assert set(page) == {"items", "next_cursor"}
-    assert ok(await many.get("/chats", params={"cursor": page["next_cursor"], "limit": 1}))["items"][0] not in page["items"]
+    assert (
+        ok(await many.get("/chats", params={"cursor": page["next_cursor"], "limit": 1}))["items"][0]
+        not in page["items"]
+    )
 
 
 async def test_a_cursor_is_good_for_its_list_and_user_only(
@@ -225,10 +240,12 @@ async def test_a_cursor_is_good_for_its_list_and_user_only(
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(data=st.data())
-async def test_a_damaged_cursor_is_refused(many: httpx2.AsyncClient, data: st.DataObject) -> None:
+@given(damage=DAMAGE)
+async def test_a_damaged_cursor_is_refused(many: httpx2.AsyncClient, damage: Damage) -> None:
     cursor = ok(await many.get("/chats", params={"limit": 1}))["next_cursor"]
-    problem(await many.get("/chats", params={"cursor": data.draw(damaged(cursor))}), 400)
+    damaged = damage(cursor)
+    if damaged != cursor:
+        problem(await many.get("/chats", params={"cursor": damaged}), 400)
 
 
 @pytest.mark.parametrize("place", FORGED_PLACES, ids=ascii)
@@ -256,7 +273,9 @@ async def test_a_forged_cursor_is_refused_or_harmless(
     assert answer.status_code == 400 or answer.json() == {"items": [], "next_cursor": None}
 
 
-async def test_a_chat_or_a_page_of_them_is_one_statement(app: FastAPI, many: httpx2.AsyncClient, chats: list[Json]) -> None:
+async def test_a_chat_or_a_page_of_them_is_one_statement(
+    app: FastAPI, many: httpx2.AsyncClient, chats: list[Json]
+) -> None:
     chat = next(chat for chat in chats if chat["is_active"])
     everything: Any = {"state": "all", "tag": "a", "metadata.n": "1", "order_by": "created_at"}
     for path, query, count in (

@@ -1,7 +1,7 @@
 """Nothing twice: every POST with an Idempotency-Key has one effect and one answer, however often it is sent."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -50,27 +50,35 @@ class Attempt:
     async def effects(self, app: FastAPI) -> int:
         """Grows by one with every effect: each chat counts its changes, and each API key is one."""
         tables = await stored(app, *self.owners)
-        versions = [row[list(Chat.model_fields).index("version")] for row in tables["chats"]]
+        versions: list[int] = [row[list(Chat.model_fields).index("version")] for row in tables["chats"]]
         return sum(versions) + len(tables["api_keys"])
 
 
 @pytest.fixture
-async def attempt(me: httpx2.AsyncClient, me_too: httpx2.AsyncClient, post: Operation) -> AsyncIterator[Attempt]:
+async def attempt(me: httpx2.AsyncClient, me_too: httpx2.AsyncClient, post: Operation) -> Attempt:
     """The operation on a chat that has messages, and is in the trash if it is to be restored."""
     chat = ok(await me.post("/chats", json={"conversation": [HELLO, {"role": "assistant", "content": "Hi!"}]}))
     # A key of its own, since the answers of admin routes are kept under who asked.
-    caller = ok(await me.post("/admin/api-keys", json={"name": "caller", "scopes": ["chats:read", "chats:write", "admin"]}))
+    caller = ok(
+        await me.post("/admin/api-keys", json={"name": "caller", "scopes": ["chats:read", "chats:write", "admin"]})
+    )
     for client in (me, me_too):
         client.headers["Authorization"] = f"Bearer {caller['key']}"
     if post.path.endswith("/restore"):
         ok(await me.delete(f"/chats/{chat['chat_id']}"))
     body = {**post.body, "key": None} if post.path == "/chats" else post.body
     owners = (me.headers["X-User-Id"], f"key:{caller['key_id']}")
-    yield Attempt(me, me_too, owners, post.path.replace("{chat}", chat["chat_id"]), body)
+    return Attempt(me, me_too, owners, post.path.replace("{chat}", chat["chat_id"]), body)
 
 
 def test_every_post_is_here_and_documents_its_key() -> None:
-    paths = {"/chats", "/chats/{chat}/restore", "/chats/{chat}/messages", "/chats/{chat}/messages/pop", "/admin/api-keys"}
+    paths = {
+        "/chats",
+        "/chats/{chat}/restore",
+        "/chats/{chat}/messages",
+        "/chats/{chat}/messages/pop",
+        "/admin/api-keys",
+    }
     assert paths <= {post.path for post in POSTS}
     for post in POSTS:
         header = post.header("Idempotency-Key")
@@ -170,12 +178,16 @@ async def test_what_failed_in_the_trash_can_be_sent_again_out_of_it(me: httpx2.A
 async def test_a_key_belongs_to_its_route(app: FastAPI, attempt: Attempt) -> None:
     ok(await attempt.send())
     chat = ok(await attempt.client.post("/chats", json={"title": "another"}, headers={"Idempotency-Key": "other"}))
-    other = await attempt.client.post(f"/chats/{chat['chat_id']}/messages", json=HELLO, headers={"Idempotency-Key": "key"})
+    other = await attempt.client.post(
+        f"/chats/{chat['chat_id']}/messages", json=HELLO, headers={"Idempotency-Key": "key"}
+    )
     assert (other.status_code, REPLAYED in other.headers) == (201, False)
 
 
 @pytest.mark.parametrize("post", [post for post in POSTS if "/admin/" not in post.path], ids=str)
-async def test_a_key_belongs_to_its_caller(attempt: Attempt, as_user: Callable[[str], dict[str, str]], post: Operation) -> None:
+async def test_a_key_belongs_to_its_caller(
+    attempt: Attempt, as_user: Callable[[str], dict[str, str]], post: Operation
+) -> None:
     ok(await attempt.send())
     attempt.client.headers.update(as_user(f"{attempt.client.headers['X-User-Id']}-2"))
     if post.has("chat"):
@@ -238,9 +250,7 @@ async def test_a_key_that_is_none_is_refused(app: FastAPI, attempt: Attempt) -> 
 
 async def test_a_batch_sent_again_is_answered_as_a_batch(me: httpx2.AsyncClient) -> None:
     batch = {"messages": [HELLO, {"role": "tool", "content": None, "tool_calls": [{"n": 1.0}]}]}
-    answers = [
-        await me.post("/chats/key:new/messages", json=batch, headers={"Idempotency-Key": "1"}) for _ in range(3)
-    ]
+    answers = [await me.post("/chats/key:new/messages", json=batch, headers={"Idempotency-Key": "1"}) for _ in range(3)]
     assert len({answer.content for answer in answers}) == 1
     assert ok(await me.get("/chats/key:new/messages"))["items"] == answers[0].json()["messages"]
 

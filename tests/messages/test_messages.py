@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.callers import Json, every_item, ok, problem
+from tests.messages.roundtrip import read_back, same
 from tests.messages.strategies import MESSAGES
 from tests.statements import statements
 from tests.tables import stored
@@ -28,17 +29,6 @@ RESULT: Json = {"role": "tool", "content": "4", "tool_call_id": "call_1", "name"
 async def path(me: httpx2.AsyncClient) -> str:
     """The path of a chat of mine that has no messages."""
     return (await me.post("/chats", json={})).headers["Location"]
-
-
-def read_back(given: Json) -> Json:
-    """What a message is read back as, where nothing but Chatkeep says what it does not say."""
-    said = {name: value for name, value in given.items() if value is not None or name == "content"}
-    return {"message_id": ANY, "chat_id": ANY, "seq": ANY, "type": "message", "created_at": ANY, **said}
-
-
-def same(found: Json, given: Json) -> bool:
-    """Whether a message is as given, to the kind of each number and the order of each object's names."""
-    return found == read_back(given) and all(repr(found[name]) == repr(given[name]) for name in given if name in found)
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -102,12 +92,13 @@ async def test_when_it_was_said_never_decides_the_order(me: httpx2.AsyncClient, 
         ("2026-01-31T12:00:00.5+05:30", "2026-01-31T06:30:00.500000Z"),
         ("1970-01-01T00:00:00Z", "1970-01-01T00:00:00.000000Z"),
         ("0001-01-01T00:00:00Z", "0001-01-01T00:00:00.000000Z"),
+        ("0999-12-31T23:59:59.5Z", "0999-12-31T23:59:59.500000Z"),
         ("9999-12-31T23:59:59.999999Z", "9999-12-31T23:59:59.999999Z"),
     ):
         answer = await me.post(f"{path}/messages", json=HELLO | {"created_at": said})
         assert ok(answer)["created_at"] == kept
         assert (await me.get(f"{path}/messages/{answer.json()['seq']}")).content == answer.content
-    assert [message["seq"] for message in await every_item(me, f"{path}/messages")] == [1, 2, 3, 4]
+    assert [message["seq"] for message in await every_item(me, f"{path}/messages")] == [1, 2, 3, 4, 5]
 
 
 async def test_a_thousand_messages_are_one_batch_and_no_more(me: httpx2.AsyncClient, path: str) -> None:
@@ -145,7 +136,10 @@ WRONG: list[Json] = [
     {"role": "user", "content": "x", "created_at": 1769860800},
     {"role": "user", "content": "x", "created_at": "0001-01-01T00:00:00+14:00"},
     {"role": "user", "content": "x", "created_at": "9999-12-31T23:59:59-14:00"},
-    *({"role": "user", "content": "x", name: 1} for name in ("seq", "message_id", "user_id", "edited_at", "created_by")),
+    *(
+        {"role": "user", "content": "x", name: 1}
+        for name in ("seq", "message_id", "user_id", "edited_at", "created_by")
+    ),
 ]
 
 
@@ -187,7 +181,9 @@ async def test_an_edit_changes_what_it_names_in_place(me: httpx2.AsyncClient, pa
 
 
 @pytest.mark.parametrize(
-    "patch", [{"role": "system"}, {"seq": 2}, {"type": "x"}, {"content": 5}, {"content": None}, {"tokens": -1}, []], ids=str
+    "patch",
+    [{"role": "system"}, {"seq": 2}, {"type": "x"}, {"content": 5}, {"content": None}, {"tokens": -1}, []],
+    ids=str,
 )
 async def test_a_wrong_edit_changes_nothing(app: FastAPI, me: httpx2.AsyncClient, path: str, patch: Any) -> None:
     ok(await me.post(f"{path}/messages", json=HELLO))
@@ -198,7 +194,8 @@ async def test_a_wrong_edit_changes_nothing(app: FastAPI, me: httpx2.AsyncClient
 
 async def test_an_edit_leaves_a_message_that_says_something(me: httpx2.AsyncClient, path: str) -> None:
     ok(await me.post(f"{path}/messages", json={"messages": [CALL, {"role": "assistant", "type": "reasoning"}]}))
-    for patch in ({"tool_calls": None}, {"tool_calls": []}):
+    silencing: list[Json] = [{"tool_calls": None}, {"tool_calls": []}]
+    for patch in silencing:
         problem(await me.patch(f"{path}/messages/1", json=patch), 422)
     assert ok(await me.patch(f"{path}/messages/1", json={"tool_calls": None, "content": "done"}))["content"] == "done"
     assert "content" not in ok(await me.patch(f"{path}/messages/2", json={"content": None, "name": "n"}))

@@ -46,7 +46,9 @@ def runs(said: Sequence[str]) -> list[tuple[str, int]]:
     """The same contents in a row, counted."""
     found: list[tuple[str, int]] = []
     for content in said:
-        found = [*found[:-1], (content, found[-1][1] + 1)] if found and found[-1][0] == content else [*found, (content, 1)]
+        found = (
+            [*found[:-1], (content, found[-1][1] + 1)] if found and found[-1][0] == content else [*found, (content, 1)]
+        )
     return found
 
 
@@ -75,7 +77,9 @@ async def test_each_of_a_group_fails_by_itself(me: httpx2.AsyncClient, me_too: h
         problem(await client.post(f"{to}/messages", json=body, headers=headers), status)
 
     async def replay(client: httpx2.AsyncClient) -> None:
-        assert (await client.post(f"{path}/messages", json=HELLO, headers={"Idempotency-Key": "k"})).content == first.content
+        assert (
+            await client.post(f"{path}/messages", json=HELLO, headers={"Idempotency-Key": "k"})
+        ).content == first.content
 
     async with asyncio.TaskGroup() as tasks:
         for n in range(12):
