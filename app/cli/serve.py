@@ -44,7 +44,7 @@ def serve(
         access_log=False,
         log_config=None,
         server_header=False,
-        # Longer than the minute that load balancers keep an idle connection: a server that closes first resets requests.
+        # Longer than the minute that load balancers keep idle connections: who closes first resets requests.
         timeout_keep_alive=75,
         timeout_graceful_shutdown=settings.shutdown_seconds,
         proxy_headers=False,
