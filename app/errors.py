@@ -7,6 +7,7 @@ Problem
 ├── Forbidden             403
 ├── NotFound              404
 ├── Conflict              409
+├── Gone                  410
 ├── PreconditionFailed    412
 ├── BodyTooLarge          413
 ├── UnsupportedMediaType  415
@@ -47,7 +48,10 @@ class ProblemDetails(BaseModel):
 
 
 class Problem(HTTPException):
-    """An error that a caller is told of. `detail` is for people; nothing secret and no content belongs in it."""
+    """An error that a caller is told of. `detail` is for people; nothing secret and no content belongs in it.
+
+    `extensions` are members of its own (RFC 9457, 3.2), for programs.
+    """
 
     status: ClassVar[int] = 500
     slug: ClassVar[str] = "internal-error"
@@ -60,9 +64,11 @@ class Problem(HTTPException):
         *,
         errors: Sequence[Mapping[str, Any]] = (),
         headers: dict[str, str] | None = None,
+        extensions: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(self.status, detail or self.default_detail, headers)
         self.errors = list(errors)
+        self.extensions = dict(extensions or {})
 
 
 class InvalidCursor(Problem):
@@ -97,6 +103,11 @@ class NotFound(Problem):
 class Conflict(Problem):
     status, slug, title = 409, "conflict", "Conflict"
     default_detail = "This conflicts with what is stored."
+
+
+class Gone(Problem):
+    status, slug, title = 410, "gone", "Gone"
+    default_detail = "The changes after this cursor are not kept any more: read the chats anew, and go on from now."
 
 
 class PreconditionFailed(Problem):
@@ -170,17 +181,21 @@ def _problem_response(
     detail: str,
     errors: Sequence[Mapping[str, Any]] = (),
     headers: Mapping[str, str] | None = None,
+    extensions: Mapping[str, Any] | None = None,
 ) -> Response:
     body: dict[str, Any] = {"type": f"urn:chatkeep:problem:{slug}", "title": title, "status": status, "detail": detail}
     if errors:
         body["errors"] = errors
+    body |= extensions or {}
     return Response(orjson.dumps(body), status, headers, PROBLEM_JSON)
 
 
 async def handle_http_exception(_request: Request, error: Exception) -> Response:
     """Answers a Problem, or an HTTPException of the framework, as problem+json."""
     if isinstance(error, Problem):
-        return _problem_response(error.status, error.slug, error.title, error.detail, error.errors, error.headers)
+        return _problem_response(
+            error.status, error.slug, error.title, error.detail, error.errors, error.headers, error.extensions
+        )
     if isinstance(error, RequestValidationError):
         # `input` and `ctx` are left out: an error must not repeat content into logs and consoles.
         items = [{"loc": list(e["loc"]), "msg": e["msg"], "type": e["type"]} for e in error.errors()]

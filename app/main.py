@@ -5,6 +5,7 @@ import contextlib
 import gc
 import sqlite3
 from collections.abc import AsyncIterator
+from functools import partial
 
 import asyncpg
 import structlog
@@ -24,11 +25,21 @@ from app.db.failures import problem_of
 from app.errors import handle_http_exception
 from app.http import logs
 from app.http.middleware import RequestMiddleware
+from app.http.plain import PlainRoutes
 from app.idempotency import REPLAYED
 from app.jobs.housekeeping import keep_house
+from app.live.answers.answers import Answers
+from app.live.feeds import Feeds
+from app.live.guard import Guard
+from app.live.hub import DEAF_POLL_SECONDS, Hub, Silence
+from app.live.postgres import PostgresSignals
+from app.live.sqlite import SqliteSignals
+from app.live.stopping import when_asked_to_stop
 from app.messages.cache import HistoryCache
 from app.messages.postgres import PostgresGroup
 from app.messages.sqlite import SqliteGroup
+from app.messages.store import MessageStore
+from app.messages.trees import TreeCache
 from app.messages.writer import Writer
 from app.settings import Settings
 
@@ -41,22 +52,42 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     db = await Database.open(settings)
     group = SqliteGroup(db) if db.dialect == "sqlite" else PostgresGroup(db)
     app.state.db = db
-    app.state.writer = Writer(group, settings.write_queue_size)
+    app.state.writer = Writer(group, settings.write_queue_size, db.announcer)
     app.state.history = HistoryCache(settings.history_cache_bytes)
+    app.state.trees = TreeCache()
     app.state.authenticator = Authenticator(db, settings)
-    housekeeping = asyncio.create_task(keep_house(db), name="housekeeping")
+    app.state.hub = hub = _hub(db)
+    app.state.feeds = Feeds(db, hub)
+    app.state.guard = Guard(hub)
+    app.state.answers = Answers(db, hub, settings, partial(_messages, app))
+    housekeeping = asyncio.create_task(keep_house(db, settings.changes_kept_days), name="housekeeping")
     # What is there by now stays: the collector need not look at it again and again.
     gc.collect()
     gc.freeze()
     try:
-        yield
+        with when_asked_to_stop(hub.close_streams):
+            yield
     finally:
         housekeeping.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await housekeeping
+        await app.state.answers.close()
+        await hub.close()
+        await app.state.guard.close()
         await app.state.writer.close()
         await app.state.authenticator.close()
         await db.close()
+
+
+def _messages(app: FastAPI, user_id: str) -> MessageStore:
+    return MessageStore(app.state.db, user_id, app.state.writer, app.state.history, app.state.trees)
+
+
+def _hub(db: Database) -> Hub:
+    if db.pgbouncer:
+        # LISTEN needs a server connection of its own, which transaction pooling does not give.
+        return Hub(Silence(), DEAF_POLL_SECONDS)
+    return Hub(SqliteSignals(db) if db.dialect == "sqlite" else PostgresSignals(db))
 
 
 async def _handle_failure(request: Request, error: Exception) -> Response:
@@ -88,6 +119,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.add_exception_handler(RequestValidationError, handle_http_exception)
     for failure in (SQLAlchemyError, sqlite3.Error, asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
         app.add_exception_handler(failure, _handle_failure)
+    app.add_middleware(PlainRoutes, service=app)
     if settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,
@@ -99,6 +131,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
                 "Idempotency-Key",
                 "If-Match",
                 "If-None-Match",
+                "Last-Event-ID",
                 "X-User-Id",
             ],
             expose_headers=["ETag", "Link", "Location", "Retry-After", "X-Request-Id", REPLAYED],

@@ -77,6 +77,20 @@ class Settings(BaseSettings):
     history_cache_bytes: int = Field(
         default=64 * 1024 * 1024, ge=0, description="Memory for pages of history that were read, in bytes; 0 for none."
     )
+    changes_kept_days: int = Field(
+        default=30, ge=1, le=36500, description="For how many days the feed of changes reaches back."
+    )
+    answer_timeout_seconds: float = Field(
+        default=60,
+        gt=0,
+        le=86400,
+        description="After so long without a word of its writer, an answer in progress is marked `incomplete`.",
+    )
+    answer_buffer_bytes: int = Field(
+        default=64 * 1024 * 1024,
+        ge=1024,
+        description="Memory of a process for text of answers that is not on disk yet, in bytes; past it, 503.",
+    )
     shutdown_seconds: int = Field(
         default=8, ge=1, le=600, description="How long requests under way may take to end after SIGTERM."
     )

@@ -12,6 +12,7 @@ from fastapi import FastAPI
 
 from app.main import create_app
 from app.settings import Settings
+from tests.callers import acting
 from tests.servers.databases import DIALECTS, Databases
 from tests.servers.service import ADMIN_KEY, ServiceProcess, StartService, is_setting
 
@@ -130,6 +131,15 @@ def make_user() -> Callable[[], str]:
 def as_user(admin: dict[str, str]) -> Callable[[str], dict[str, str]]:
     """Gives the headers of a caller who is that user."""
     return lambda user_id: {**admin, "X-User-Id": user_id}
+
+
+@pytest.fixture
+async def me(
+    app: FastAPI, make_user: Callable[[], str], as_user: Callable[[str], dict[str, str]]
+) -> AsyncIterator[httpx2.AsyncClient]:
+    """A client of `app` that acts for a user of its own."""
+    async with acting(app, as_user(make_user())) as made:
+        yield made
 
 
 @pytest.fixture

@@ -5,6 +5,9 @@ from typing import Any
 
 from fastapi import FastAPI
 
+# A chunk says where its text belongs, so that one sent again changes nothing; a key for each would cost more than it.
+RETRIED_BY_OFFSET = "POST /chats/{chat}/messages/{message}/chunks"
+
 
 @dataclass(frozen=True)
 class Operation:
@@ -29,6 +32,11 @@ class Operation:
             return None
         content = self.entry["requestBody"]["content"]["application/json"]
         return content["example"] if "example" in content else next(iter(content["examples"].values()))["value"]
+
+    @property
+    def streams_events(self) -> bool:
+        """Whether its answer is a stream of events, which may have no end."""
+        return "text/event-stream" in self.entry["responses"].get("200", {}).get("content", {})
 
     def has(self, *parameters: str) -> bool:
         """Whether its path has one of these parameters."""

@@ -20,3 +20,8 @@ async def stored(app: FastAPI, *user_ids: str) -> Tables:
                 statement = statement.where(table.c.user_id.in_(user_ids))
             rows[table.name] = [tuple(row) for row in await session.execute(statement)]
     return rows
+
+
+def without_feed(tables: Tables) -> Tables:
+    """The tables but for the feed, which keeps what was done even where it was undone."""
+    return {name: rows for name, rows in tables.items() if name not in ("feeds", "changes")}

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from typing import Any
+from uuid import uuid4
 
 import httpx2
 import pytest
@@ -41,7 +42,11 @@ def running(dialect: str, databases: Databases) -> Iterator[ServiceProcess]:
     databases.drop(url)
 
 
-@pytest.mark.parametrize("operation", operations(DOCUMENT), ids=str)
+# Its answer has no end. That of the text of an answer ends with it, and the answers here are all complete.
+ENDLESS = "GET /events"
+
+
+@pytest.mark.parametrize("operation", [one for one in operations(DOCUMENT) if str(one) != ENDLESS], ids=str)
 @settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_every_answer_is_as_documented(running: ServiceProcess, operation: Operation, data: st.DataObject) -> None:
@@ -52,9 +57,34 @@ def test_every_answer_is_as_documented(running: ServiceProcess, operation: Opera
     case.call_and_validate(base_url=running.base_url, headers=running.headers("ann"), checks=CHECKS)
 
 
+@pytest.mark.parametrize("operation", [one for one in operations(DOCUMENT) if str(one) == ENDLESS], ids=str)
+@settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck))
+@given(data=st.data())
+def test_an_answer_without_end_begins_as_documented(
+    running: ServiceProcess, operation: Operation, data: st.DataObject
+) -> None:
+    mode = data.draw(st.sampled_from([GenerationMode.POSITIVE, GenerationMode.NEGATIVE]))
+    case: Case[Any] = data.draw(SCHEMA[operation.path][operation.method].as_strategy(generation_mode=mode))
+    if data.draw(st.booleans()):
+        case.query = {}
+        case.headers.pop("Last-Event-ID", None)
+    caller = running.headers("ann")
+    asked = case.as_transport_kwargs(base_url=running.base_url, headers=caller)
+    headers = [(name, value.encode("latin-1")) for name, value in asked["headers"].items()]
+    with httpx2.stream(
+        "GET", asked["url"], params=asked["params"], headers=headers, timeout=10, trust_env=False
+    ) as answer:
+        if answer.status_code == 200:
+            assert answer.headers["Content-Type"].startswith("text/event-stream")
+            assert next(answer.iter_lines()).startswith("retry: ")
+            return
+    case.call_and_validate(base_url=running.base_url, headers=caller, checks=CHECKS)
+
+
 def there(running: ServiceProcess, operation: Operation) -> dict[str, str]:
-    """The names of a chat and a message that are there, so that there is something to find."""
+    """The names of a chat and a message that are there, so that there is something to find. Nobody has its turn."""
+    key = f"it:{uuid4()}"
     with httpx2.Client(base_url=running.base_url, headers=running.headers("ann"), trust_env=False) as client:
-        chat = ok(client.put("/chats/key:it", json={"conversation": CONVERSATION}))
-    names = {"chat": "key:it", "message": str(chat["last_seq"])}
+        chat = ok(client.put(f"/chats/key:{key}", json={"conversation": CONVERSATION}))
+    names = {"chat": f"key:{key}", "message": str(chat["last_seq"])}
     return {name: value for name, value in names.items() if operation.has(name)}

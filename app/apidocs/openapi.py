@@ -31,7 +31,11 @@ next page. A POST with an `Idempotency-Key` may be sent again: it has one effect
 METHODS = ("get", "post", "put", "patch", "delete")
 TAGS = {
     "chats": "A chat, by its id or by a key of your own: `key:<key>`.",
+    "branches": "A chat is a tree of messages: its branches, what two of them share, a copy of one.",
     "messages": "What was said in a chat, in the order it was written: `seq` 1, 2, 3 …",
+    "answers": "An answer that is written while somebody reads: its text in chunks, its end, and the stream of both.",
+    "context": "What a model is given of a chat, what its provider would refuse of that, and the repair.",
+    "changes": "What changed, in the order in which it was committed: read it, or follow it as it happens.",
     "admin": "For administrators: scope `admin`.",
     "service": "Whether the service works.",
 }

@@ -40,6 +40,7 @@ class Authenticator:
         # Separate, so that a flood of made-up keys pushes no caller out.
         self._callers: ExpiringCache[Caller] = ExpiringCache(CACHED)
         self._unknown: ExpiringCache[bool] = ExpiringCache(CACHED)
+        self._standing: ExpiringCache[bool] = ExpiringCache(CACHED)
 
     async def authenticate(self, request: HTTPConnection) -> Caller:
         """The caller of a request: a User where it acts for one.
@@ -63,9 +64,35 @@ class Authenticator:
             raise Forbidden("X-User-Id is for service keys only: this caller acts for its own user.")
         return User(_user_id(acting_for), caller.scopes, caller.principal)
 
+    async def runs_out_at(self, request: HTTPConnection) -> datetime | None:
+        """When the token of an authenticated request runs out by itself; None for a key, which may be revoked instead.
+
+        Raises Unauthorized (401) where that was a moment ago.
+        """
+        token = bearer_token(request)
+        if self._jwts is None or keys.looks_like_key(token) or token.count(b".") != 2:
+            return None
+        _, expires_at = await self._jwts.verify(token.decode())
+        return datetime.fromtimestamp(expires_at, UTC)
+
+    async def still_stands(self, principal: str, until: datetime | None) -> None:
+        """Raises Unauthorized (401) where what a caller came with once is no longer good: see `runs_out_at`."""
+        if until is not None and until <= datetime.now(UTC):
+            raise Unauthorized("The token has expired.")
+        kind, _, key_id = principal.partition(":")
+        if kind == "admin-key" and self._admin is None:
+            raise Unauthorized
+        if kind != "key" or self._standing.get(principal.encode()):
+            return
+        began = time.monotonic()
+        if not await self.keys.stands(key_id):
+            raise Unauthorized(_UNKNOWN_KEY)
+        self._standing.put(principal.encode(), True, began + KEY_SECONDS)
+
     def forget(self) -> None:
         """Asks for every caller anew, so that a revoked key is refused at once in this process."""
         self._callers.clear()
+        self._standing.clear()
 
     async def close(self) -> None:
         """Ends what runs in the background."""

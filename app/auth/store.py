@@ -22,6 +22,7 @@ from app.idempotency import REPLAYED, Answer, Once, run_once
 from app.models import ApiKey
 
 _FIND = "SELECT key_id, user_id, scopes, expires_at FROM api_keys WHERE sha256 = $1 AND revoked_at IS NULL"
+_EXPIRY = "SELECT expires_at FROM api_keys WHERE key_id = $1 AND revoked_at IS NULL"
 
 
 class ApiKeyStore:
@@ -68,7 +69,15 @@ class ApiKeyStore:
         key_id, user_id, scopes, expires_at = row
         granted, principal = frozenset(orjson.loads(scopes)), f"key:{key_id}"
         caller = Caller(None, granted, principal) if user_id is None else User(user_id, granted, principal)
-        return caller, datetime.fromisoformat(expires_at) if isinstance(expires_at, str) else expires_at
+        return caller, _moment(expires_at)
+
+    async def stands(self, key_id: str) -> bool:
+        """Whether a key still works. One indexed read."""
+        row = await self._db.driver.fetch_one(_EXPIRY, key_id)
+        if row is None:
+            return False
+        expires_at = _moment(row[0])
+        return expires_at is None or expires_at > now()
 
     async def get(self, key_id: str) -> ApiKey:
         """One key. Raises NotFound (404)."""
@@ -116,6 +125,11 @@ async def _insert(session: AsyncSession, asked: ApiKeyIn, key_id: str, key: str)
     session.add(row)
     await session.flush()
     return orjson.dumps(shown(row))
+
+
+def _moment(value: Any) -> datetime | None:
+    """A moment as the driver gave it: as text from SQLite."""
+    return datetime.fromisoformat(value) if isinstance(value, str) else value
 
 
 def _canonical(key_id: str) -> str:

@@ -1,6 +1,6 @@
 """The routes of chats: their list, their details, the trash.
 
-Creating, replacing and reading a chat can reach into its messages: those are in `app.messages.conversation`.
+Creating, reading and changing a chat can reach into its messages: those are in `app.messages.conversation`.
 """
 
 import re
@@ -14,7 +14,7 @@ from app.auth.dependencies import AuthenticatedRoute, Reader, Writer
 from app.chats.listing import Listing
 from app.chats.ref import ChatRef
 from app.chats.rows import chat_json, etag_of, row_of
-from app.chats.schemas import ChatList, ChatOut, ChatPatch, ChatQuery
+from app.chats.schemas import ChatList, ChatOut, ChatQuery
 from app.chats.store import ChatStore, check_version
 from app.db.database import Database
 from app.errors import (
@@ -109,27 +109,6 @@ async def list_chats(request: Request, user: Reader, query: Annotated[ChatQuery,
     rows, next_cursor = await store.page(listing, query.limit)
     extra = {"total": await store.total(listing)} if query.include_total else {}
     return page_response(request, page_body(map(chat_json, rows), next_cursor, **extra), next_cursor, {})
-
-
-@router.patch(
-    "/{chat}",
-    summary="Change a chat's details",
-    response_class=Response,
-    responses={
-        **documented(ChatOut, 200, ETAG_HEADER),
-        **responses(NotFound, Conflict, PreconditionFailed, *BODY_ERRORS),
-    },
-)
-async def patch_chat(
-    request: Request, user: Writer, chat: ChatPath, patch: ChatPatch, if_match: IfMatch = None
-) -> Response:
-    """A JSON merge patch: what is left out stays, null takes away."""
-    store, ref = chat_store(request, user), ChatRef.parse(chat)
-    async with request.app.state.db.write() as session:
-        found = await store.find(session, ref)
-        check_version(found, if_match)
-        await store.patch(session, found, patch)
-    return chat_response(row_of(found))
 
 
 @router.delete(

@@ -25,6 +25,9 @@ FIELDS = (
     "total_tokens",
     "last_seq",
     "version",
+    "head_id",
+    "forked_from",
+    "forked_at",
     "created_at",
     "updated_at",
     "last_activity_at",
@@ -32,6 +35,8 @@ FIELDS = (
     "expires_at",
 )
 COLUMNS = ", ".join(FIELDS)
+_IDS = ("chat_id", "head_id", "forked_from", "forked_at")
+_MOMENTS = FIELDS[-5:]
 
 
 def moment(value: Any) -> str | None:
@@ -42,14 +47,20 @@ def moment(value: Any) -> str | None:
 def chat_json(row: Row) -> bytes:
     """The JSON of a chat from a row with COLUMNS."""
     chat = dict(zip(FIELDS, row, strict=True))
-    chat["chat_id"] = str(chat["chat_id"])
     chat["is_pinned"] = bool(chat["is_pinned"])
     chat["tags"] = orjson.Fragment(chat["tags"])
     chat["metadata"] = orjson.Fragment(chat["metadata"])
-    for name in FIELDS[-5:]:
-        chat[name] = moment(chat[name])
+    if type(chat["chat_id"]) is not str or type(chat["created_at"]) is not str:
+        # As Postgres gives them, and a Chat.
+        for name in _IDS:
+            if chat[name] is not None:
+                chat[name] = str(chat[name])
+        for name in _MOMENTS:
+            if chat[name] is not None and not chat[name].microsecond:
+                # orjson would leave the zeros out, and every moment is to be written alike.
+                chat[name] = iso(chat[name])
     chat["is_active"] = chat["deleted_at"] is None
-    return orjson.dumps(chat)
+    return orjson.dumps(chat, option=orjson.OPT_UTC_Z | orjson.OPT_NAIVE_UTC)
 
 
 def row_of(chat: Chat) -> Row:

@@ -33,6 +33,7 @@ EXAMPLE_IN: dict[str, JsonValue] = {
     "platform": "web",
     "tags": ["kitchen"],
 }
+EXAMPLE_PATCH: dict[str, JsonValue] = {"title": "Boiled eggs", "metadata": {"done": True}}
 
 
 class ChatDetails(BaseModel):
@@ -56,7 +57,7 @@ class ChatPatch(BaseModel):
     model_config = ConfigDict(
         extra="forbid",
         strict=True,
-        json_schema_extra={"examples": [{"title": "Boiled eggs", "metadata": {"done": True}}]},
+        json_schema_extra={"examples": [EXAMPLE_PATCH]},
     )
 
     key: Key | None = None
@@ -88,6 +89,9 @@ class ChatOut(BaseModel):
                     "total_tokens": 21,
                     "last_seq": 2,
                     "version": 3,
+                    "head_id": "01932c07-209d-7000-8000-fedcba987654",
+                    "forked_from": None,
+                    "forked_at": None,
                     "is_active": True,
                     "created_at": "2026-01-31T12:00:00.000000Z",
                     "updated_at": "2026-01-31T12:00:00.000000Z",
@@ -114,6 +118,9 @@ class ChatOut(BaseModel):
     total_tokens: int
     last_seq: int = Field(description="The highest `seq` that a message of it ever had.")
     version: int = Field(description="Grows with every change to the chat or its messages.")
+    head_id: str | None = Field(description="The last message of the active branch: what is appended follows it.")
+    forked_from: str | None = Field(description="The `chat_id` of the chat it is a copy of, if it is one.")
+    forked_at: str | None = Field(description="The `message_id` there that the copy ends with.")
     is_active: bool = Field(description="False in the trash.")
     created_at: datetime
     updated_at: datetime = Field(description="When its details last changed.")

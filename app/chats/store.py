@@ -5,6 +5,7 @@ from typing import Any
 
 from sqlalchemy import delete, select
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm.attributes import flag_modified
 from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -18,6 +19,7 @@ from app.db.database import Database
 from app.db.driver import Row
 from app.db.types import now
 from app.errors import Conflict, NotFound
+from app.feed import record
 from app.http.conditional import require_match
 from app.models import Chat, Idempotency
 
@@ -64,7 +66,13 @@ class ChatStore:
         return count
 
     async def create(self, session: AsyncSession, chat_id: str, details: ChatDetails) -> Chat:
-        """A new chat. Raises Conflict (409) when its key is taken."""
+        """A new chat, recorded. Raises Conflict (409) when its key is taken."""
+        chat = await self.add(session, chat_id, details)
+        await record(session, self._user_id, ["chat.created", chat_id])
+        return chat
+
+    async def add(self, session: AsyncSession, chat_id: str, details: ChatDetails) -> Chat:
+        """A new chat, to be recorded by the caller. Raises Conflict (409) when its key is taken."""
         at = now()
         chat = Chat(user_id=self._user_id, chat_id=chat_id, created_at=at, updated_at=at, last_activity_at=at)
         _describe(chat, details.model_dump())
@@ -113,23 +121,24 @@ class ChatStore:
             raise NotFound
         return chat
 
-    async def touch(self, session: AsyncSession, chat: Chat) -> None:
-        """Marks a chat's details as changed and writes them. Raises Conflict (409)."""
+    async def touch(self, session: AsyncSession, chat: Chat, change: str = "chat.updated") -> None:
+        """Marks a chat's details as changed, writes them and records it. Raises Conflict (409)."""
         chat.updated_at = now()
         chat.version += 1
         await _flush(session)
+        await record(session, self._user_id, [change, chat.chat_id])
 
     async def delete(self, session: AsyncSession, chat: Chat) -> None:
         """Puts a chat into the trash."""
         chat.deleted_at = now()
-        await self.touch(session, chat)
+        await self.touch(session, chat, "chat.deleted")
 
     async def restore(self, session: AsyncSession, chat: Chat) -> None:
         """Takes a chat out of the trash. Raises Conflict (409) when another chat has its key by now."""
         chat.deleted_at = None
         if chat.expires_at is not None and chat.expires_at <= now():
             chat.expires_at = None
-        await self.touch(session, chat)
+        await self.touch(session, chat, "chat.restored")
 
     async def erase(self, session: AsyncSession, chat: Chat) -> None:
         """Deletes a chat for good, with its messages and the answers kept for retries, which repeat them."""
@@ -137,6 +146,7 @@ class ChatStore:
         kept = (col(Idempotency.user_id) == self._user_id) & (col(Idempotency.chat_id) == chat.chat_id)
         await session.execute(delete(Idempotency).where(kept))
         await session.execute(delete(Chat).where(col(Chat.user_id) == self._user_id, col(Chat.chat_id) == chat.chat_id))
+        await record(session, self._user_id, ["chat.erased", chat.chat_id])
 
 
 def check_version(chat: Chat, if_match: str | None) -> None:
@@ -159,7 +169,11 @@ def merged(target: Any, patch: Any) -> Any:
 
 def _describe(chat: Chat, details: dict[str, Any]) -> None:
     for name, value in details.items():
-        setattr(chat, "metadata_" if name == "metadata" else name, value)
+        column = "metadata_" if name == "metadata" else name
+        setattr(chat, column, value)
+        if name == "metadata":
+            # SQLAlchemy would leave out what is equal to Python, such as a true in the place of a 1.
+            flag_modified(chat, column)
 
 
 async def _flush(session: AsyncSession) -> None:

@@ -16,6 +16,9 @@ from app.db import migrations
 from app.http import logs
 from app.settings import Settings
 
+UNREAD_SECONDS = 30
+UNSENT_BYTES = 128 * 1024
+
 
 def migrate() -> None:
     """Bring the database's schema up to date. Safe to run again, and beside a running service."""
@@ -47,6 +50,9 @@ def serve(
         # Longer than the minute that load balancers keep idle connections: who closes first resets requests.
         timeout_keep_alive=75,
         timeout_graceful_shutdown=settings.shutdown_seconds,
+        # Nobody has anything to say to /ws; and to compress each message for each listener anew costs too much.
+        ws_max_size=65536,
+        ws_per_message_deflate=False,
         proxy_headers=False,
     )
     if workers == 1:
@@ -73,6 +79,13 @@ def _listen(host: str, port: int) -> socket.socket:
             raise failed(f"Port {port} is in use: choose another with CHATKEEP_PORT or --port.") from None
         raise failed(f"Cannot listen on {host}, port {port}: {error.strerror or error}.") from None
     listening.set_inheritable(True)
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        # For every connection: who takes nothing of what we sent for so long is cut off by the system (RFC 5482), which
+        # alone can do it: a socket that is closed with something left to send waits for its reader.
+        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNREAD_SECONDS * 1000)
+    if hasattr(socket, "TCP_NOTSENT_LOWAT"):
+        # Otherwise the system takes megabytes for a reader that does not read.
+        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_BYTES)
     return listening
 
 

@@ -5,11 +5,9 @@ it is on disk (https://www.sqlite.org/pragma.html#pragma_synchronous).
 """
 
 import asyncio
-import re
 import sqlite3
 from collections.abc import Sequence
 from datetime import datetime
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +17,7 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from app.db.driver import Row
+from app.db.driver import Row, numbered
 from app.db.types import iso
 
 PRAGMAS = (
@@ -83,11 +81,6 @@ def engine(given: str) -> AsyncEngine:
     return made
 
 
-@lru_cache(maxsize=512)
-def _numbered(sql: str) -> str:
-    return re.sub(r"\$(\d+)", r"?\1", sql)
-
-
 def _bindable(arguments: Sequence[Any]) -> list[Any]:
     return [iso(argument) if isinstance(argument, datetime) else argument for argument in arguments]
 
@@ -104,7 +97,7 @@ class SqliteDriver:
         async with self._slots:
             connection = self._idle.pop() if self._idle else await self._open()
             try:
-                return list(await connection.execute_fetchall(_numbered(sql), _bindable(arguments)))
+                return list(await connection.execute_fetchall(numbered(sql), _bindable(arguments)))
             finally:
                 self._idle.append(connection)
 

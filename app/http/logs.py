@@ -56,8 +56,14 @@ def _adopt_libraries(level: int, shared: list[Any], as_json: bool) -> None:
     for name in ("uvicorn", "uvicorn.error", "alembic"):
         logger = logging.getLogger(name)
         logger.handlers, logger.propagate = [], True
+    logging.getLogger("uvicorn.error").addFilter(_is_not_of_a_websocket)
     logging.getLogger("alembic").setLevel(logging.WARNING)
     logging.getLogger("httpx2").setLevel(logging.WARNING)
+
+
+def _is_not_of_a_websocket(record: logging.LogRecord) -> bool:
+    """Uvicorn logs the whole address of a WebSocket, and so the ticket in it; `app.live` has a line of its own."""
+    return '"WebSocket %s"' not in str(record.msg) and record.msg not in ("connection open", "connection closed")
 
 
 def _dumps(value: Any, default: Any = str, **_: Any) -> bytes:

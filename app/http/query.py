@@ -6,7 +6,7 @@ from urllib.parse import parse_qsl
 
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ValidationError
-from starlette.requests import Request
+from starlette.requests import HTTPConnection
 
 M = TypeVar("M", bound=BaseModel)
 _REMEMBERED = 1024
@@ -20,7 +20,7 @@ class QueryOf(Generic[M]):
         self._model = model
         self._remembered = lru_cache(_REMEMBERED)(self._parse)
 
-    def read(self, request: Request) -> M:
+    def read(self, request: HTTPConnection) -> M:
         """What the request's query says, not to be changed. Raises RequestValidationError (422)."""
         text: bytes = request.scope["query_string"]
         return self._remembered(text) if len(text) <= _LONGEST_REMEMBERED else self._parse(text)

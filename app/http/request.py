@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 from fastapi.dependencies.models import Dependant
+from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from starlette.requests import Request
 from starlette.responses import Response
@@ -21,7 +22,12 @@ class StrictRequest(Request):
         if hasattr(self, "_body"):
             return self._body
         limit: int = self.app.state.settings.max_body_bytes
-        declared = self.headers.get("content-length", "")
+        declared = content_type = b""
+        for name, value in self.scope["headers"]:
+            if name == b"content-length":
+                declared = declared or value
+            elif name == b"content-type":
+                content_type = content_type or value
         if declared.isdigit() and int(declared) > limit:
             raise BodyTooLarge(f"The request body is larger than {limit} bytes.")
         chunks: list[bytes] = []
@@ -32,7 +38,7 @@ class StrictRequest(Request):
                 raise BodyTooLarge(f"The request body is larger than {limit} bytes.")
             chunks.append(chunk)
         body = b"".join(chunks)
-        if body and not _is_json(self.headers.get("content-type", "")):
+        if body and content_type != b"application/json" and not _is_json(content_type.decode("latin-1")):
             raise UnsupportedMediaType
         self._body = body
         return body
@@ -46,20 +52,24 @@ class StrictRoute(APIRoute):
     """A route that gives its endpoint and dependencies a StrictRequest, and may look at it before its body is read."""
 
     before_body: Callable[[Request], Awaitable[None]] | None = None
+    plain: Callable[[Request], Awaitable[Response]] | None = None
+    """Makes the response of a plain route, for `app.http.plain`."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """FastAPI's handler or, where that is enough, `_directly`, behind `before_body`."""
-        handle = super().get_route_handler()
-        if _is_plain(self):
-            handle = _directly(self, handle)
+        plain = _is_plain(self)
+        handle = _directly(self) if plain else super().get_route_handler()
         before_body = type(self).before_body
 
         async def handle_strictly(request: Request) -> Response:
-            request = StrictRequest(request.scope, request.receive)
+            if not isinstance(request, StrictRequest):
+                request = StrictRequest(request.scope, request.receive)
             if before_body is not None:
                 await before_body(request)
             return await handle(request)
 
+        if plain:
+            self.plain = handle_strictly
         return handle_strictly
 
 
@@ -85,13 +95,11 @@ def _needs_the_request_alone(dependant: Dependant) -> bool:
     )
 
 
-def _directly(
-    route: APIRoute, handle: Callable[[Request], Coroutine[Any, Any, Response]]
-) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+def _directly(route: APIRoute) -> Callable[[Request], Coroutine[Any, Any, Response]]:
     """A handler that calls a plain route's endpoint itself.
 
     FastAPI solves dependencies anew for each request, for as much time as all the rest of an append takes. It still
-    documents the route, and answers what does not validate.
+    documents the route.
     """
     takes, body_field = route.dependant, route.body_field
     path = {field.name: field.alias for field in takes.path_params}
@@ -107,7 +115,7 @@ def _directly(
             value = await request.json() if await request.body() else None
             arguments[body_field.name], errors = body_field.validate(value, {}, loc=("body",))
             if errors:
-                return await handle(request)
+                raise RequestValidationError(errors)
         response: Response = await route.endpoint(**arguments)
         return response
 

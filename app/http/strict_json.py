@@ -20,7 +20,7 @@ def loads(body: bytes) -> Any:
     Raises Unprocessable (422) where the text is not JSON, or has what Chatkeep does not take.
     """
     try:
-        value = json.loads(body.decode("utf-8"), object_pairs_hook=_object, parse_constant=_constant)
+        value = _decode(body.decode("utf-8"))
     except UnicodeDecodeError:
         raise _refused("The body is not UTF-8.") from None
     except RecursionError:
@@ -82,3 +82,7 @@ def _constant(name: str) -> NoReturn:
 
 def _refused(message: str) -> Unprocessable:
     return Unprocessable(errors=[{"loc": ["body"], "msg": message, "type": "json"}])
+
+
+# Made once: json.loads would make one for each body, for as much time as it needs to read a small one.
+_decode = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_constant).decode

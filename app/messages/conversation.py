@@ -22,14 +22,17 @@ from app.chats.routes import (
     documented,
 )
 from app.chats.rows import chat_json, etag_of, row_of
-from app.chats.schemas import EXAMPLE_IN, ChatDetails, ChatOut
+from app.chats.schemas import EXAMPLE_IN, EXAMPLE_PATCH, ChatDetails, ChatOut, ChatPatch
 from app.chats.store import check_version
 from app.db.driver import Row
 from app.errors import Conflict, NotFound, PreconditionFailed, Unprocessable, responses
 from app.http.conditional import not_modified
 from app.idempotency import MAY_BE_RETRIED, Answer, once_only, run_once
-from app.messages.routes import message_store
+from app.messages.appending import message_store
+from app.messages.branches import BranchStore
+from app.messages.edits import EditStore
 from app.messages.schemas import ANSWER, HELLO, MessageIn, MessageOut
+from app.messages.turn import IN_TURN, check_own_turn, check_turn, turn_of
 from app.models import Chat
 
 router = APIRouter(prefix="/chats", tags=["chats"], route_class=AuthenticatedRoute)
@@ -51,6 +54,20 @@ class ChatIn(ChatDetails):
         return ChatDetails.model_construct(**{name: getattr(self, name) for name in ChatDetails.model_fields})
 
 
+class ChatChange(ChatPatch):
+    """A JSON merge patch (RFC 7396) of a chat's details, and where its head is."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [EXAMPLE_PATCH, {"head": 4}]})
+
+    head: str | int | None = Field(
+        default=None, description="The message that the active branch ends with from now on, by `message_id` or `seq`."
+    )
+
+    def details(self) -> ChatPatch:
+        """The patch of the details alone."""
+        return ChatPatch.model_construct(**{name: getattr(self, name) for name in self.model_fields_set - {"head"}})
+
+
 class ChatWithConversation(ChatOut):
     """A chat; with `include=conversation` its messages too."""
 
@@ -63,7 +80,8 @@ async def _create(session: AsyncSession, request: Request, user: User, body: Cha
     return chat
 
 
-def _created(chat: Chat, root_path: str) -> Answer:
+def chat_created(chat: Chat, root_path: str) -> Answer:
+    """What is answered when a chat was created."""
     row = row_of(chat)
     headers = {"ETag": etag_of(row), "Location": f"{root_path}/chats/{chat.chat_id}"}
     return Answer(201, chat_json(row), headers, chat.chat_id)
@@ -85,7 +103,7 @@ async def create_chat(request: Request, user: Writer, body: ChatIn) -> Response:
         async def create() -> Answer:
             chat = await _create(session, request, user, body)
             await session.flush()
-            return _created(chat, request.scope.get("root_path", ""))
+            return chat_created(chat, request.scope.get("root_path", ""))
 
         answer = await run_once(session, user.user_id, once, create)
     return answer.response()
@@ -117,12 +135,39 @@ async def read_chat(
         row = row_of(found)
         if (unchanged := not_modified(request, etag_of(row))) is not None:
             return unchanged
-        messages = await message_store(request, user).all_json(session, found)
+        messages = await message_store(request, user).branch_json(session, found)
     response = chat_response(row)
     body = b'%b,"conversation":[%b]}' % (bytes(response.body)[:-1], b",".join(messages))
     return Response(
         body, headers={"ETag": etag_of(row), "Cache-Control": "private, no-cache"}, media_type="application/json"
     )
+
+
+@router.patch(
+    "/{chat}",
+    summary="Change a chat's details",
+    response_class=Response,
+    responses={
+        **documented(ChatOut, 200, ETAG_HEADER),
+        **responses(NotFound, Conflict, PreconditionFailed, *BODY_ERRORS),
+    },
+    openapi_extra=IN_TURN,
+)
+async def patch_chat(
+    request: Request, user: Writer, chat: ChatPath, patch: ChatChange, if_match: IfMatch = None
+) -> Response:
+    """A JSON merge patch: what is left out stays, null takes away. `head` switches to another branch."""
+    store, ref, turn = chat_store(request, user), ChatRef.parse(chat), turn_of(request)
+    async with request.app.state.db.write() as session:
+        found = await store.find(session, ref)
+        check_version(found, if_match)
+        check_own_turn(found, turn)
+        if patch.head is not None:
+            check_turn(found, turn)
+            await _switch(request, user, session, found, str(patch.head))
+        if patch.model_fields_set - {"head"}:
+            await store.patch(session, found, patch.details())
+    return chat_response(row_of(found))
 
 
 @router.put(
@@ -134,6 +179,7 @@ async def read_chat(
         **documented(ChatOut, 201, ETAG_HEADER, LOCATION_HEADER, description="It was created."),
         **responses(NotFound, Conflict, PreconditionFailed, *BODY_ERRORS),
     },
+    openapi_extra=IN_TURN,
 )
 async def put_chat(
     request: Request, user: Writer, chat: ChatPath, body: ChatIn | None = None, if_match: IfMatch = None
@@ -159,26 +205,37 @@ async def put_chat(
             raise
         # Somebody else created it at the same moment: now it is there.
         put, created = await _put(request, user, ref, body, if_match, get_only)
-    return _created(put, request.scope.get("root_path", "")).response() if created else chat_response(row_of(put))
+    if created:
+        return chat_created(put, request.scope.get("root_path", "")).response()
+    return chat_response(row_of(put))
+
+
+async def _switch(request: Request, user: User, session: AsyncSession, chat: Chat, head: str) -> None:
+    try:
+        await BranchStore(message_store(request, user)).switch(session, chat, head)
+    except NotFound:
+        raise Unprocessable("The head is no message of this chat.") from None
 
 
 async def _put(
     request: Request, user: User, ref: ChatRef, body: ChatIn, if_match: str | None, get_only: bool
 ) -> tuple[Chat, bool]:
     """The chat as it was put, and whether it was created."""
-    store = chat_store(request, user)
+    store, turn = chat_store(request, user), turn_of(request)
     async with request.app.state.db.write() as session:
         try:
             found = await store.find(session, ref)
         except NotFound:
-            if ref.key is None or if_match is not None:
+            if ref.key is None or if_match is not None or turn is not None:
                 raise
             body.key = ref.key
             return await _create(session, request, user, body), True
         check_version(found, if_match)
+        check_own_turn(found, turn)
         if not get_only:
             if body.conversation is not None:
-                await message_store(request, user).clear(session, found)
+                check_turn(found, turn)
+                await EditStore().clear(session, found)
                 await message_store(request, user).insert(session, found, body.conversation)
             await store.replace(session, found, body.details())
         return found, False

@@ -51,8 +51,8 @@ def draft(message: MessageIn, at: datetime) -> Draft:
     public: dict[str, Any] = {"message_id": message_id, "role": message.role, "type": message.type}
     if "content" in said:
         public["content"] = content
-    public |= extras
     public["created_at"] = iso(created_at)
+    public |= extras
     return Draft(
         message_id,
         message.role,

@@ -10,18 +10,23 @@ import asyncpg
 
 from app.db import postgres
 from app.db.database import Database
+from app.db.types import now
 from app.idempotency import Once, cutoff
 from app.messages.draft import to_json, totals
-from app.messages.writer import Append, Appended, NoSuchChat, Outcome, Repeated
+from app.messages.writer import Append, Appended, Elsewhere, NoSuchChat, NotYourTurn, Outcome, Repeated
 
 # Types of the function's parameters: per append, then per message, then two moments. Each is an array, and costs; so
 # what most messages do not have goes into one of them, as JSON.
-APPEND_TYPES = "boolean boolean text uuid text uuid int bigint bigint bigint text text text text".split()
+APPEND_TYPES = (
+    "boolean boolean text uuid text uuid int bigint bigint bigint uuid text bigint text text text text".split()
+)
 MESSAGE_TYPES = "int int uuid text text json text json timestamptz".split()
 _PARAMETERS = [f"{name}[]" for name in (*APPEND_TYPES, *MESSAGE_TYPES)] + ["timestamptz", "timestamptz"]
-_CALL = "SELECT number, outcome, chat_id, first_seq, request_sha256, status, body FROM chatkeep_append({})".format(
-    ", ".join(f"${number}::{name}" for number, name in enumerate(_PARAMETERS, 1))
+_CALL = (
+    "SELECT number, outcome, chat_id, first_seq, parent_id, request_sha256, status, body "
+    f"FROM chatkeep_append({', '.join(f'${number}::{name}' for number, name in enumerate(_PARAMETERS, 1))})"
 )
+_NOTHING_STORED: dict[str, Outcome] = {"missing": NoSuchChat(), "elsewhere": Elsewhere(), "held": NotYourTurn()}
 
 
 class PostgresGroup:
@@ -40,11 +45,14 @@ class PostgresGroup:
         order = sorted(range(len(appends)), key=lambda n: _chat(appends[n]))
         rows = await self._connection.fetch(_CALL, *_arguments([appends[n] for n in order]))
         outcomes: list[Outcome] = [NoSuchChat()] * len(appends)
-        for number, outcome, chat_id, first_seq, request_sha256, status, body in rows:
+        for number, outcome, chat_id, first_seq, parent, request_sha256, status, body in rows:
+            place, parent_id = order[number - 1], None if parent is None else str(parent)
             if outcome == "appended":
-                outcomes[order[number - 1]] = Appended(str(chat_id), first_seq)
+                outcomes[place] = Appended(str(chat_id), first_seq, parent_id)
             elif outcome == "repeated":
-                outcomes[order[number - 1]] = Repeated(str(chat_id), first_seq, request_sha256, status, body)
+                outcomes[place] = Repeated(str(chat_id), first_seq, parent_id, request_sha256, status, body)
+            else:
+                outcomes[place] = _NOTHING_STORED[outcome]
         return outcomes
 
     async def close(self) -> None:
@@ -65,6 +73,9 @@ def _arguments(appends: Sequence[Append]) -> list[Any]:
             append.new_chat_id,
             len(append.drafts),
             *totals(append.drafts),
+            append.drafts[-1].message_id,
+            append.parent,
+            append.turn,
             *(_NOT_ONCE if append.once is None else _once(append, append.once)),
         )
         for number, append in enumerate(appends, 1)
@@ -84,8 +95,8 @@ def _arguments(appends: Sequence[Append]) -> list[Any]:
         for number, append in enumerate(appends, 1)
         for place, one in enumerate(append.drafts)
     ]
-    at = max(append.at for append in appends)
-    return [*map(list, zip(*per_append, strict=True)), *map(list, zip(*per_message, strict=True)), at, cutoff()]
+    # Now, and not when they came: a turn may have ended while an append was waiting.
+    return [*map(list, zip(*per_append, strict=True)), *map(list, zip(*per_message, strict=True)), now(), cutoff()]
 
 
 def _chat(append: Append) -> tuple[str, str, str]:

@@ -6,7 +6,6 @@ import orjson
 from fastapi import APIRouter, Path, Request
 from starlette.responses import Response
 
-from app.auth.caller import User
 from app.auth.dependencies import AuthenticatedRoute, Reader, Writer
 from app.chats.ref import ChatRef
 from app.chats.routes import (
@@ -19,10 +18,12 @@ from app.chats.routes import (
     chat_store,
     documented,
 )
-from app.errors import InvalidCursor, NotFound, responses
+from app.errors import Conflict, InvalidCursor, NotFound, responses
 from app.http.conditional import not_modified
 from app.http.query import QueryOf
-from app.idempotency import MAY_BE_RETRIED, REPLAYED, Answer, once_only, replayed, run_once
+from app.idempotency import REPLAYED, Answer, once_only, replayed, run_once
+from app.messages.appending import branch_off, message_store, parent_of, written
+from app.messages.edits import EditStore
 from app.messages.rows import appended_json
 from app.messages.schemas import (
     AppendBody,
@@ -32,8 +33,8 @@ from app.messages.schemas import (
     MessageOut,
     MessagePatch,
 )
-from app.messages.store import MessageStore
-from app.messages.writer import Repeated
+from app.messages.turn import IN_TURN, RETRIED_IN_TURN, check_own_turn, check_turn, turn_of
+from app.messages.writer import Elsewhere, Repeated
 from app.paging import Page, page_response
 
 router = APIRouter(prefix="/chats/{chat}/messages", tags=["messages"], route_class=AuthenticatedRoute)
@@ -49,39 +50,45 @@ MessagePath = Annotated[
 ]
 
 
-def message_store(request: Request, user: User) -> MessageStore:
-    """The store of the messages in the user's chats."""
-    state = request.app.state
-    return MessageStore(state.db, user.user_id, state.writer, state.history)
-
-
 @router.post(
     "",
     summary="Append one message, or several together",
     status_code=201,
     response_class=Response,
-    responses={**documented(MessageOut | BatchOut, 201), **responses(NotFound, *BODY_ERRORS)},
-    openapi_extra=MAY_BE_RETRIED,
+    responses={**documented(MessageOut | BatchOut, 201), **responses(NotFound, Conflict, *BODY_ERRORS)},
+    openapi_extra=RETRIED_IN_TURN,
 )
 async def append(request: Request, user: Writer, chat: ChatPath, body: AppendBody) -> Response:
-    """Appends to the end of the chat. `{"messages": […]}` is stored whole and next to each other, or not at all.
+    """Appends at the head of the chat. `{"messages": […]}` is stored whole and next to each other, or not at all.
 
+    With `parent` they follow that message: where it is not the head they begin a branch, and are the head then.
     Answered once it is on disk. With `key:` a chat that is not there yet is created.
     """
-    once = await once_only(request)
+    once, turn = await once_only(request), turn_of(request)
     batch = isinstance(body, MessageBatch)
     messages = body.messages if isinstance(body, MessageBatch) else [body]
-    outcome, drafts = await message_store(request, user).append(ChatRef.parse(chat), messages, once)
+    parent = parent_of(body)
+    ref = ChatRef.parse(chat)
+    if not isinstance(body, MessageBatch) and body.status is not None:
+        return await branch_off(request, user, ref, messages, once, parent, turn, batch, body.status)
+    outcome, drafts = await message_store(request, user).append(ref, messages, once, parent, turn)
+    if isinstance(outcome, Elsewhere):
+        return await branch_off(request, user, ref, messages, once, parent, turn, batch)
     headers = {}
+    first_seq, stored = outcome.first_seq, [one.public for one in drafts]
     if isinstance(outcome, Repeated):
         assert once is not None
-        replayed(once, outcome.request_sha256, Answer(outcome.status, b""))
+        first = replayed(once, outcome.request_sha256, Answer(outcome.status, outcome.body.encode()))
+        if first_seq is None:
+            return first.response()
         stored, headers = orjson.loads(outcome.body), {REPLAYED: "true"}
-    else:
-        stored = [one.public for one in drafts]
-    items = [appended_json(one, outcome.chat_id, seq) for seq, one in enumerate(stored, outcome.first_seq)]
-    content = b'{"messages":[%b]}' % b",".join(items) if batch else items[0]
-    return Response(content, 201, headers, "application/json")
+    assert first_seq is not None
+    parents = [outcome.parent_id, *(one["message_id"] for one in stored)]
+    items = [
+        appended_json(one, outcome.chat_id, seq, parent_id)
+        for seq, one, parent_id in zip(range(first_seq, first_seq + len(stored)), stored, parents, strict=False)
+    ]
+    return Response(written(items, batch), 201, headers, "application/json")
 
 
 @router.get(
@@ -96,7 +103,10 @@ async def append(request: Request, user: Writer, chat: ChatPath, body: AppendBod
     openapi_extra={"parameters": _history_query.parameters()},
 )
 async def read_history(request: Request, user: Reader, chat: ChatPath) -> Response:
-    """In the order they were written; page on with `cursor`, or ask for a window of them."""
+    """The active branch, in the order it was written; page on with `cursor`, or ask for a window of it.
+
+    `head` reads the branch that ends at that message, `tree` those of every branch.
+    """
     query = _history_query.read(request)
     page = await message_store(request, user).history(ChatRef.parse(chat), query, request.scope["query_string"])
     headers = {"ETag": page.etag, "Cache-Control": "private, no-cache"}
@@ -108,14 +118,16 @@ async def read_history(request: Request, user: Reader, chat: ChatPath) -> Respon
     summary="Clear a chat",
     status_code=204,
     response_class=Response,
-    responses={204: {"description": "It has no messages."}, **responses(NotFound, *WRITE_ERRORS)},
+    responses={204: {"description": "It has no messages."}, **responses(NotFound, Conflict, *WRITE_ERRORS)},
+    openapi_extra=IN_TURN,
 )
 async def clear(request: Request, user: Writer, chat: ChatPath) -> Response:
     """The chat stays, its messages go. The next message's `seq` goes on from the last one's."""
     ref = ChatRef.parse(chat)
     async with request.app.state.db.write() as session:
         found = await chat_store(request, user).find(session, ref)
-        await message_store(request, user).clear(session, found)
+        check_turn(found, turn_of(request))
+        await EditStore().clear(session, found)
     return Response(status_code=204)
 
 
@@ -126,18 +138,19 @@ async def clear(request: Request, user: Writer, chat: ChatPath) -> Response:
     responses={
         **documented(MessageOut),
         204: {"description": "The chat has no message."},
-        **responses(NotFound, *BODY_ERRORS),
+        **responses(NotFound, Conflict, *BODY_ERRORS),
     },
-    openapi_extra=MAY_BE_RETRIED,
+    openapi_extra=RETRIED_IN_TURN,
 )
 async def pop(request: Request, user: Writer, chat: ChatPath) -> Response:
-    """Deletes the last message and answers it. Two callers never get the same one."""
+    """Deletes the last message of the active branch and answers it. Two callers never get the same one."""
     ref, once = ChatRef.parse(chat), await once_only(request)
     async with request.app.state.db.write() as session:
 
         async def take() -> Answer:
             found = await chat_store(request, user).find(session, ref)
-            body = await message_store(request, user).pop(session, found)
+            check_turn(found, turn_of(request))
+            body = await EditStore().pop(session, found)
             return Answer(200 if body else 204, body or b"", chat_id=found.chat_id)
 
         answer = await run_once(session, user.user_id, once, take)
@@ -160,14 +173,16 @@ async def read_message(request: Request, user: Reader, chat: ChatPath, message: 
     "/{message}",
     summary="Edit a message",
     response_class=Response,
-    responses={**documented(MessageOut), **responses(NotFound, *BODY_ERRORS)},
+    responses={**documented(MessageOut), **responses(NotFound, Conflict, *BODY_ERRORS)},
+    openapi_extra=IN_TURN,
 )
 async def edit(request: Request, user: Writer, chat: ChatPath, message: MessagePath, patch: MessagePatch) -> Response:
-    """Changes what it says, in place: its `seq` stays, `edited_at` is set."""
+    """Changes what it says, in place: its `seq` stays, `edited_at` is set, and what it was is kept as a revision."""
     ref = ChatRef.parse(chat)
     async with request.app.state.db.write() as session:
         found = await chat_store(request, user).find(session, ref)
-        body = await message_store(request, user).edit(session, found, message, patch)
+        check_own_turn(found, turn_of(request))
+        body = await EditStore().edit(session, found, message, patch)
     return Response(body, media_type="application/json")
 
 
@@ -176,12 +191,14 @@ async def edit(request: Request, user: Writer, chat: ChatPath, message: MessageP
     summary="Delete a message",
     status_code=204,
     response_class=Response,
-    responses={204: {"description": "It is deleted."}, **responses(NotFound, *WRITE_ERRORS)},
+    responses={204: {"description": "It is deleted."}, **responses(NotFound, Conflict, *WRITE_ERRORS)},
+    openapi_extra=IN_TURN,
 )
 async def delete_message(request: Request, user: Writer, chat: ChatPath, message: MessagePath) -> Response:
     """For good. What answered it now answers what it had answered; no `seq` changes."""
     ref = ChatRef.parse(chat)
     async with request.app.state.db.write() as session:
         found = await chat_store(request, user).find(session, ref)
-        await message_store(request, user).delete(session, found, message)
+        check_own_turn(found, turn_of(request))
+        await EditStore().delete(session, found, message)
     return Response(status_code=204)

@@ -1,5 +1,6 @@
 """A message's row as JSON: the columns that are read, and how they are written. Hot: once for every message read."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import orjson
@@ -22,46 +23,55 @@ EXTRAS = (
 )
 _OPTIONAL = (*EXTRAS, "status")
 FIELDS = ("message_id", "seq", "role", "type", "created_at", "content", "edited_at", *_OPTIONAL)
-COLUMNS = ", ".join(FIELDS)
 _WIDTH = len(FIELDS)
-# The same for a session: there SQLAlchemy's Postgres dialect parses JSON before we can see its text.
-SESSION_COLUMNS = ", ".join(f"CAST({name} AS TEXT) AS {name}" if name in _JSON else name for name in FIELDS)
-
 _BARE = (None,) * (1 + len(_OPTIONAL))
 
 
-def message_fields(row: Row, chat_id: str) -> dict[str, Any]:
-    """A message to be written by `dumps`, from a row that begins with COLUMNS."""
+def columns(table: str, *, in_session: bool = False) -> str:
+    """The FIELDS of a table or alias, for a SELECT on the driver.
+
+    A UUID would become an object in asyncpg and a text again in us: the database gives the text itself. In a session
+    SQLAlchemy's Postgres dialect parses JSON before we can see its text, so there it is cast as well.
+    """
+    cast = _JSON | {"message_id"} if in_session else {"message_id"}
+    return ", ".join(
+        f"CAST({table}.{name} AS TEXT) AS {name}" if name in cast else f"{table}.{name} AS {name}" for name in FIELDS
+    )
+
+
+# For messages that are not read next to the one they follow.
+JOIN_PARENT = "LEFT JOIN messages p ON p.user_id = m.user_id AND p.chat_id = m.chat_id AND p.seq = m.parent_seq"
+PARENT_ID = "CAST(p.message_id AS TEXT) AS parent_id"
+PLACED = f"SELECT {columns('m')}, {PARENT_ID} FROM messages m {JOIN_PARENT}"
+PLACED_IN_SESSION = f"SELECT {columns('m', in_session=True)}, {PARENT_ID} FROM messages m {JOIN_PARENT}"
+
+
+def message_fields(row: Row, chat_id: str, parent_id: Any, siblings: Sequence[str] | None = None) -> dict[str, Any]:
+    """A message to be written by `dumps`, from a row that begins with FIELDS, and where it hangs in the tree."""
     message_id, seq, role, kind, created_at, content = row[:6]
     if type(created_at) is not str and not created_at.microsecond:
         # orjson would leave the zeros out, and every moment is to be written alike.
         created_at = iso(created_at)
-    if content is not None and row[6:_WIDTH] == _BARE:
-        # Most messages.
-        return {
-            "message_id": str(message_id),
-            "chat_id": chat_id,
-            "seq": seq,
-            "role": role,
-            "type": kind,
-            "content": orjson.Fragment(content),
-            "created_at": created_at,
-        }
     message: dict[str, Any] = {
         "message_id": str(message_id),
         "chat_id": chat_id,
         "seq": seq,
+        "parent_id": None if parent_id is None else str(parent_id),
         "role": role,
         "type": kind,
     }
+    if siblings is not None:
+        message["siblings"] = siblings
     if content is not None:
         message["content"] = orjson.Fragment(content)
-    for name, value in zip(_OPTIONAL, row[7:_WIDTH], strict=True):
-        if value is not None:
-            message[name] = orjson.Fragment(value) if name in _JSON else value
     message["created_at"] = created_at
-    if row[6] is not None:
-        message["edited_at"] = moment(row[6])
+    if row[6:_WIDTH] != _BARE:
+        # Few messages have any of these.
+        for name, value in zip(_OPTIONAL, row[7:_WIDTH], strict=True):
+            if value is not None:
+                message[name] = orjson.Fragment(value) if name in _JSON else value
+        if row[6] is not None:
+            message["edited_at"] = moment(row[6])
     return message
 
 
@@ -70,11 +80,13 @@ def dumps(value: Any) -> bytes:
     return orjson.dumps(value, option=orjson.OPT_UTC_Z | orjson.OPT_NAIVE_UTC)
 
 
-def message_json(row: Row, chat_id: str) -> bytes:
-    """The JSON of a message from a row that begins with COLUMNS."""
-    return dumps(message_fields(row, chat_id))
+def message_json(row: Row, chat_id: str, parent_id: Any, siblings: Sequence[str] | None = None) -> bytes:
+    """The JSON of a message; takes what `message_fields` takes."""
+    return dumps(message_fields(row, chat_id, parent_id, siblings))
 
 
-def appended_json(public: dict[str, Any], chat_id: str, seq: int) -> bytes:
-    """The JSON of a message that was just appended: the same text that reading it will give."""
-    return orjson.dumps({"message_id": public["message_id"], "chat_id": chat_id, "seq": seq, **public})
+def appended_json(public: dict[str, Any], chat_id: str, seq: int, parent_id: str | None) -> bytes:
+    """The JSON of a message that was just appended and has no siblings: the same text that reading it will give."""
+    return orjson.dumps(
+        {"message_id": public["message_id"], "chat_id": chat_id, "seq": seq, "parent_id": parent_id, **public}
+    )

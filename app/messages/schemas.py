@@ -67,9 +67,37 @@ class MessageIn(_Details):
 
     @model_validator(mode="after")
     def _says_something(self) -> "MessageIn":
-        if self.content is None and not self.tool_calls and self.type == "message":
+        if self.content is None and not self.may_be_empty():
             raise ValueError("a message needs content, or tool_calls, or a type of its own")
         return self
+
+    def may_be_empty(self) -> bool:
+        """Whether it says something without content."""
+        return bool(self.tool_calls) or self.type != "message"
+
+
+Parent = Annotated[
+    Annotated[str, Field(min_length=1)] | int | None,
+    Field(description="The message it follows, by `message_id` or `seq`; null for none. Unsaid: the head of the chat."),
+]
+
+
+class MessageToAppend(MessageIn):
+    """A message to append: at the head of its chat or, with `parent`, elsewhere, where it begins a branch."""
+
+    parent: Parent = None
+    status: Literal["in_progress"] | None = Field(
+        default=None, description="`in_progress` opens an answer whose text is still to come, in chunks."
+    )
+
+    @model_validator(mode="after")
+    def _text_that_can_grow(self) -> "MessageToAppend":
+        if self.status == "in_progress" and isinstance(self.content, list):
+            raise ValueError("a message in progress has a text, to which its chunks are added")
+        return self
+
+    def may_be_empty(self) -> bool:
+        return super().may_be_empty() or self.status == "in_progress"
 
 
 class MessageBatch(BaseModel):
@@ -80,6 +108,7 @@ class MessageBatch(BaseModel):
     )
 
     messages: Annotated[list[MessageIn], Field(min_length=1, max_length=MAX_BATCH)]
+    parent: Parent = None
 
 
 def _one_or_many(value: object) -> str:
@@ -87,7 +116,7 @@ def _one_or_many(value: object) -> str:
 
 
 AppendBody = Annotated[
-    Annotated[MessageIn, Tag("one")] | Annotated[MessageBatch, Tag("batch")], Discriminator(_one_or_many)
+    Annotated[MessageToAppend, Tag("one")] | Annotated[MessageBatch, Tag("batch")], Discriminator(_one_or_many)
 ]
 
 
@@ -107,6 +136,7 @@ class MessageOut(BaseModel):
                     "message_id": "01932c07-209c-7000-8000-1234567890ab",
                     "chat_id": "01932c07-1f3e-7000-8000-abcdef012345",
                     "seq": 1,
+                    "parent_id": None,
                     "role": "user",
                     "type": "message",
                     "content": "How do I boil an egg?",
@@ -119,8 +149,14 @@ class MessageOut(BaseModel):
     message_id: str
     chat_id: str
     seq: int = Field(description="Its place in the chat: 1, 2, 3 … A seq is never used again.")
+    parent_id: str | None = Field(
+        description="The message it follows; null for the first one of a branch from the root."
+    )
     role: Role
     type: str
+    siblings: list[str] | None = Field(
+        default=None, description="Where other messages follow the same one: the ids of them all, itself too, in order."
+    )
     content: str | list[dict[str, Any]] | None = None
     tool_calls: list[dict[str, Any]] | None = None
     tool_call_id: str | None = None
@@ -129,7 +165,7 @@ class MessageOut(BaseModel):
     tokens: int | None = None
     input_tokens: int | None = None
     output_tokens: int | None = None
-    status: str | None = None
+    status: Literal["in_progress", "completed", "failed", "incomplete"] | None = None
     metadata: dict[str, Any] | None = None
     created_at: datetime
     edited_at: datetime | None = None
@@ -144,8 +180,22 @@ class BatchOut(BaseModel):
 Seq = Annotated[int, Field(ge=0, le=2**31 - 1)]
 
 
+MessageName = Annotated[
+    str,
+    Field(
+        pattern=r"^(\d{1,10}|[0-9a-fA-F]{8}-([0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12})$",
+        description="A `message_id` or `seq`.",
+    ),
+]
+
+
 class HistoryQuery(BaseModel):
     """Which messages of a chat to read. At most one of `last`, `max_turns` and `around_seq`."""
+
+    head: MessageName | None = Field(
+        default=None, description="The branch that ends at this message, rather than the active one."
+    )
+    tree: bool = Field(default=False, description="The messages of every branch.")
 
     order: Literal["asc", "desc"] = Field(default="asc", description="By `seq`.")
     limit: Limit = DEFAULT_LIMIT
@@ -164,6 +214,8 @@ class HistoryQuery(BaseModel):
     @model_validator(mode="after")
     def _one_window(self) -> "HistoryQuery":
         windows = [n for n in ("last", "max_turns", "around_seq") if getattr(self, n) is not None]
+        if self.tree and (self.head is not None or self.max_turns is not None):
+            raise ValueError("head and max_turns are of one branch, and cannot be asked for together with tree")
         if len(windows) > 1:
             raise ValueError(f"{' and '.join(windows)} cannot be asked for together")
         if windows and (self.after_seq is not None or self.before_seq is not None):

@@ -8,44 +8,65 @@ from typing import Any
 
 from app.db import sqlite
 from app.db.database import Database
-from app.db.types import iso
+from app.db.types import iso, now
 from app.idempotency import cutoff
 from app.messages.draft import Draft, to_json, totals
 from app.messages.rows import EXTRAS
-from app.messages.writer import Append, Appended, NoSuchChat, Outcome, Repeated
+from app.messages.writer import Append, Appended, Elsewhere, NoSuchChat, NotYourTurn, Outcome, Repeated
 
 _REPEATED = """
-SELECT chat_id, first_seq, request_sha256, status, body FROM idempotency
+SELECT chat_id, first_seq, parent_id, request_sha256, status, body FROM idempotency
 WHERE user_id = ? AND route = ? AND key = ? AND created_at >= ?
 """
 _REMEMBER = """
 INSERT OR REPLACE INTO idempotency
-    (user_id, route, key, request_sha256, status, body, headers, chat_id, first_seq, created_at)
-VALUES (?, ?, ?, ?, 201, ?, '{}', ?, ?, ?)
+    (user_id, route, key, request_sha256, status, body, headers, chat_id, first_seq, parent_id, created_at)
+VALUES (?, ?, ?, ?, 201, ?, '{}', ?, ?, ?, ?)
 """
 _BY_KEY = "SELECT chat_id FROM chats WHERE user_id = ? AND key = ? AND deleted_at IS NULL"
 _CREATE = """
 INSERT INTO chats (user_id, chat_id, key, tags, is_pinned, metadata, message_count, input_tokens, output_tokens,
-    total_tokens, last_seq, branch, version, created_at, updated_at, last_activity_at)
-VALUES (?1, ?2, ?3, '[]', 0, '{}', 0, 0, 0, 0, 0, 0, 1, ?4, ?4, ?4)
+    total_tokens, last_seq, branch, tree, last_branch, version, created_at, updated_at, last_activity_at)
+VALUES (?1, ?2, ?3, '[]', 0, '{}', 0, 0, 0, 0, 0, 0, 0, 0, 1, ?4, ?4, ?4)
 """
 _COLUMNS = f"""user_id, chat_id, seq, parent_seq, branch, message_id, role, type, content, text, created_at,
     {", ".join(EXTRAS)}"""
 _VALUES = ", ".join("?" * (6 + len(EXTRAS)))
 # Finds the chat, takes the next seq and stores the first message at once: each statement more costs the thread a
-# wait for the interpreter's lock.
+# wait for the interpreter's lock. In a chat with branches only what follows the message that was written last is known
+# to have no siblings.
 _INSERT_FIRST = f"""
 INSERT INTO messages ({_COLUMNS})
 SELECT user_id, chat_id, last_seq + 1, head_seq, branch, {_VALUES} FROM chats
+WHERE user_id = ? AND chat_id = ? AND deleted_at IS NULL AND (tree = 0 OR head_seq = last_seq) AND {{}}
+RETURNING seq, branch, (
+    SELECT c.head_id FROM chats c
+    WHERE c.user_id = messages.user_id AND c.chat_id = messages.chat_id
+)
+"""
+_INSERT_FREE = _INSERT_FIRST.format("(turn_until IS NULL OR turn_until <= ?)")
+_INSERT_IN_TURN = _INSERT_FIRST.format("turn_until > ? AND turn_token = ?")
+_HEAD = """
+SELECT head_id, head_seq, tree = 0 OR head_seq IS last_seq FROM chats
 WHERE user_id = ? AND chat_id = ? AND deleted_at IS NULL
-RETURNING seq, branch
 """
 _INSERT_NEXT = f"INSERT INTO messages ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, {_VALUES})"
 _COUNT = """
-UPDATE chats SET last_seq = ?3, head_seq = ?3, message_count = message_count + ?4, input_tokens = input_tokens + ?5,
-    output_tokens = output_tokens + ?6, total_tokens = total_tokens + ?7, version = version + 1,
-    last_activity_at = max(last_activity_at, ?8)
+UPDATE chats SET last_seq = ?3, head_seq = ?3, head_id = ?9, message_count = message_count + ?4,
+    input_tokens = input_tokens + ?5, output_tokens = output_tokens + ?6, total_tokens = total_tokens + ?7,
+    version = version + 1, last_activity_at = max(last_activity_at, ?8)
 WHERE user_id = ?1 AND chat_id = ?2
+"""
+# A group's changes are one JSON array of `[user_id, count, entries]`, so that two statements do for all users.
+_TAKE_POSITIONS = """
+INSERT INTO feeds (user_id, position, pruned)
+SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), 0 FROM json_each(?1) WHERE true
+ON CONFLICT (user_id) DO UPDATE SET position = position + excluded.position
+"""
+_RECORD = """
+INSERT INTO changes (user_id, position, at, entries)
+SELECT f.user_id, f.position, ?2, json_extract(c.value, '$[2]')
+FROM json_each(?1) c JOIN feeds f ON f.user_id = json_extract(c.value, '$[0]')
 """
 
 
@@ -78,7 +99,10 @@ class SqliteGroup:
         connection = self._connection
         connection.execute("BEGIN IMMEDIATE")
         try:
-            outcomes = [_append(connection, append) for append in appends]
+            changes: Changes = {}
+            outcomes = [_append(connection, append, changes) for append in appends]
+            if changes:
+                _record(connection, changes)
             connection.execute("COMMIT")
         except BaseException:
             # A full disk may have rolled it back already.
@@ -88,36 +112,86 @@ class SqliteGroup:
         return outcomes
 
 
-def _append(connection: sqlite3.Connection, append: Append) -> Outcome:
-    user_id, once, at = append.user_id, append.once, iso(append.at)
+# Per user: how many positions in the feed, and the entries.
+Changes = dict[str, tuple[int, list[list[Any]]]]
+
+
+def _append(connection: sqlite3.Connection, append: Append, changes: Changes) -> Outcome:
+    user_id, once = append.user_id, append.once
     if once is not None:
         row = connection.execute(_REPEATED, (user_id, once.route, once.key, iso(cutoff()))).fetchone()
         if row is not None:
             return Repeated(*row)
-    chat_id = append.chat_id
+    chat_id, created = append.chat_id, False
     if append.key is not None:
         row = connection.execute(_BY_KEY, (user_id, append.key)).fetchone()
-        chat_id = row[0] if row else append.new_chat_id
-        if row is None:
-            connection.execute(_CREATE, (user_id, chat_id, append.key, at))
+        if row is not None:
+            chat_id = row[0]
+        elif append.parent or append.turn is not None:
+            return NoSuchChat()
+        else:
+            chat_id, created = append.new_chat_id, True
+            connection.execute(_CREATE, (user_id, chat_id, append.key, iso(append.at)))
+    assert chat_id is not None
+    if append.parent is not None and not _is_head(connection, user_id, chat_id, append.parent):
+        return Elsewhere()
+    outcome = _insert(connection, append, chat_id)
+    if isinstance(outcome, Appended):
+        _note(changes, user_id, chat_id, outcome.first_seq, len(append.drafts), created)
+    return outcome
+
+
+def _insert(connection: sqlite3.Connection, append: Append, chat_id: str) -> Outcome:
+    user_id, once, at = append.user_id, append.once, iso(append.at)
     first, *rest = append.drafts
-    row = connection.execute(_INSERT_FIRST, (*_columns(first), user_id, chat_id)).fetchone()
-    if row is None or chat_id is None:
-        return NoSuchChat()
-    first_seq, branch = row
+    # A turn may have ended while the append was waiting.
+    place = (user_id, chat_id, iso(now()))
+    if append.turn is None:
+        row = connection.execute(_INSERT_FREE, (*_columns(first), *place)).fetchone()
+    else:
+        row = connection.execute(_INSERT_IN_TURN, (*_columns(first), *place, append.turn)).fetchone()
+    if row is None:
+        head = connection.execute(_HEAD, (user_id, chat_id)).fetchone()
+        # Whose turn it is is looked at again by whoever begins a branch.
+        return NoSuchChat() if head is None else NotYourTurn() if head[2] else Elsewhere()
+    first_seq, branch, parent_id = row
     if rest:
         following = enumerate(rest, first_seq)
         connection.executemany(
             _INSERT_NEXT, ((user_id, chat_id, before + 1, before, branch, *_columns(one)) for before, one in following)
         )
-    last_seq = first_seq + len(rest)
-    connection.execute(_COUNT, (user_id, chat_id, last_seq, len(append.drafts), *totals(append.drafts), at))
+    last_seq, head_id = first_seq + len(rest), append.drafts[-1].message_id
+    connection.execute(_COUNT, (user_id, chat_id, last_seq, 1 + len(rest), *totals(append.drafts), at, head_id))
     if once is not None:
         body = to_json([one.public for one in append.drafts])
-        connection.execute(
-            _REMEMBER, (user_id, once.route, once.key, once.request_sha256, body, chat_id, first_seq, at)
-        )
-    return Appended(chat_id, first_seq)
+        answer = (once.request_sha256, body, chat_id, first_seq, parent_id, at)
+        connection.execute(_REMEMBER, (user_id, once.route, once.key, *answer))
+    return Appended(chat_id, first_seq, parent_id)
+
+
+def _is_head(connection: sqlite3.Connection, user_id: str, chat_id: str, parent: str) -> bool:
+    """Whether a message is the head. Where there is no chat, that is said later."""
+    row = connection.execute(_HEAD, (user_id, chat_id)).fetchone()
+    return row is None or parent in ((row[0], str(row[1])) if row[0] else ("",))
+
+
+def _note(changes: Changes, user_id: str, chat_id: str, first_seq: int, count: int, created: bool) -> None:
+    positions, entries = changes.get(user_id, (0, []))
+    if created:
+        entries.append(["chat.created", chat_id])
+    last = entries[-1] if entries else None
+    if last and last[:2] == ["appended", chat_id] and last[2] + last[3] == first_seq:
+        last[3] += count
+    else:
+        entries.append(["appended", chat_id, first_seq, count])
+    changes[user_id] = (positions + created + count, entries)
+
+
+def _record(connection: sqlite3.Connection, changes: Changes) -> None:
+    """Records what the group changed, as `app.feed.record` does."""
+    given = to_json([[user_id, count, entries] for user_id, (count, entries) in changes.items()])
+    connection.execute(_TAKE_POSITIONS, (given,))
+    connection.execute(_RECORD, (given, iso(now())))
 
 
 _NO_EXTRAS = (None,) * len(EXTRAS)

@@ -1,66 +1,89 @@
-"""The store of messages: the SQL of what a chat holds, always within one user's rows."""
+"""The store of messages: appending to a chat, and reading it, always within one user's rows."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import JSON, Integer, bindparam, delete, func, insert, select, text, update
+import orjson
+from sqlalchemy import JSON, insert, or_, select
 from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 from uuid_utils import uuid7
 
-from app.chats.ref import ChatRef, is_uuid
+from app.chats.ref import ChatRef
 from app.chats.rows import etag
-from app.chats.store import merged
 from app.db.database import Database
-from app.db.driver import Row
-from app.db.types import Id, now
-from app.errors import NotFound, Unprocessable
+from app.db.driver import Reader, Row, SessionReader
+from app.db.types import now
+from app.errors import NotFound, Overloaded, Problem
+from app.feed import record
 from app.idempotency import Once
+from app.messages import history as linear
 from app.messages.cache import HistoryCache, HistoryPage
-from app.messages.draft import Draft, counted, draft, plain_text, totals
-from app.messages.history import cursor_after, history
-from app.messages.rows import EXTRAS, FIELDS, SESSION_COLUMNS, dumps, message_fields, message_json
-from app.messages.schemas import HistoryQuery, MessageIn, MessagePatch
-from app.messages.writer import Append, Appended, NoSuchChat, Repeated, Writer
+from app.messages.draft import Draft, draft, totals
+from app.messages.history import History, Placed, Span, cursor_after
+from app.messages.lines import BranchReader
+from app.messages.rows import EXTRAS, JOIN_PARENT, PARENT_ID, columns, dumps, message_fields, message_json
+from app.messages.schemas import HistoryQuery, MessageIn
+from app.messages.tables import count, named, of
+from app.messages.tree import END, LINEAR, Range, Tree
+from app.messages.trees import TreeCache, load
+from app.messages.turn import refusal
+from app.messages.writer import Append, Appended, Elsewhere, NoSuchChat, NotYourTurn, Repeated, Writer
 from app.models import Chat, Message
+from app.paging import MAX_LIMIT
 
 _VERSION_BY_ID = "SELECT chat_id, version FROM chats WHERE user_id = $1 AND chat_id = $2 AND deleted_at IS NULL"
 _VERSION_BY_KEY = "SELECT chat_id, version FROM chats WHERE user_id = $1 AND key = $2 AND deleted_at IS NULL"
 _ONE = (
-    f"SELECT {', '.join('m.' + name for name in FIELDS)}, m.chat_id "
-    "FROM chats c JOIN messages m ON m.user_id = c.user_id AND m.chat_id = c.chat_id "
+    f"SELECT {columns('m')}, {PARENT_ID}, CAST(m.chat_id AS TEXT), m.branch, c.version, c.tree FROM chats c "
+    f"JOIN messages m ON m.user_id = c.user_id AND m.chat_id = c.chat_id {JOIN_PARENT} "
     "WHERE c.user_id = $1 AND c.{} = $2 AND c.deleted_at IS NULL AND m.{} = $3"
 )
-_OWN = f"SELECT {SESSION_COLUMNS} FROM messages WHERE user_id = :user AND chat_id = :chat"
-_ALL = text(f"{_OWN} ORDER BY seq").bindparams(bindparam("chat", type_=Id()))
-_BY_SEQ = text(f"{_OWN} AND seq = :seq").bindparams(bindparam("chat", type_=Id()), bindparam("seq", type_=Integer()))
-MAX_SEQ = 2**31 - 1
+_INSTRUCTIONS = "m.role IN ('system', 'developer')"
+# A tree that changes between two reads is read again; who changes it that often can wait.
+_ATTEMPTS = 20
+_TURN = "SELECT turn_holder, turn_until FROM chats WHERE user_id = $1 AND {} = $2 AND deleted_at IS NULL"
 
 
 class MessageStore:
     """The messages of one user's chats. Methods that take a session and a chat work in its transaction."""
 
-    def __init__(self, db: Database, user_id: str, writer: Writer, cache: HistoryCache) -> None:
+    def __init__(self, db: Database, user_id: str, writer: Writer, cache: HistoryCache, trees: TreeCache) -> None:
         self._db = db
         self._user_id = user_id
         self._writer = writer
         self._cache = cache
+        self._trees = trees
 
     async def append(
-        self, ref: ChatRef, messages: Sequence[MessageIn], once: Once | None
-    ) -> tuple[Appended | Repeated, Sequence[Draft]]:
-        """Appends messages together to the active branch; a chat named by a key is created when it is not there.
+        self, ref: ChatRef, messages: Sequence[MessageIn], once: Once | None, parent: str | None, turn: int | None
+    ) -> tuple[Appended | Repeated | Elsewhere, Sequence[Draft]]:
+        """Appends messages together at the head; a chat named by a key is created when it is not there.
+
+        `parent` is the message they follow, by `message_id` or seq, "" for none and None for whatever the head is; when
+        it is not the head, nothing was stored, and `BranchStore.append` is for that. `turn` is the token of their turn.
 
         Gives what happened, and the drafts with what the messages will be read back as.
-        Raises NotFound, Overloaded (503) and StorageFull (507).
+        Raises NotFound, Conflict (409) when it is not their turn, Overloaded (503) and StorageFull (507).
         """
         at = now()
         drafts = [draft(message, at) for message in messages]
         new_chat_id = str(uuid7()) if ref.key is not None else None
-        outcome = await self._writer.append(Append(self._user_id, ref.chat_id, ref.key, new_chat_id, drafts, once, at))
+        outcome = await self._writer.append(
+            Append(self._user_id, ref.chat_id, ref.key, new_chat_id, drafts, once, at, parent, turn)
+        )
         if isinstance(outcome, NoSuchChat):
             raise NotFound
+        if isinstance(outcome, NotYourTurn):
+            raise await self._held(ref)
         return outcome, drafts
+
+    async def _held(self, ref: ChatRef) -> Problem:
+        """What is answered to an append that is not in its turn."""
+        by, chat = ("key", ref.key) if ref.key is not None else ("chat_id", ref.chat_id)
+        row = await self._db.driver.fetch_one(_TURN.format(by), self._user_id, chat)
+        return refusal(*row) if row else NotFound()
 
     async def history(self, ref: ChatRef, query: HistoryQuery, asked: bytes) -> HistoryPage:
         """A page of a chat's messages. `asked` is the query as text, under which the page is remembered.
@@ -76,19 +99,96 @@ class MessageStore:
             chat_id, version = await self._version(ref)
             if page is not None and page.etag == etag(chat_id, version):
                 return page
-        window = history(self._user_id, name, query)
-        rows = await self._db.driver.fetch(window.statement, self._user_id, chat_id, *window.arguments)
-        if not rows:
-            raise NotFound
-        tag = etag(chat_id, rows[0][-1])
-        next_cursor = None
-        if len(rows) > window.limit:
-            rows = rows[: window.limit]
-            next_cursor = cursor_after(self._user_id, name, query, rows[-1][1])
-        items = [message_fields(row, chat_id) for row in rows if row[0] is not None]
-        page = HistoryPage(tag, dumps({"items": items, "next_cursor": next_cursor}), next_cursor)
+        page = await self._read(chat_id, name, query)
         self._cache.put(remembered_as, page)
         return page
+
+    async def _read(self, chat_id: str, name: str, query: HistoryQuery) -> HistoryPage:
+        if query.head is None and (query.tree or self._trees.get(self._user_id, chat_id) is None):
+            window = linear.history(self._user_id, name, query)
+            rows = await self._db.driver.fetch(window.statement, self._user_id, chat_id, *window.arguments)
+            if rows:
+                return await self._page(chat_id, name, query, window, rows)
+        return await self._along(chat_id, name, query)
+
+    async def _page(
+        self, chat_id: str, name: str, query: HistoryQuery, window: History, rows: Sequence[Row]
+    ) -> HistoryPage:
+        version, number = window.version(rows)
+        tree = await self._tree(chat_id, number) if number else LINEAR
+        placed, more = window.page(rows)
+        return self._written(chat_id, name, query, placed, more, version, tree)
+
+    def _written(
+        self,
+        chat_id: str,
+        name: str,
+        query: HistoryQuery,
+        placed: Sequence[Placed],
+        more: bool,
+        version: int,
+        tree: Tree,
+    ) -> HistoryPage:
+        if tree.siblings:
+            items = [message_fields(row, chat_id, parent, tree.siblings.get(row[1])) for row, parent in placed]
+        else:
+            items = [message_fields(row, chat_id, parent) for row, parent in placed]
+        next_cursor = cursor_after(self._user_id, name, query, placed[-1][0][1]) if more else None
+        return HistoryPage(etag(chat_id, version), dumps({"items": items, "next_cursor": next_cursor}), next_cursor)
+
+    async def _along(self, chat_id: str, name: str, query: HistoryQuery) -> HistoryPage:
+        """A page of a branch, of the active one or that of `query.head`."""
+        for _ in range(_ATTEMPTS):
+            tree = await self._tree(chat_id)
+            branch = BranchReader(self._db.driver, self._user_id, chat_id)
+            placed, more = await self._window(name, query, branch, await self._ranges(branch, tree, query.head))
+            if branch.numbers == {tree.number}:
+                # What was read by several statements is at least of the version that the first of them saw.
+                return self._written(chat_id, name, query, placed, more, min(branch.versions), tree)
+            await self._tree(chat_id, max(branch.numbers))
+        raise Overloaded
+
+    async def _window(
+        self, name: str, query: HistoryQuery, branch: BranchReader, ranges: Sequence[Range]
+    ) -> tuple[list[Placed], bool]:
+        """The messages of a page, and whether there are more."""
+        if query.around_seq is not None:
+            half = query.limit // 2
+            before: list[Placed] = []
+            if half:
+                before = await branch.read(ranges, Span(None, query.around_seq, None, "desc", half + 1))
+            after = Span(query.around_seq - 1, None, None, "asc", query.limit - half)
+            return [*before[:half][::-1], *await branch.read(ranges, after)], False
+        if query.last is not None:
+            # One more, which the first of them follows.
+            placed = await branch.read(ranges, Span(None, None, query.role, "desc", query.last + 1))
+            return placed[: query.last][::-1], False
+        wanted = linear.span(self._user_id, name, query)
+        if query.max_turns is not None and query.cursor is None:
+            turns = await branch.read(ranges, Span(None, None, "user", "desc", query.max_turns))
+            if len(turns) == query.max_turns:
+                wanted = Span(turns[-1][0][1] - 1, None, None, "asc", wanted.limit)
+        placed = await branch.read(ranges, replace(wanted, limit=wanted.limit + 1))
+        return placed[: wanted.limit], len(placed) > wanted.limit
+
+    async def _ranges(self, branch: BranchReader, tree: Tree, head: str | None) -> Sequence[Range]:
+        if head is None:
+            return tree.active_branch
+        row = await self._one(ChatRef(branch.chat_id, None), head)
+        branch.saw(row[-2], row[-1])
+        return tree.branch(row[-3], row[1])
+
+    async def _tree(self, chat_id: str, number: int | None = None) -> Tree:
+        """The chat's tree with this number or a later one; with None the one that was read last. Raises NotFound."""
+        tree = self._trees.get(self._user_id, chat_id)
+        if tree is None or (number is not None and tree.number < number):
+            async with self._db.snapshot() as session:
+                tree = await load(SessionReader(session), self._user_id, chat_id)
+            if tree is None:
+                raise NotFound
+            if tree.number:
+                self._trees.put(self._user_id, chat_id, tree)
+        return tree
 
     async def _version(self, ref: ChatRef) -> tuple[str, int]:
         if ref.key is not None:
@@ -101,126 +201,95 @@ class MessageStore:
 
     async def get(self, ref: ChatRef, message: str) -> bytes:
         """A message as JSON, by `message_id` or `seq`. Raises NotFound."""
-        column, value = _named(message)
+        row = await self._one(ref, message)
+        parent, chat_id, _, _, number = row[-5:]
+        tree = await self._tree(chat_id, number) if number else LINEAR
+        return message_json(row, chat_id, parent, tree.siblings.get(row[1]))
+
+    async def _one(self, ref: ChatRef, message: str) -> Row:
+        column, value = named(message)
         by, chat = ("key", ref.key) if ref.key is not None else ("chat_id", ref.chat_id)
         row = await self._db.driver.fetch_one(_ONE.format(by, column), self._user_id, chat, value)
         if row is None:
             raise NotFound
-        return message_json(row, str(row[-1]))
+        return row
 
-    async def all_json(self, session: AsyncSession, chat: Chat) -> list[bytes]:
-        """Every message of a chat as JSON, in order."""
-        rows = await session.execute(_ALL.bindparams(user=self._user_id, chat=chat.chat_id))
-        return [message_json(row, chat.chat_id) for row in rows]
+    async def backwards(self, ref: ChatRef) -> AsyncIterator[list[dict[str, Any]]]:
+        """The active branch's messages as they are answered, newest first, a page at a time. Raises NotFound."""
+        chat_id, _ = await self._version(ref)
+        before: int | None = None
+        while True:
+            query = HistoryQuery(order="desc", limit=MAX_LIMIT, before_seq=before)
+            page = await self._read(chat_id, chat_id, query)
+            items: list[dict[str, Any]] = orjson.loads(page.body)["items"]
+            if items:
+                yield items
+                before = items[-1]["seq"]
+            if page.next_cursor is None:
+                return
+
+    async def system_messages(self, ref: ChatRef) -> list[dict[str, Any]]:
+        """The system and developer messages of the active branch as they are answered, in order. Raises NotFound."""
+        chat_id, _ = await self._version(ref)
+        async with self._db.snapshot() as session:
+            reader = SessionReader(session)
+            tree = await load(reader, self._user_id, chat_id) or LINEAR
+            placed = await self._branch(reader, chat_id, tree, _INSTRUCTIONS)
+        return [orjson.loads(message_json(row, chat_id, parent)) for row, parent in placed]
+
+    async def branch_json(self, session: AsyncSession, chat: Chat) -> list[bytes]:
+        """Every message of a chat's active branch as JSON, in order."""
+        reader = SessionReader(session)
+        tree = (await load(reader, self._user_id, chat.chat_id) if chat.tree else None) or LINEAR
+        placed = await self._branch(reader, chat.chat_id, tree)
+        return [message_json(row, chat.chat_id, parent, tree.siblings.get(row[1])) for row, parent in placed]
+
+    async def _branch(self, reader: Reader, chat_id: str, tree: Tree, condition: str | None = None) -> list[Placed]:
+        branch = BranchReader(reader, self._user_id, chat_id, in_session=True)
+        return await branch.read(tree.active_branch, Span(None, None, None, "asc", END - 1, condition))
+
+    async def active(self, session: AsyncSession, chat: Chat) -> list[Message]:
+        """The messages of a chat's active branch, in order."""
+        tree = (await load(SessionReader(session), self._user_id, chat.chat_id) if chat.tree else None) or LINEAR
+        found: list[Message] = []
+        ranges = tree.active_branch
+        for start in range(0, len(ranges), 100):
+            on = (
+                (col(Message.branch) == one.branch) & (col(Message.seq) > one.after) & (col(Message.seq) <= one.upto)
+                for one in ranges[start : start + 100]
+            )
+            found += (
+                await session.execute(select(Message).where(of(chat), or_(*on)).order_by(col(Message.seq)))
+            ).scalars()
+        return found
 
     async def insert(self, session: AsyncSession, chat: Chat, messages: Sequence[MessageIn]) -> None:
-        """Adds messages to a chat that this session has to itself."""
-        if not messages:
-            return
+        """Adds messages at the head of a chat that this session has to itself."""
         at = now()
-        drafts = [draft(message, at) for message in messages]
+        await self.insert_drafts(session, chat, [draft(message, at) for message in messages])
+
+    async def insert_drafts(
+        self, session: AsyncSession, chat: Chat, drafts: Sequence[Draft], status: str | None = None
+    ) -> None:
+        """Adds drafts at the head of a chat that this session has to itself, and records it."""
+        if not drafts:
+            return
+        if chat.tree and chat.head_seq != chat.last_seq:
+            # Others may follow the head already: then these have siblings.
+            chat.tree += 1
+        first_seq = chat.last_seq + 1
         rows = []
         for one in drafts:
             chat.last_seq += 1
-            rows.append(_values(one) | {"seq": chat.last_seq, "parent_seq": chat.head_seq, "branch": chat.branch})
-            chat.head_seq = chat.last_seq
+            place = {"seq": chat.last_seq, "parent_seq": chat.head_seq, "branch": chat.branch, "status": status}
+            rows.append(_values(one) | place)
+            chat.head_seq, chat.head_id = chat.last_seq, one.message_id
         owner = {"user_id": chat.user_id, "chat_id": chat.chat_id}
         await session.flush()
         await session.execute(insert(Message), [owner | row for row in rows])
-        _count(chat, len(drafts), totals(drafts))
-
-    async def edit(self, session: AsyncSession, chat: Chat, message: str, patch: MessagePatch) -> bytes:
-        """Changes a message in place and gives it as JSON. Raises NotFound and Unprocessable (422)."""
-        found = await self._find(session, chat, message)
-        before = counted(found.tokens, found.input_tokens, found.output_tokens)
-        changes = patch.model_dump(exclude_unset=True)
-        if "metadata" in changes:
-            changes["metadata_"] = merged(found.metadata_, changes.pop("metadata"))
-        for name, value in changes.items():
-            setattr(found, name, value)
-        silenced = found.content is None and not found.tool_calls and changes.keys() & {"content", "tool_calls"}
-        if found.type == "message" and silenced:
-            raise Unprocessable("A message needs content, or tool_calls, or a type of its own.")
-        if "content" in changes:
-            found.text = plain_text(found.content)
-        found.edited_at = now()
-        after = counted(found.tokens, found.input_tokens, found.output_tokens)
-        _count(chat, 0, (after[0] - before[0], after[1] - before[1], after[2] - before[2]))
-        self._changed(chat)
+        count(chat, len(drafts), totals(drafts))
         await session.flush()
-        return await self._json(session, chat, found.seq)
-
-    async def delete(self, session: AsyncSession, chat: Chat, message: str) -> None:
-        """Deletes a message; what answered it now answers what it had answered. Raises NotFound."""
-        await self._remove(session, chat, await self._find(session, chat, message))
-
-    async def pop(self, session: AsyncSession, chat: Chat) -> bytes | None:
-        """Takes the last message of the active branch off and gives it as JSON; None when there is none."""
-        if chat.head_seq is None:
-            return None
-        last = await self._find(session, chat, str(chat.head_seq))
-        body = await self._json(session, chat, last.seq)
-        await self._remove(session, chat, last)
-        return body
-
-    async def clear(self, session: AsyncSession, chat: Chat) -> None:
-        """Deletes every message of a chat."""
-        await session.execute(delete(Message).where(self._of(chat)))
-        chat.message_count = chat.input_tokens = chat.output_tokens = chat.total_tokens = 0
-        chat.head_seq = None
-        self._changed(chat)
-
-    def _of(self, chat: Chat) -> Any:
-        return (col(Message.user_id) == self._user_id) & (col(Message.chat_id) == chat.chat_id)
-
-    async def _find(self, session: AsyncSession, chat: Chat, message: str) -> Message:
-        column, value = _named(message)
-        statement = select(Message).where(self._of(chat), getattr(Message, column) == value)
-        found: Message | None = (await session.execute(statement)).scalar_one_or_none()
-        if found is None:
-            raise NotFound
-        return found
-
-    async def _json(self, session: AsyncSession, chat: Chat, seq: int) -> bytes:
-        statement = _BY_SEQ.bindparams(user=self._user_id, chat=chat.chat_id, seq=seq)
-        row: Row = (await session.execute(statement)).one()
-        return message_json(row, chat.chat_id)
-
-    async def _remove(self, session: AsyncSession, chat: Chat, message: Message) -> None:
-        follower = (
-            select(func.min(col(Message.seq))).where(self._of(chat), col(Message.seq) > message.seq).scalar_subquery()
-        )
-        await session.execute(
-            update(Message)
-            .where(self._of(chat), col(Message.seq) == follower, col(Message.parent_seq) == message.seq)
-            .values(parent_seq=message.parent_seq)
-            .execution_options(synchronize_session=False)
-        )
-        await session.execute(delete(Message).where(self._of(chat), col(Message.seq) == message.seq))
-        if chat.head_seq == message.seq:
-            chat.head_seq = message.parent_seq
-        tokens = counted(message.tokens, message.input_tokens, message.output_tokens)
-        _count(chat, -1, (-tokens[0], -tokens[1], -tokens[2]))
-        self._changed(chat)
-
-    def _changed(self, chat: Chat) -> None:
-        chat.version += 1
-        chat.last_activity_at = max(chat.last_activity_at, now())
-
-
-def _named(message: str) -> tuple[str, Any]:
-    if message.isascii() and message.isdigit() and len(message) <= 10 and int(message) <= MAX_SEQ:
-        return "seq", int(message)
-    if is_uuid(message):
-        return "message_id", message.lower()
-    raise NotFound
-
-
-def _count(chat: Chat, messages: int, tokens: tuple[int, int, int]) -> None:
-    chat.message_count += messages
-    chat.input_tokens += tokens[0]
-    chat.output_tokens += tokens[1]
-    chat.total_tokens += tokens[2]
+        await record(session, chat.user_id, ["appended", chat.chat_id, first_seq, len(drafts)])
 
 
 def _values(one: Draft) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from app.db.announcer import Announcer
 from app.db.failures import lost_a_race, problem_of, rolled_back
 from app.errors import Overloaded
 from app.idempotency import Once
@@ -27,6 +28,8 @@ class Append:
     """Messages for the active branch of one chat: all of them, next to each other, or none.
 
     The chat is named by `chat_id` or by `key`; with a key, a chat that is not there yet is created as `new_chat_id`.
+    `parent` is the message they follow, by `message_id` or seq, "" for none and None for whatever the head is; `turn`
+    is the token of the turn they belong to.
     """
 
     user_id: str
@@ -36,22 +39,29 @@ class Append:
     drafts: Sequence[Draft]
     once: Once | None
     at: datetime
+    parent: str | None = None
+    turn: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Appended:
-    """The append is on disk: its messages have the seqs from `first_seq` on."""
+    """The append is on disk: its messages have the seqs from `first_seq` on, and follow the message `parent_id`."""
 
     chat_id: str
     first_seq: int
+    parent_id: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class Repeated:
-    """The append is a retry of an earlier one: what that one asked for, and the messages it stored, as JSON."""
+    """The append is a retry of an earlier one: what that one asked for, and the messages it stored, as JSON.
+
+    Without `first_seq` that one was not a group's work, and `body` is what it was answered.
+    """
 
     chat_id: str
-    first_seq: int
+    first_seq: int | None
+    parent_id: str | None
     request_sha256: str
     status: int
     body: str
@@ -62,7 +72,21 @@ class NoSuchChat:
     """There is no such chat for this user."""
 
 
-Outcome = Appended | Repeated | NoSuchChat
+@dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """The append begins a branch, or may: that is not a group's work. Nothing was stored.
+
+    Its parent is not the head; or the chat has branches, and its head is not the last message that was written, so that
+    others may follow it already. What a group appends has no siblings, and leaves the tree as it is.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class NotYourTurn:
+    """Somebody else holds the chat's turn, or the turn of the append is over. Nothing was stored."""
+
+
+Outcome = Appended | Repeated | NoSuchChat | Elsewhere | NotYourTurn
 
 
 class Group(Protocol):
@@ -83,8 +107,9 @@ class Group(Protocol):
 class Writer:
     """The queue before a Group. At most `capacity` appends wait or are being written; one more is refused."""
 
-    def __init__(self, group: Group, capacity: int) -> None:
+    def __init__(self, group: Group, capacity: int, announcer: Announcer) -> None:
         self._group = group
+        self._announcer = announcer
         self._capacity = capacity
         self._waiting: deque[tuple[Append, asyncio.Future[Outcome]]] = deque()
         self._in_hand = 0
@@ -155,3 +180,4 @@ class Writer:
             # A client that hung up has cancelled its future; what it sent is stored all the same.
             if not future.done():
                 future.set_result(outcome)
+        self._announcer.changed(append.user_id for append, _ in group)

@@ -5,11 +5,28 @@ That makes isolation structural, keeps one user's rows together, and lets the sa
 
 from sqlmodel import SQLModel
 
+from app.models.answer import Answer, Piece
 from app.models.api_key import ApiKey
 from app.models.chat import Chat
+from app.models.feed import Change, Feed
 from app.models.idempotency import Idempotency
-from app.models.message import Message
+from app.models.message import Branch, Feedback, Message, Revision
+from app.models.ticket import Ticket
 
 metadata = SQLModel.metadata
 
-__all__ = ["ApiKey", "Chat", "Idempotency", "Message", "metadata"]
+__all__ = [
+    "Answer",
+    "ApiKey",
+    "Branch",
+    "Change",
+    "Chat",
+    "Feed",
+    "Feedback",
+    "Idempotency",
+    "Message",
+    "Piece",
+    "Revision",
+    "Ticket",
+    "metadata",
+]

@@ -15,8 +15,13 @@ DELETED = text("deleted_at IS NOT NULL")
 class Chat(SQLModel, table=True):
     """A chat. Its counters are kept in the transaction of the message they count; no list counts rows.
 
-    A chat is a tree of messages: its active branch is `branch`, which ends at the message with the seq `head_seq`.
-    `version` grows by one with every change to the chat or its messages.
+    A chat is a tree of messages. Its active branch ends at the head: the message `head_id` with the seq `head_seq`, on
+    the line `branch` (see Branch). What is appended goes there. `last_branch` is the highest number a line ever had;
+    `tree` is 0 for a chat that was never anything but one line, and grows by one whenever its lines, its head by choice
+    or its siblings change, so that what was read of the tree can be kept.
+
+    `version` grows by one with every change to the chat or its messages. The lease of a turn is held by `turn_holder`
+    until `turn_until`; `turn_token` grows with each lease.
     """
 
     __tablename__ = "chats"
@@ -68,6 +73,14 @@ class Chat(SQLModel, table=True):
     last_seq: int = Field(default=0, sa_type=Integer)
     branch: int = Field(default=0, sa_type=Integer)
     head_seq: int | None = Field(default=None, sa_type=Integer)
+    head_id: str | None = Field(default=None, sa_type=Id)
+    tree: int = Field(default=0, sa_type=Integer)
+    last_branch: int = Field(default=0, sa_type=Integer)
+    forked_from: str | None = Field(default=None, sa_type=Id)
+    forked_at: str | None = Field(default=None, sa_type=Id)
+    turn_token: int | None = Field(default=None, sa_type=BigInteger)
+    turn_holder: str | None = Field(default=None, sa_type=Text)
+    turn_until: datetime | None = Field(default=None, sa_type=UtcDateTime)
     version: int = Field(default=1, sa_type=BigInteger)
     created_at: datetime = Field(sa_type=UtcDateTime)
     updated_at: datetime = Field(sa_type=UtcDateTime)

@@ -12,7 +12,8 @@ class Idempotency(SQLModel, table=True):
     """An answer, under the caller, the route (method and path) and the key; committed with the effect it answers.
 
     `chat_id` is the chat it is about, if any. For an append `first_seq` is set too, and `body` is a JSON list of the
-    messages without the chat and the seqs they got: those are known only in the database, where the row is written.
+    messages without the chat, the seqs they got and the first one's parent, `parent_id`: those are known only in the
+    database, where the row is written.
     """
 
     __tablename__ = "idempotency"
@@ -30,4 +31,5 @@ class Idempotency(SQLModel, table=True):
     headers: str = Field(default="{}", sa_type=Text)
     chat_id: str | None = Field(default=None, sa_type=Id)
     first_seq: int | None = Field(default=None, sa_type=Integer)
+    parent_id: str | None = Field(default=None, sa_type=Id)
     created_at: datetime = Field(sa_type=UtcDateTime)

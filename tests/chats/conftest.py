@@ -1,4 +1,4 @@
-"""Callers for the tests of chats."""
+"""Another caller, for the tests of chats."""
 
 from collections.abc import AsyncIterator, Callable
 
@@ -10,18 +10,9 @@ from tests.callers import acting
 
 
 @pytest.fixture
-async def me(
-    app: FastAPI, make_user: Callable[[], str], as_user: Callable[[str], dict[str, str]]
-) -> AsyncIterator[httpx2.AsyncClient]:
-    """A client of `app` that acts for a user of its own."""
-    async with acting(app, as_user(make_user())) as client:
-        yield client
-
-
-@pytest.fixture
 async def another(
     app: FastAPI, make_user: Callable[[], str], as_user: Callable[[str], dict[str, str]]
 ) -> AsyncIterator[httpx2.AsyncClient]:
-    """The same for another user."""
+    """A client of `app` that acts for another user than `me`."""
     async with acting(app, as_user(make_user())) as client:
         yield client

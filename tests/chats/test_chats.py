@@ -35,6 +35,7 @@ EMPTY: Json = {
     "expires_at": None,
 }
 COUNTS: Json = {"message_count": 0, "input_tokens": 0, "output_tokens": 0, "total_tokens": 0, "last_seq": 0}
+TREE: Json = {"head_id": None, "forked_from": None, "forked_at": None}
 LIFE: Json = {"created_at": ANY, "updated_at": ANY, "last_activity_at": ANY, "deleted_at": None, "is_active": True}
 HELLO: Json = {"role": "user", "content": "Hello"}
 ANSWER: Json = {"role": "assistant", "content": "Hi!", "input_tokens": 3, "output_tokens": 4, "metadata": {"x": 1}}
@@ -62,6 +63,7 @@ async def test_a_chat_is_answered_as_it_was_created(me: httpx2.AsyncClient, give
         **given,
         **COUNTS,
         **LIFE,
+        **TREE,
         "chat_id": ANY,
         "user_id": me.headers["X-User-Id"],
         "version": 1,
@@ -85,7 +87,11 @@ async def test_a_chat_begins_with_its_conversation(me: httpx2.AsyncClient) -> No
     path = f"/chats/{chat['chat_id']}"
     messages = await every_item(me, f"{path}/messages")
     stored = {"message_id": ANY, "chat_id": chat["chat_id"], "type": "message", "created_at": ANY}
-    assert messages == [{**HELLO, **stored, "seq": 1}, {**ANSWER, **stored, "seq": 2}]
+    assert messages == [
+        {**HELLO, **stored, "seq": 1, "parent_id": None},
+        {**ANSWER, **stored, "seq": 2, "parent_id": messages[0]["message_id"]},
+    ]
+    assert chat["head_id"] == messages[1]["message_id"]
     whole = await me.get(path, params={"include": "conversation"})
     assert ok(whole) == {**chat, "conversation": messages}
     assert whole.headers["ETag"] == (await me.get(path)).headers["ETag"]
@@ -410,3 +416,12 @@ async def test_what_is_deleted_for_good_leaves_nothing(app: FastAPI, me: httpx2.
     chat_id = list(Idempotency.model_fields).index("chat_id")
     assert [row[chat_id] for row in tables["idempotency"]] == [beside, beside]
     assert await conversation(me, "/chats/key:beside") == [(1, "Hello"), (2, "Hello")]
+
+
+@pytest.mark.parametrize(("before", "after"), [(1, True), (1, 1.0), (0.0, -0.0), ({"a": 1, "b": 2}, {"b": 2, "a": 1})])
+async def test_what_is_equal_to_python_alone_is_changed(me: httpx2.AsyncClient, before: Any, after: Any) -> None:
+    path = (await me.post("/chats", json={"metadata": {"x": [before]}})).headers["Location"]
+    for change in (me.patch, me.put):
+        ok(await me.patch(path, json={"metadata": {"x": [before]}}))
+        ok(await change(path, json={"metadata": {"x": [after]}}))
+        assert repr(ok(await me.get(path))["metadata"]) == repr({"x": [after]})

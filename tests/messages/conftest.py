@@ -1,6 +1,6 @@
-"""Callers for the tests of messages, and a second process beside the first."""
+"""A second process beside the first, for the tests of messages."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 
 import httpx2
 import pytest
@@ -8,15 +8,6 @@ from fastapi import FastAPI
 
 from app.settings import Settings
 from tests.callers import acting, started
-
-
-@pytest.fixture
-async def me(
-    app: FastAPI, make_user: Callable[[], str], as_user: Callable[[str], dict[str, str]]
-) -> AsyncIterator[httpx2.AsyncClient]:
-    """A client of `app` that acts for a user of its own."""
-    async with acting(app, as_user(make_user())) as client:
-        yield client
 
 
 @pytest.fixture(scope="module")

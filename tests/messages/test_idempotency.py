@@ -2,9 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
 
 import httpx2
 import pytest
@@ -15,60 +13,29 @@ from sqlmodel import col
 from app.db.types import now
 from app.jobs import housekeeping
 from app.main import create_app
-from app.models import Chat, Idempotency
+from app.models import Idempotency
 from app.settings import Settings
-from tests.callers import Json, every_item, ok, problem
-from tests.document import Operation, operations
+from tests.callers import every_item, ok, problem
+from tests.document import RETRIED_BY_OFFSET, Operation, operations
+from tests.messages.attempts import ABSENT, HELLO, Attempt, a_chat, path_of, prepared
 from tests.tables import stored
 
-HELLO: Json = {"role": "user", "content": "Hello"}
 REPLAYED = "Idempotency-Replayed"
-# Every POST there is: a new one is tested by itself.
-POSTS = [one for one in operations(create_app(Settings(database_url="sqlite:///unused.db"))) if one.method == "POST"]
+# Every POST that takes a key: a new one is tested by itself.
+POSTS = [
+    one
+    for one in operations(create_app(Settings(database_url="sqlite:///unused.db")))
+    if one.method == "POST" and str(one) != RETRIED_BY_OFFSET
+]
 every_post = pytest.mark.parametrize("post", POSTS, ids=str)
-
-
-@dataclass
-class Attempt:
-    """A request ready to be sent, again and again, with everything set up that it needs."""
-
-    client: httpx2.AsyncClient
-    other: httpx2.AsyncClient
-    owners: tuple[str, str]  # whose rows it can change: the user's, and those of the API key itself
-    path: str
-    body: Any
-
-    async def send(
-        self, key: str | None = "key", *, query: str = "", again: bool = False, **changes: Any
-    ) -> httpx2.Response:
-        """Sends it, by the other process if `again`."""
-        client = self.other if again else self.client
-        headers = {} if key is None else {"Idempotency-Key": key}
-        body = {**self.body, **changes} if changes else self.body
-        return await client.post(self.path + query, json=body, headers=headers)
-
-    async def effects(self, app: FastAPI) -> int:
-        """Grows by one with every effect: each chat counts its changes, and each API key is one."""
-        tables = await stored(app, *self.owners)
-        versions: list[int] = [row[list(Chat.model_fields).index("version")] for row in tables["chats"]]
-        return sum(versions) + len(tables["api_keys"])
+# Those of which a second one has an effect as well, on what the first one left. For turns see `test_turns`.
+every_repeatable = pytest.mark.parametrize("post", [post for post in POSTS if not post.path.endswith("/turn")], ids=str)
 
 
 @pytest.fixture
 async def attempt(me: httpx2.AsyncClient, me_too: httpx2.AsyncClient, post: Operation) -> Attempt:
-    """The operation on a chat that has messages, and is in the trash if it is to be restored."""
-    chat = ok(await me.post("/chats", json={"conversation": [HELLO, {"role": "assistant", "content": "Hi!"}]}))
-    # A key of its own, since the answers of admin routes are kept under who asked.
-    caller = ok(
-        await me.post("/admin/api-keys", json={"name": "caller", "scopes": ["chats:read", "chats:write", "admin"]})
-    )
-    for client in (me, me_too):
-        client.headers["Authorization"] = f"Bearer {caller['key']}"
-    if post.path.endswith("/restore"):
-        ok(await me.delete(f"/chats/{chat['chat_id']}"))
-    body = {**post.body, "key": None} if post.path == "/chats" else post.body
-    owners = (me.headers["X-User-Id"], f"key:{caller['key_id']}")
-    return Attempt(me, me_too, owners, post.path.replace("{chat}", chat["chat_id"]), body)
+    """The operation, ready to be sent."""
+    return await prepared(me, me_too, post)
 
 
 def test_every_post_is_here_and_documents_its_key() -> None:
@@ -77,6 +44,12 @@ def test_every_post_is_here_and_documents_its_key() -> None:
         "/chats/{chat}/restore",
         "/chats/{chat}/messages",
         "/chats/{chat}/messages/pop",
+        "/chats/{chat}/messages/{message}/complete",
+        "/chats/{chat}/messages/{message}/fail",
+        "/chats/{chat}/turn",
+        "/chats/{chat}/fork",
+        "/chats/{chat}/repair",
+        "/tickets",
         "/admin/api-keys",
     }
     assert paths <= {post.path for post in POSTS}
@@ -114,7 +87,7 @@ async def test_the_same_key_for_another_request_is_refused(app: FastAPI, attempt
     assert await stored(app, *attempt.owners) == after
 
 
-@every_post
+@every_repeatable
 async def test_of_twenty_at_once_one_has_an_effect(app: FastAPI, attempt: Attempt) -> None:
     before = await attempt.effects(app)
     answers = await asyncio.gather(*(attempt.send(again=n % 2 == 0) for n in range(20)))
@@ -125,13 +98,14 @@ async def test_of_twenty_at_once_one_has_an_effect(app: FastAPI, attempt: Attemp
     assert len((await stored(app, *attempt.owners))["idempotency"]) == 1
 
 
-@every_post
+@every_repeatable
 async def test_without_a_key_each_has_its_effect(app: FastAPI, attempt: Attempt) -> None:
     before = await attempt.effects(app)
-    for _ in range(2):
-        assert REPLAYED not in ok_headers(await attempt.send(None))
-    # A chat that is out of the trash stays there.
-    assert await attempt.effects(app) == before + (1 if "/restore" in attempt.path else 2)
+    assert REPLAYED not in ok_headers(await attempt.send(None))
+    assert await attempt.effects(app) == before + 1
+    second = await attempt.send(None)
+    assert REPLAYED not in second.headers
+    assert await attempt.effects(app) == before + 1 + attempt.ok_again(second)
     assert (await stored(app, *attempt.owners))["idempotency"] == []
 
 
@@ -141,7 +115,7 @@ async def test_a_refused_request_leaves_no_key_behind(app: FastAPI, attempt: Att
     if post.takes_body:
         problem(await attempt.send(unknown_field=1), 422)
     if post.has("chat"):
-        attempt.path, right = post.path.replace("{chat}", "01932c07-1f3e-7000-8000-abcdef012345"), attempt.path
+        attempt.path, right = path_of(post, ABSENT), attempt.path
         problem(await attempt.send(), 404)
         attempt.path = right
     assert await stored(app, *attempt.owners) == before
@@ -192,8 +166,8 @@ async def test_a_key_belongs_to_its_caller(
     attempt.client.headers.update(as_user(f"{attempt.client.headers['X-User-Id']}-2"))
     if post.has("chat"):
         problem(await attempt.send(), 404)
-        attempt.path = post.path.replace("{chat}", "key:mine")
-        ok(await attempt.client.post("/chats", json={"key": "mine", "conversation": [HELLO]}))
+        attempt.path = path_of(post, "key:mine")
+        await a_chat(attempt.client, post, key="mine")
     answer = await attempt.send()
     assert answer.is_success
     assert REPLAYED not in answer.headers
@@ -216,7 +190,7 @@ async def let_pass(app: FastAPI, attempt: Attempt, time: timedelta) -> None:
         await session.execute(update(Idempotency).where(kept).values(created_at=now() - time))
 
 
-@every_post
+@every_repeatable
 async def test_a_key_is_kept_for_a_day(app: FastAPI, attempt: Attempt) -> None:
     ok(await attempt.send())
     await let_pass(app, attempt, timedelta(hours=23, minutes=59))
@@ -226,8 +200,8 @@ async def test_a_key_is_kept_for_a_day(app: FastAPI, attempt: Attempt) -> None:
     await let_pass(app, attempt, timedelta(hours=24, seconds=1))
     before = await attempt.effects(app)
     late = await attempt.send()
-    assert REPLAYED not in ok_headers(late)
-    assert await attempt.effects(app) == before + (0 if "/restore" in attempt.path else 1)
+    assert REPLAYED not in late.headers
+    assert await attempt.effects(app) == before + attempt.ok_again(late)
     assert (await attempt.send()).content == late.content
 
     await let_pass(app, attempt, timedelta(hours=24, seconds=1))
@@ -235,8 +209,8 @@ async def test_a_key_is_kept_for_a_day(app: FastAPI, attempt: Attempt) -> None:
     assert (await stored(app, *attempt.owners))["idempotency"] == []
 
 
-@every_post
-async def test_a_key_that_is_none_is_refused(app: FastAPI, attempt: Attempt) -> None:
+@every_repeatable
+async def test_a_key_that_is_none_is_refused(app: FastAPI, attempt: Attempt, post: Operation) -> None:
     before = await stored(app, *attempt.owners)
     for key in ("", "x" * 256, "a\tb", "a\x00b", "\x7f"):
         problem(await attempt.send(key), 422)
@@ -244,8 +218,9 @@ async def test_a_key_that_is_none_is_refused(app: FastAPI, attempt: Attempt) -> 
     problem(await attempt.client.post(attempt.path, json=attempt.body, headers=twice), 422)
     assert await stored(app, *attempt.owners) == before
     for key in ("x" * 255, "8e03978e-40d5-43dd-bc93-6894a57f9324", '"quoted"', "a b", "'; --"):
-        assert REPLAYED not in ok_headers(await attempt.send(key))
-        assert ok_headers(await attempt.send(key))[REPLAYED] == "true"
+        taken = await prepared(attempt.client, attempt.other, post)
+        assert REPLAYED not in ok_headers(await taken.send(key))
+        assert ok_headers(await taken.send(key))[REPLAYED] == "true"
 
 
 async def test_a_batch_sent_again_is_answered_as_a_batch(me: httpx2.AsyncClient) -> None:

@@ -192,7 +192,7 @@ async def test_who_hangs_up_harms_nobody(app: FastAPI, me: httpx2.AsyncClient) -
 @pytest.fixture
 async def writer(app: FastAPI) -> AsyncIterator[Writer]:
     """A writer of the test's own, beside that of `app`."""
-    made = Writer(group_of(app.state.db), 1000)
+    made = Writer(group_of(app.state.db), 1000, app.state.db.announcer)
     yield made
     await made.close()
 
@@ -210,13 +210,15 @@ def an_append(me: httpx2.AsyncClient, chat_id: str | None, key: str | None = Non
 
 async def test_what_was_accepted_is_written_before_the_writer_ends(app: FastAPI, me: httpx2.AsyncClient) -> None:
     chat = ok(await me.post("/chats", json={}))
-    writer = Writer(group_of(app.state.db), 1000)
+    writer = Writer(group_of(app.state.db), 1000, app.state.db.announcer)
     # More than a group holds.
     waiting = [asyncio.create_task(writer.append(an_append(me, chat["chat_id"]))) for _ in range(300)]
     await asyncio.sleep(0)
     await writer.close()
     outcomes = await asyncio.gather(*waiting)
-    assert outcomes == [Appended(chat["chat_id"], seq) for seq in range(1, 301)]
+    assert [isinstance(one, Appended) and (one.chat_id, one.first_seq) for one in outcomes] == [
+        (chat["chat_id"], seq) for seq in range(1, 301)
+    ]
     with pytest.raises(Overloaded):
         await writer.append(an_append(me, chat["chat_id"]))
     assert len(await contents(me, f"/chats/{chat['chat_id']}")) == 300
@@ -231,7 +233,12 @@ async def test_what_a_database_refuses_fails_alone(app: FastAPI, me: httpx2.Asyn
     tasks = [asyncio.create_task(writer.append(append)) for append in appends]
     results: list[Any] = await asyncio.gather(*tasks, return_exceptions=True)
     outcomes: list[Outcome] = [results[0], results[2], results[3]]
-    assert outcomes == [Appended(chat["chat_id"], 1), NoSuchChat(), Appended(chat["chat_id"], 2)]
+    first = appends[0].drafts[0].message_id
+    assert outcomes == [
+        Appended(chat["chat_id"], 1, None),
+        NoSuchChat(),
+        Appended(chat["chat_id"], 2, first),
+    ]
     assert [isinstance(results[n], Exception) for n in (1, 4)] == [True, True]
     assert await contents(me, f"/chats/{chat['chat_id']}") == ["x", "x"]
     assert await writer.append(an_append(me, None, "new")) != NoSuchChat()

@@ -1,0 +1,62 @@
+"""Answers that are being written, as one process serves them: what is made once when it starts."""
+
+import asyncio
+from collections.abc import Callable
+
+from app.chats.ref import ChatRef
+from app.db.database import Database
+from app.errors import NotFound
+from app.live.answers import sweeper
+from app.live.answers.collector import Collector, answer_topic
+from app.live.answers.ending import Endings
+from app.live.answers.events import Replay
+from app.live.answers.reels import Reels
+from app.live.answers.store import AnswerStore, Place
+from app.live.hub import Hub
+from app.messages.store import MessageStore
+from app.settings import Settings
+
+
+class Answers:
+    """Everything about answers in progress. `messages` gives the store of a user's messages."""
+
+    def __init__(self, db: Database, hub: Hub, settings: Settings, messages: Callable[[str], MessageStore]) -> None:
+        self._hub = hub
+        self._messages = messages
+        self.store = AnswerStore(db)
+        self.endings = Endings(db)
+        self.reels = Reels(self.store, hub, self._message)
+        self.collector = Collector(
+            self.store,
+            hub,
+            self.reels.grew,
+            buffer_bytes=settings.answer_buffer_bytes,
+            max_length=settings.max_body_bytes,
+            idle_seconds=settings.answer_timeout_seconds,
+        )
+        self._sweeper = asyncio.create_task(
+            sweeper.sweep(self.endings, hub, settings.answer_timeout_seconds), name="abandoned answers"
+        )
+
+    def replay(self, place: Place, offset: int) -> Replay:
+        """What a reader is sent of an answer."""
+        return Replay(self.store, self.reels, self._hub, place, offset)
+
+    def ended(self, place: Place) -> None:
+        """Says, after the commit, that an answer was ended by this process."""
+        self.collector.forget(place)
+        self._hub.wake(answer_topic(place))
+
+    async def close(self) -> None:
+        """Writes what was received, and stops."""
+        self._sweeper.cancel()
+        await asyncio.gather(self._sweeper, return_exceptions=True)
+        await self.collector.close()
+        await self.reels.close()
+
+    async def _message(self, place: Place) -> bytes | None:
+        user_id, chat_id, seq = place
+        try:
+            return await self._messages(user_id).get(ChatRef(chat_id, None), str(seq))
+        except NotFound:
+            return None

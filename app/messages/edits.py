@@ -1,0 +1,195 @@
+"""The store of what happens to messages after they were written: edits with what they replaced, and deletion."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import delete, func, insert, literal, select, update
+from sqlalchemy.orm.attributes import flag_modified
+from sqlmodel import col
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from app.chats.store import merged
+from app.db.driver import SessionReader
+from app.db.types import UtcDateTime, now
+from app.errors import Conflict, Unprocessable
+from app.feed import record
+from app.messages.draft import plain_text, to_json
+from app.messages.rows import JOIN_PARENT, PARENT_ID, columns, message_json
+from app.messages.schemas import MessagePatch
+from app.messages.tables import count, find, of, tokens_of, touch
+from app.messages.trees import first_of_lines, load
+from app.models import Branch, Chat, Message, Revision, metadata
+
+_BY_SEQ = (
+    f"SELECT {columns('m', in_session=True)}, {PARENT_ID} FROM messages m {JOIN_PARENT} "
+    "WHERE m.user_id = $1 AND m.chat_id = $2 AND m.seq = $3"
+)
+# What a revision keeps of a message.
+KEPT = (
+    "role",
+    "type",
+    "content",
+    "tool_calls",
+    "tool_call_id",
+    "name",
+    "model",
+    "tokens",
+    "input_tokens",
+    "output_tokens",
+    "status",
+    "metadata",
+)
+# Messages whose revisions are kept by one statement.
+_AT_ONCE = 500
+_MESSAGES = metadata.tables["messages"]
+_REVISION = ("user_id", "chat_id", "seq", "revision", *KEPT, "replaced_at")
+
+
+class EditStore:
+    """Changes to messages of a chat that a session has to itself; each raises the chat's version and is recorded."""
+
+    async def edit(self, session: AsyncSession, chat: Chat, message: str, patch: MessagePatch) -> bytes:
+        """Changes a message in place and gives it as JSON; what it was is kept as a revision.
+
+        An edit that changes nothing leaves everything as it is, `edited_at` too.
+        Raises NotFound, Conflict (409) while it is in progress, and Unprocessable (422).
+        """
+        found = await find(session, chat, message)
+        if found.status == "in_progress":
+            raise Conflict("This message is in progress: its text comes in chunks.")
+        changes = patch.model_dump(exclude_unset=True)
+        if "metadata" in changes:
+            changes["metadata_"] = merged(found.metadata_, changes.pop("metadata"))
+        content = changes.get("content", found.content)
+        silenced = content is None and not changes.get("tool_calls", found.tool_calls)
+        if found.type == "message" and silenced and changes.keys() & {"content", "tool_calls"}:
+            raise Unprocessable("A message needs content, or tool_calls, or a type of its own.")
+        await self.revise(session, chat, [(found, changes)])
+        return await message_as_json(session, chat, found.seq)
+
+    async def revise(self, session: AsyncSession, chat: Chat, edits: Sequence[tuple[Message, dict[str, Any]]]) -> None:
+        """Changes columns of messages in place, each by name; what the messages were is kept as revisions.
+
+        Where one holds all that already, nothing happens to it; where all do, the chat does not change either.
+        """
+        edits = [(message, changed) for message, changes in edits if (changed := _changed(message, changes))]
+        if not edits:
+            return
+        at = now()
+        for start in range(0, len(edits), _AT_ONCE):
+            await _keep(session, chat, [message.seq for message, _ in edits[start : start + _AT_ONCE]], at)
+        for message, changes in edits:
+            before = tokens_of(message)
+            for name, value in changes.items():
+                setattr(message, name, value)
+                # SQLAlchemy would leave out what is equal to Python, such as a true in the place of a 1.
+                flag_modified(message, name)
+            if "content" in changes:
+                message.text = plain_text(message.content)
+            message.edited_at = at
+            after = tokens_of(message)
+            count(chat, 0, (after[0] - before[0], after[1] - before[1], after[2] - before[2]))
+        edited = (["edited", chat.chat_id, message.seq, message.message_id] for message, _ in edits)
+        await self.changed(session, chat, *edited)
+
+    async def delete(self, session: AsyncSession, chat: Chat, message: str) -> None:
+        """Deletes a message; what followed it now follows what it had followed. Raises NotFound."""
+        await self._remove(session, chat, await find(session, chat, message))
+
+    async def pop(self, session: AsyncSession, chat: Chat) -> bytes | None:
+        """Takes the last message of the active branch off and gives it as JSON; None when there is none."""
+        if chat.head_seq is None:
+            return None
+        last = await find(session, chat, str(chat.head_seq))
+        body = await message_as_json(session, chat, last.seq)
+        await self._remove(session, chat, last)
+        return body
+
+    async def clear(self, session: AsyncSession, chat: Chat) -> None:
+        """Deletes every message of a chat."""
+        await session.execute(delete(Message).where(of(chat)))
+        lines = (col(Branch.user_id) == chat.user_id) & (col(Branch.chat_id) == chat.chat_id)
+        await session.execute(delete(Branch).where(lines))
+        chat.message_count = chat.input_tokens = chat.output_tokens = chat.total_tokens = 0
+        chat.head_seq = chat.head_id = None
+        chat.branch = 0
+        await self.changed(session, chat, ["cleared", chat.chat_id, chat.last_seq])
+
+    async def changed(self, session: AsyncSession, chat: Chat, *entries: list[Any]) -> None:
+        """Writes a chat whose messages changed, and records how."""
+        touch(chat)
+        if chat.tree and any(entry[0] in ("deleted", "cleared", "head") for entry in entries):
+            # Who has siblings may have changed.
+            chat.tree += 1
+        await session.flush()
+        await record(session, chat.user_id, *entries)
+
+    async def _remove(self, session: AsyncSession, chat: Chat, message: Message) -> None:
+        await self._hand_over(session, chat, message)
+        await session.execute(delete(Message).where(of(chat), col(Message.seq) == message.seq))
+        if chat.head_seq == message.seq:
+            chat.head_seq, chat.head_id = message.parent_seq, None
+            if message.parent_seq is not None:
+                chat.head_id = (await find(session, chat, str(message.parent_seq))).message_id
+        tokens = tokens_of(message)
+        count(chat, -1, (-tokens[0], -tokens[1], -tokens[2]))
+        await self.changed(session, chat, ["deleted", chat.chat_id, message.seq, message.message_id])
+
+    async def _hand_over(self, session: AsyncSession, chat: Chat, message: Message) -> None:
+        """Has those that follow a message follow what it follows: the next of its line, and lines that begin there."""
+        later = [of(chat), col(Message.seq) > message.seq]
+        if message.branch > 0:
+            later += [col(Message.branch) == message.branch, col(Message.branch) > 0]
+        # The first line has no index: its messages stand together, before all others.
+        following = select(col(Message.seq), col(Message.branch)).where(*later).order_by(col(Message.seq)).limit(1)
+        followers = [seq for seq, line in await session.execute(following) if line == message.branch]
+        if chat.tree:
+            followers += await first_of_lines(SessionReader(session), chat.user_id, chat.chat_id, message.seq)
+        await session.execute(
+            update(Message)
+            .where(of(chat), col(Message.seq).in_(followers), col(Message.parent_seq) == message.seq)
+            .values(parent_seq=message.parent_seq)
+            .execution_options(synchronize_session=False)
+        )
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Whether two values are the same JSON text: to Python 1, 1.0 and True are equal, and so are -0.0 and 0.0."""
+    return to_json(one) == to_json(other)
+
+
+def _changed(message: Message, changes: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in changes.items() if not _same(getattr(message, name), value)}
+
+
+async def _keep(session: AsyncSession, chat: Chat, seqs: Sequence[int], at: datetime) -> None:
+    """Keeps what messages are as their next revisions."""
+    newest = (
+        select(func.max(col(Revision.revision)))
+        .where(
+            col(Revision.user_id) == col(Message.user_id),
+            col(Revision.chat_id) == col(Message.chat_id),
+            col(Revision.seq) == col(Message.seq),
+        )
+        .scalar_subquery()
+    )
+    # By SQL: a content that is NULL and one that is the JSON null look alike as objects.
+    kept = select(
+        col(Message.user_id),
+        col(Message.chat_id),
+        col(Message.seq),
+        func.coalesce(newest, 0) + 1,
+        *(_MESSAGES.c[name] for name in KEPT),
+        literal(at, UtcDateTime()),
+    ).where(of(chat), col(Message.seq).in_(seqs))
+    await session.execute(insert(Revision).from_select(_REVISION, kept))
+
+
+async def message_as_json(session: AsyncSession, chat: Chat, seq: int) -> bytes:
+    """A message as JSON, as the session's transaction sees it."""
+    reader = SessionReader(session)
+    row = await reader.fetch_one(_BY_SEQ, chat.user_id, chat.chat_id, seq)
+    assert row is not None
+    tree = await load(reader, chat.user_id, chat.chat_id) if chat.tree else None
+    return message_json(row, chat.chat_id, row[-1], tree.siblings.get(seq) if tree else None)

@@ -1,0 +1,206 @@
+"""What callers think of a message: a rating from each, with a reason and a text."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+import orjson
+from fastapi import APIRouter, Query, Request
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from sqlalchemy import delete
+from sqlmodel import col
+from sqlmodel.ext.asyncio.session import AsyncSession
+from starlette.responses import Response
+
+from app.auth.caller import User
+from app.auth.dependencies import AuthenticatedRoute, Reader, Writer
+from app.chats.ref import ChatRef
+from app.chats.routes import BODY_ERRORS, LINK_HEADER, READ_ERRORS, WRITE_ERRORS, ChatPath, chat_store, documented
+from app.chats.rows import moment
+from app.db.database import Database
+from app.db.types import now
+from app.errors import InvalidCursor, NotFound, responses
+from app.messages.revisions import PageQuery
+from app.messages.routes import MessagePath
+from app.messages.tables import find, named
+from app.models import Chat, Feedback, Message
+from app.paging import Page, decode_cursor, encode_cursor, page_body, page_response
+
+_FIELDS = ("caller", "rating", "reason", "text", "created_at", "updated_at")
+# One row with nulls where a message has no such feedback, none where there is no such message.
+_PAGE = (
+    f"SELECT {', '.join(f'f.{name}' for name in _FIELDS)} FROM chats c "
+    "JOIN messages m ON m.user_id = c.user_id AND m.chat_id = c.chat_id "
+    "LEFT JOIN feedback f ON f.user_id = m.user_id AND f.chat_id = m.chat_id AND f.seq = m.seq AND f.caller > $4 "
+    "WHERE c.user_id = $1 AND c.{} = $2 AND c.deleted_at IS NULL AND m.{} = $3 ORDER BY f.caller LIMIT {}"
+)
+_LONGEST_CALLER = 300
+
+router = APIRouter(
+    prefix="/chats/{chat}/messages/{message}/feedback", tags=["messages"], route_class=AuthenticatedRoute
+)
+
+
+def _no_other_kind(value: object) -> object:
+    # Python's 1 equals 1.0 and True, and so a Literal takes them.
+    if type(value) is not int:
+        raise ValueError("a rating is -1 or 1")
+    return value
+
+
+class FeedbackIn(BaseModel):
+    """What the caller thinks of a message."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        strict=True,
+        json_schema_extra={"examples": [{"rating": -1, "reason": "wrong", "text": "Ten minutes is too long."}]},
+    )
+
+    rating: Annotated[Literal[-1, 1], BeforeValidator(_no_other_kind)] = Field(description="1 for good, -1 for bad.")
+    reason: str | None = Field(default=None, max_length=512, description="One of your own kinds of reasons.")
+    text: str | None = Field(default=None, max_length=8192)
+
+
+class FeedbackOut(BaseModel):
+    """What a caller thinks of a message."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "caller": "user:ann",
+                    "rating": -1,
+                    "reason": "wrong",
+                    "text": "Ten minutes is too long.",
+                    "created_at": "2026-01-31T12:00:00.000000Z",
+                    "updated_at": "2026-01-31T12:00:00.000000Z",
+                }
+            ]
+        }
+    )
+
+    caller: str = Field(description="Whose it is: `user:<user id>` by a token, `key:<key id>` by an API key.")
+    rating: Literal[-1, 1]
+    reason: str | None
+    text: str | None
+    created_at: datetime
+    updated_at: datetime
+
+
+class FeedbackStore:
+    """The feedback on the messages in one user's chats."""
+
+    def __init__(self, db: Database, user: User) -> None:
+        self._db = db
+        self._user = user
+
+    async def page(self, ref: ChatRef, message: str, query: PageQuery) -> tuple[list[bytes], str | None]:
+        """A page of a message's feedback as JSON, by caller, and the cursor for what follows.
+
+        Raises NotFound and InvalidCursor (400).
+        """
+        column, value = named(message)
+        by, chat = ("key", ref.key) if ref.key is not None else ("chat_id", ref.chat_id)
+        binding = ["feedback", self._user.user_id, by, chat, message]
+        after = _position(query.cursor, binding)
+        statement = _PAGE.format(by, column, query.limit + 1)
+        rows = await self._db.driver.fetch(statement, self._user.user_id, chat, value, after)
+        if not rows:
+            raise NotFound
+        page = [row for row in rows[: query.limit] if row[0] is not None]
+        more = len(rows) > query.limit
+        return [_json(row) for row in page], encode_cursor(binding, [page[-1][0]]) if more else None
+
+    async def put(self, session: AsyncSession, chat: Chat, message: Message, given: FeedbackIn) -> bytes:
+        """Puts what the caller thinks in the place of what they thought; as JSON."""
+        at = now()
+        place = (chat.user_id, chat.chat_id, message.seq, self._user.principal)
+        found = await session.get(Feedback, place)
+        if found is None:
+            found = Feedback(
+                user_id=chat.user_id,
+                chat_id=chat.chat_id,
+                seq=message.seq,
+                caller=self._user.principal,
+                rating=given.rating,
+                created_at=at,
+                updated_at=at,
+            )
+            session.add(found)
+        found.rating, found.reason, found.text, found.updated_at = given.rating, given.reason, given.text, at
+        await session.flush()
+        return _json([getattr(found, name) for name in _FIELDS])
+
+    async def remove(self, session: AsyncSession, chat: Chat, message: Message) -> None:
+        """Takes back what the caller thought, if they said anything."""
+        mine = (
+            (col(Feedback.user_id) == chat.user_id)
+            & (col(Feedback.chat_id) == chat.chat_id)
+            & (col(Feedback.seq) == message.seq)
+            & (col(Feedback.caller) == self._user.principal)
+        )
+        await session.execute(delete(Feedback).where(mine))
+
+
+def _position(cursor: str | None, binding: list[Any]) -> str:
+    if cursor is None:
+        return ""
+    match decode_cursor(cursor, binding):
+        case [str(caller)] if len(caller) <= _LONGEST_CALLER and "\0" not in caller:
+            return caller
+    raise InvalidCursor
+
+
+def _json(row: Any) -> bytes:
+    said = dict(zip(_FIELDS, row, strict=True))
+    return orjson.dumps({**said, **{name: moment(said[name]) for name in ("created_at", "updated_at")}})
+
+
+@router.put(
+    "",
+    summary="Say what you think of a message",
+    response_class=Response,
+    responses={**documented(FeedbackOut), **responses(NotFound, *BODY_ERRORS)},
+)
+async def put_feedback(
+    request: Request, user: Writer, chat: ChatPath, message: MessagePath, body: FeedbackIn
+) -> Response:
+    """In the place of what this caller said before. The message and the chat's version stay as they are."""
+    ref = ChatRef.parse(chat)
+    async with request.app.state.db.write() as session:
+        found = await chat_store(request, user).find(session, ref)
+        store = FeedbackStore(request.app.state.db, user)
+        said = await store.put(session, found, await find(session, found, message), body)
+    return Response(said, media_type="application/json")
+
+
+@router.get(
+    "",
+    summary="Read what callers think of a message",
+    response_class=Response,
+    responses={**documented(Page[FeedbackOut], 200, LINK_HEADER), **responses(InvalidCursor, NotFound, *READ_ERRORS)},
+)
+async def read_feedback(
+    request: Request, user: Reader, chat: ChatPath, message: MessagePath, query: Annotated[PageQuery, Query()]
+) -> Response:
+    """What each of them said last, by `caller`."""
+    store = FeedbackStore(request.app.state.db, user)
+    items, next_cursor = await store.page(ChatRef.parse(chat), message, query)
+    return page_response(request, page_body(items, next_cursor), next_cursor, {})
+
+
+@router.delete(
+    "",
+    summary="Take back what you think of a message",
+    status_code=204,
+    response_class=Response,
+    responses={204: {"description": "This caller says nothing of it."}, **responses(NotFound, *WRITE_ERRORS)},
+)
+async def delete_feedback(request: Request, user: Writer, chat: ChatPath, message: MessagePath) -> Response:
+    """The caller's own; that of others stays."""
+    ref = ChatRef.parse(chat)
+    async with request.app.state.db.write() as session:
+        found = await chat_store(request, user).find(session, ref)
+        store = FeedbackStore(request.app.state.db, user)
+        await store.remove(session, found, await find(session, found, message))
+    return Response(status_code=204)

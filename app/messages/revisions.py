@@ -1,0 +1,131 @@
+"""The earlier forms of a message: what it was before each edit."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+import orjson
+from fastapi import APIRouter, Query, Request
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.responses import Response
+
+from app.auth.dependencies import AuthenticatedRoute, Reader
+from app.chats.ref import ChatRef
+from app.chats.routes import LINK_HEADER, READ_ERRORS, ChatPath, documented
+from app.chats.rows import moment
+from app.db.database import Database
+from app.db.driver import Row
+from app.errors import InvalidCursor, NotFound, responses
+from app.messages.edits import KEPT
+from app.messages.routes import MessagePath
+from app.messages.rows import dumps
+from app.messages.schemas import Role
+from app.messages.tables import named
+from app.messages.tree import END
+from app.paging import DEFAULT_LIMIT, Cursor, Limit, Page, decode_cursor, encode_cursor, page_body, page_response
+
+_JSON = ("content", "tool_calls", "metadata")
+# One row with nulls where a message has no such revisions, none where there is no such message.
+_PAGE = (
+    f"SELECT r.revision, r.replaced_at, {', '.join(f'r.{name}' for name in KEPT)} FROM chats c "
+    "JOIN messages m ON m.user_id = c.user_id AND m.chat_id = c.chat_id "
+    "LEFT JOIN revisions r ON r.user_id = m.user_id AND r.chat_id = m.chat_id AND r.seq = m.seq AND r.revision > $4 "
+    "WHERE c.user_id = $1 AND c.{} = $2 AND c.deleted_at IS NULL AND m.{} = $3 ORDER BY r.revision LIMIT {}"
+)
+
+router = APIRouter(prefix="/chats/{chat}/messages/{message}", tags=["messages"], route_class=AuthenticatedRoute)
+
+
+class PageQuery(BaseModel):
+    """Which page of a short list."""
+
+    limit: Limit = DEFAULT_LIMIT
+    cursor: Cursor = None
+
+
+class RevisionOut(BaseModel):
+    """What a message was before an edit. Fields that it did not have are left out."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "revision": 1,
+                    "role": "user",
+                    "type": "message",
+                    "content": "How do I boil an egg?",
+                    "replaced_at": "2026-01-31T12:00:00.000000Z",
+                }
+            ]
+        }
+    )
+
+    revision: int = Field(description="1 is what was written first; each edit adds one.")
+    role: Role
+    type: str
+    content: str | list[dict[str, Any]] | None = None
+    tool_calls: list[dict[str, Any]] | None = None
+    tool_call_id: str | None = None
+    name: str | None = None
+    model: str | None = None
+    tokens: int | None = None
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    status: Literal["in_progress", "completed", "failed", "incomplete"] | None = None
+    metadata: dict[str, Any] | None = None
+    replaced_at: datetime = Field(description="When an edit put the next form in its place.")
+
+
+class RevisionStore:
+    """The revisions of the messages in one user's chats."""
+
+    def __init__(self, db: Database, user_id: str) -> None:
+        self._db = db
+        self._user_id = user_id
+
+    async def page(self, ref: ChatRef, message: str, query: PageQuery) -> tuple[list[bytes], str | None]:
+        """A page of a message's revisions as JSON, the oldest first, and the cursor for what follows.
+
+        Raises NotFound and InvalidCursor (400).
+        """
+        column, value = named(message)
+        by, chat = ("key", ref.key) if ref.key is not None else ("chat_id", ref.chat_id)
+        binding = ["revisions", self._user_id, by, chat, message]
+        after = _position(query.cursor, binding)
+        statement = _PAGE.format(by, column, query.limit + 1)
+        rows = await self._db.driver.fetch(statement, self._user_id, chat, value, after)
+        if not rows:
+            raise NotFound
+        page = [row for row in rows[: query.limit] if row[0] is not None]
+        more = len(rows) > query.limit
+        return [_json(row) for row in page], encode_cursor(binding, [page[-1][0]]) if more else None
+
+
+def _position(cursor: str | None, binding: list[Any]) -> int:
+    if cursor is None:
+        return 0
+    match decode_cursor(cursor, binding):
+        case [int(revision)] if 0 < revision <= END:
+            return revision
+    raise InvalidCursor
+
+
+def _json(row: Row) -> bytes:
+    fields = dict(zip(("revision", "replaced_at", *KEPT), row, strict=True))
+    said = {name: fields[name] for name in ("revision", *KEPT) if fields[name] is not None}
+    said |= {name: orjson.Fragment(said[name]) for name in _JSON if name in said}
+    return dumps({**said, "replaced_at": moment(fields["replaced_at"])})
+
+
+@router.get(
+    "/revisions",
+    summary="Read what a message was before",
+    response_class=Response,
+    responses={**documented(Page[RevisionOut], 200, LINK_HEADER), **responses(InvalidCursor, NotFound, *READ_ERRORS)},
+)
+async def read_revisions(
+    request: Request, user: Reader, chat: ChatPath, message: MessagePath, query: Annotated[PageQuery, Query()]
+) -> Response:
+    """Its earlier forms, the oldest first; what it is now is not among them. None for one that was never edited."""
+    store = RevisionStore(request.app.state.db, user.user_id)
+    items, next_cursor = await store.page(ChatRef.parse(chat), message, query)
+    return page_response(request, page_body(items, next_cursor), next_cursor, {})

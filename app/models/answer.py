@@ -1,0 +1,58 @@
+"""The tables of answers that are being written: messages `in_progress`, whose text comes in pieces."""
+
+from datetime import datetime
+
+from sqlalchemy import BigInteger, ForeignKeyConstraint, Index, Integer, PrimaryKeyConstraint, Text
+from sqlmodel import Field, SQLModel
+
+from app.db.types import Id, UtcDateTime
+
+
+class Answer(SQLModel, table=True):
+    """An answer that is being written: there is a row as long as its message is `in_progress`.
+
+    Attributes:
+        stored: how many characters of its text are on disk.
+        turn_token: the lease it was opened under, if any; without that lease nobody writes on.
+        touched_at: when its writer was last heard of.
+    """
+
+    __tablename__ = "answers"
+    __table_args__ = (
+        PrimaryKeyConstraint("user_id", "chat_id", "seq", name="pk_answers"),
+        ForeignKeyConstraint(
+            ["user_id", "chat_id", "seq"],
+            ["messages.user_id", "messages.chat_id", "messages.seq"],
+            name="fk_answers_message",
+            ondelete="CASCADE",
+        ),
+        Index("ix_answers_touched_at", "touched_at"),
+    )
+
+    user_id: str = Field(sa_type=Text)
+    chat_id: str = Field(sa_type=Id)
+    seq: int = Field(sa_type=Integer)
+    stored: int = Field(default=0, sa_type=Integer)
+    turn_token: int | None = Field(default=None, sa_type=BigInteger)
+    touched_at: datetime = Field(sa_type=UtcDateTime)
+
+
+class Piece(SQLModel, table=True):
+    """A piece of an answer's text: it begins after `start` characters. The pieces go when the answer is complete."""
+
+    __tablename__ = "pieces"
+    __table_args__ = (
+        PrimaryKeyConstraint("user_id", "chat_id", "seq", "start", name="pk_pieces"),
+        ForeignKeyConstraint(
+            ["user_id", "chat_id", "seq"],
+            ["answers.user_id", "answers.chat_id", "answers.seq"],
+            name="fk_pieces_answer",
+            ondelete="CASCADE",
+        ),
+    )
+
+    user_id: str = Field(sa_type=Text)
+    chat_id: str = Field(sa_type=Id)
+    seq: int = Field(sa_type=Integer)
+    start: int = Field(sa_type=Integer)
+    text: str = Field(sa_type=Text)

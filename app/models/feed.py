@@ -1,0 +1,36 @@
+"""The tables of the feed: what changed for a user, in the order in which it was committed."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import BigInteger, PrimaryKeyConstraint, Text
+from sqlmodel import Field, SQLModel
+
+from app.db.types import Json, UtcDateTime
+
+
+class Feed(SQLModel, table=True):
+    """The counter of a user's changes: `position` is the last one's. Those up to `pruned` are no longer kept.
+
+    It is taken in the transaction of the change, and its row stays locked until that is committed: positions are
+    committed in their order, so that nobody who read up to one ever misses an earlier one.
+    """
+
+    __tablename__ = "feeds"
+    __table_args__ = (PrimaryKeyConstraint("user_id", name="pk_feeds"),)
+
+    user_id: str = Field(sa_type=Text)
+    position: int = Field(sa_type=BigInteger)
+    pruned: int = Field(default=0, sa_type=BigInteger)
+
+
+class Change(SQLModel, table=True):
+    """What one transaction changed for a user. `position` is that of its last change; see `app.feed` for `entries`."""
+
+    __tablename__ = "changes"
+    __table_args__ = (PrimaryKeyConstraint("user_id", "position", name="pk_changes"),)
+
+    user_id: str = Field(sa_type=Text)
+    position: int = Field(sa_type=BigInteger)
+    at: datetime = Field(sa_type=UtcDateTime)
+    entries: list[Any] = Field(sa_type=Json)

@@ -1,0 +1,87 @@
+"""Answers as tests write and read them."""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import httpx2
+
+from tests.callers import Json, ok, problem
+from tests.live.streams import Stream
+
+
+@dataclass(frozen=True)
+class Written:
+    """An answer that was opened: its message, and its path."""
+
+    client: httpx2.AsyncClient
+    message: Json
+
+    @property
+    def path(self) -> str:
+        """The path of its message."""
+        return f"/chats/{self.message['chat_id']}/messages/{self.message['message_id']}"
+
+    async def chunk(self, offset: int, text: str, client: httpx2.AsyncClient | None = None) -> tuple[int, int]:
+        """Sends a chunk, which must be taken: gives `received` and `stored`."""
+        answer = await (client or self.client).post(f"{self.path}/chunks", json={"offset": offset, "text": text})
+        assert answer.status_code == 202, answer.text
+        return lengths(answer.json())
+
+    async def refused(
+        self, offset: int, text: str, status: int = 409, client: httpx2.AsyncClient | None = None
+    ) -> Json:
+        """Sends a chunk, which must be refused: gives the problem."""
+        body = {"offset": offset, "text": text}
+        return problem(await (client or self.client).post(f"{self.path}/chunks", json=body), status)
+
+    async def complete(self, offset: int, **said: Any) -> Json:
+        """Completes it, and gives the message."""
+        message: Json = ok(await self.client.post(f"{self.path}/complete", json={"offset": offset, **said}))
+        return message
+
+    async def read(self) -> Json:
+        """Its message as it is now."""
+        message: Json = ok(await self.client.get(self.path))
+        return message
+
+
+async def opened(client: httpx2.AsyncClient, chat: str, headers: Json | None = None, **said: Any) -> Written:
+    """Opens an answer in a chat, by its path."""
+    body = {"role": "assistant", "status": "in_progress", **said}
+    answer = await client.post(f"{chat}/messages", json=body, headers=headers)
+    assert answer.status_code == 201, answer.text
+    return Written(client, answer.json())
+
+
+def lengths(said: Json) -> tuple[int, int]:
+    """`received` and `stored` of an answer."""
+    return said["received"], said["stored"]
+
+
+@dataclass(frozen=True)
+class Event:
+    """An event of an answer's stream."""
+
+    name: str
+    id: str | None
+    data: Json
+
+
+async def event(stream: Stream) -> Event:
+    """The next event of a stream."""
+    while True:
+        lines = [line.partition(": ") for line in (await stream.block()).split("\n")]
+        said = {name: value for name, _, value in lines if name}
+        if "event" in said:
+            return Event(said["event"], said.get("id"), json.loads(said["data"]))
+
+
+async def to_the_end(stream: Stream, offset: int = 0) -> tuple[str, Event]:
+    """The text of a stream, whose places must be right, and its last event."""
+    text = ""
+    while (one := await event(stream)).name == "text":
+        assert one.data["offset"] == offset + len(text)
+        text += one.data["text"]
+        assert one.id == str(offset + len(text))
+    return text, one
