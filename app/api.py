@@ -5,6 +5,7 @@ from fastapi import APIRouter
 from app import health
 from app.auth import routes as api_keys
 from app.chats import routes as chats
+from app.context import routes as context
 from app.live import routes as changes
 from app.live.answers import routes as answers
 from app.messages import branch_routes as branches
@@ -19,6 +20,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     turns.router,
     revisions.router,
     feedback.router,
+    context.router,
     chats.router,
     changes.router,
     api_keys.router,

@@ -1,0 +1,130 @@
+"""The routes that prepare a chat for a model: its context, what a provider would refuse of it, and the repair."""
+
+import asyncio
+from typing import Any
+
+import orjson
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from app.auth.dependencies import AuthenticatedRoute, Reader, Writer
+from app.chats.ref import ChatRef
+from app.chats.routes import BODY_ERRORS, READ_ERRORS, ChatPath, chat_store, documented
+from app.chats.rows import FIELDS
+from app.context.lint import in_order
+from app.context.reading import Finding, Reading
+from app.context.repair import repair
+from app.context.schemas import ContextOut, ContextQuery, LintOut, RepairOut
+from app.context.shapes import SHAPES
+from app.context.window import Limits, Window
+from app.errors import Conflict, NotFound, responses
+from app.http.query import QueryOf
+from app.idempotency import Answer, once_only, run_once
+from app.messages.appending import message_store
+from app.messages.edits import EditStore
+from app.messages.turn import RETRIED_IN_TURN, check_turn, turn_of
+from app.models import Message
+
+MAX_FINDINGS = 1000
+_SUMMARY = FIELDS.index("summary")
+_READ = ("message_id", "seq", "role", "type", "content", "tool_calls", "tool_call_id", "name", "status")
+
+router = APIRouter(prefix="/chats/{chat}", tags=["context"], route_class=AuthenticatedRoute)
+_context_query = QueryOf(ContextQuery)
+
+
+@router.get(
+    "/context",
+    summary="Get the context for a model",
+    response_class=Response,
+    responses={**documented(ContextOut), **responses(NotFound, *READ_ERRORS)},
+    openapi_extra={"parameters": _context_query.parameters()},
+)
+async def read_context(request: Request, user: Reader, chat: ChatPath) -> Response:
+    """The newest part of the active branch that fits, as a provider takes it: instructions and summary first, then
+    whole turns, each beginning with the user."""
+    query, ref = _context_query.read(request), ChatRef.parse(chat)
+    row = await chat_store(request, user).get(ref)
+    store = message_store(request, user)
+    window = Window(Limits(query.max_tokens, query.max_turns))
+    instructions = await store.system_messages(ref)
+    # Tokens are counted on another thread: a large chat must not keep others waiting.
+    await asyncio.to_thread(window.instruct, instructions, row[_SUMMARY])
+    async for page in store.backwards(ref):
+        await asyncio.to_thread(window.read, page)
+        if window.settled:
+            break
+    return Response(await asyncio.to_thread(_written, window, query.format), media_type="application/json")
+
+
+def _written(window: Window, shape: str) -> bytes:
+    context = window.end()
+    seqs = context.seqs
+    facts: dict[str, Any] = {
+        "tokens": context.tokens,
+        "message_count": len(seqs) + context.instructed,
+        "truncated": context.truncated,
+        "first_seq": seqs[0] if seqs else None,
+        "last_seq": seqs[-1] if seqs else None,
+    }
+    return orjson.dumps({"format": shape, **SHAPES[shape](context), **facts})
+
+
+@router.get(
+    "/lint",
+    summary="Find what a provider would refuse",
+    response_class=Response,
+    responses={**documented(LintOut), **responses(NotFound, *READ_ERRORS)},
+)
+async def lint_chat(request: Request, user: Reader, chat: ChatPath) -> Response:
+    """Orphaned tool calls and results, call ids used twice, empty messages and the like, in the active branch."""
+    reading = Reading()
+    async for page in message_store(request, user).backwards(ChatRef.parse(chat)):
+        await asyncio.to_thread(reading.read_all, page)
+        if len(reading.findings) > MAX_FINDINGS:
+            break
+    else:
+        reading.end()
+    found = reading.findings[:MAX_FINDINGS]
+    answer = {"ok": not found, "items": _public(found), "truncated": len(reading.findings) > MAX_FINDINGS}
+    return Response(orjson.dumps(answer), media_type="application/json")
+
+
+@router.post(
+    "/repair",
+    summary="Mend what a provider would refuse",
+    response_class=Response,
+    responses={**documented(RepairOut), **responses(NotFound, Conflict, *BODY_ERRORS)},
+    openapi_extra=RETRIED_IN_TURN,
+)
+async def repair_chat(request: Request, user: Writer, chat: ChatPath) -> Response:
+    """Edits messages of the active branch in place, all or none; what they were is kept as revisions.
+
+    Afterwards `lint` finds nothing. Content is kept: what cannot be sent gets a `type` of its own.
+    """
+    ref, once = ChatRef.parse(chat), await once_only(request)
+    async with request.app.state.db.write() as session:
+
+        async def mend() -> Answer:
+            found = await chat_store(request, user).find(session, ref)
+            check_turn(found, turn_of(request))
+            messages = await message_store(request, user).active(session, found)
+            findings, repairs = await asyncio.to_thread(repair, [_fields(message) for message in messages])
+            by_seq = {message.seq: message for message in messages}
+            await EditStore().revise(session, found, [(by_seq[one.seq], one.changes) for one in repairs])
+            body = orjson.dumps({"repaired": _public(findings)})
+            return Answer(200, body, chat_id=found.chat_id)
+
+        answer = await run_once(session, user.user_id, once, mend)
+    return answer.response()
+
+
+def _fields(message: Message) -> dict[str, Any]:
+    return {name: getattr(message, name) for name in _READ}
+
+
+def _public(findings: list[Finding]) -> list[dict[str, Any]]:
+    return [
+        {"rule": one.rule, "message_id": one.message_id, "seq": one.seq, "detail": one.detail}
+        for one in in_order(findings)
+    ]

@@ -1,0 +1,80 @@
+"""What is sent to a model: whatever the history, no provider refuses it; and it is the newest that fits."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import orjson
+import pytest
+from openai.types.chat import ChatCompletionMessageParam
+from openai.types.responses import ResponseInputItemParam
+from pydantic import TypeAdapter
+
+from app.context.shapes import SHAPES
+from app.context.window import Context, Limits, Window
+from tests.callers import Json
+from tests.context.checkers import CHECKERS
+from tests.context.histories import Generator
+
+CHAT = TypeAdapter[Any](list[ChatCompletionMessageParam])
+RESPONSES = TypeAdapter[Any](list[ResponseInputItemParam])
+
+
+def context(messages: list[Json], summary: str | None = None, **limits: int) -> Context:
+    """The context of a history."""
+    window = Window(Limits(**limits))
+    window.instruct([one for one in messages if one["role"] in {"system", "developer"}], summary)
+    window.read(reversed(messages))
+    return window.end()
+
+
+def histories(seeds: range = range(1000)) -> Iterator[tuple[list[Json], str | None]]:
+    """A thousand, a third of them sound; some with a summary."""
+    for seed in seeds:
+        generator = Generator(seed)
+        messages = generator.sound() if seed % 3 == 0 else generator.broken()
+        yield messages, generator.random.choice([None, None, "They talked about eggs.", " "])
+
+
+def walk(value: Any) -> None:
+    """Validates what a TypeAdapter validates only once it is looked at."""
+    if isinstance(value, dict):
+        for one in value.values():
+            walk(one)
+    elif not isinstance(value, str | int | float | None):
+        for one in value:
+            walk(one)
+
+
+def test_every_shape_has_a_checker() -> None:
+    assert SHAPES.keys() == CHECKERS.keys()
+
+
+@pytest.mark.parametrize("part", range(4))
+def test_no_provider_refuses_a_context(part: int) -> None:
+    for messages, summary in histories(range(part, 1000, 4)):
+        whole = context(messages, summary)
+        before: list[int] | None = None
+        for max_tokens in range(whole.tokens + 2):
+            found = context(messages, summary, max_tokens=max_tokens)
+            assert found.tokens <= max_tokens
+            signature = [found.tokens, *found.seqs]
+            if signature != before:
+                check(found)
+            before = signature
+        assert before == [whole.tokens, *whole.seqs]
+        for max_turns in (1, 2):
+            check(context(messages, summary, max_turns=max_turns))
+
+
+def check(found: Context) -> None:
+    """Checks a context in every shape; it can be written as JSON, too."""
+    for name, write in SHAPES.items():
+        CHECKERS[name](orjson.loads(orjson.dumps(write(found))))
+
+
+def test_the_openai_client_takes_the_messages() -> None:
+    for messages, summary in histories():
+        for limits in ({}, {"max_turns": 1}, {"max_tokens": 20}):
+            found = context(messages, summary, **limits)
+            walk(CHAT.validate_python(SHAPES["chat_completions"](found)["messages"], strict=True))
+            walk(RESPONSES.validate_python(SHAPES["responses"](found)["input"], strict=True))
