@@ -70,6 +70,7 @@ async def _expire(db: Database) -> int:
                 .values(deleted_at=at, updated_at=at, version=col(Chat.version) + 1)
                 .execution_options(synchronize_session=False)
             )
-        for user_id, chat_ids in chats.items():
-            await record(session, user_id, *(["chat.deleted", chat_id] for chat_id in chat_ids))
+        # Counters in the order in which a group of appends locks them.
+        for user_id in sorted(chats):
+            await record(session, user_id, *(["chat.deleted", chat_id] for chat_id in chats[user_id]))
     return len(found)
