@@ -5,6 +5,7 @@ import sqlite3
 import subprocess
 import sys
 from pathlib import Path
+from uuid import uuid4
 
 import asyncpg
 import pytest
@@ -12,7 +13,10 @@ from sqlalchemy import inspect
 
 from app.db.database import Database
 from app.db.migrations import is_current, upgrade
+from app.db.types import iso, now
+from tests.callers import Json, acting, ok, started
 from tests.conftest import settings_for
+from tests.servers.service import ADMIN_KEY
 
 REPOSITORY = Path(__file__).parents[1]
 
@@ -56,6 +60,43 @@ async def test_down_and_up_again(fresh_database_url: str, tmp_path: Path) -> Non
     finally:
         await db.close()
     assert "No new upgrade operations detected" in run(fresh_database_url, "alembic", "check")
+
+
+async def test_chats_from_before_branches_go_on(fresh_database_url: str, tmp_path: Path) -> None:
+    run(fresh_database_url, "alembic", "downgrade", "0001")
+    db = await Database.open(settings_for(fresh_database_url, tmp_path))
+    ids = [str(uuid4()) for _ in range(3)]
+    chat: Json = {"user_id": "ann", "chat_id": ids[0], "tags": "[]", "is_pinned": False, "metadata": "{}"}
+    chat |= dict.fromkeys(("input_tokens", "output_tokens", "total_tokens", "branch"), 0)
+    chat |= {"message_count": 2, "last_seq": 3, "head_seq": 3, "version": 4}
+    at = now() if db.dialect == "postgres" else iso(now())
+    rows: list[tuple[str, Json]] = [
+        ("chats", chat | dict.fromkeys(("created_at", "updated_at", "last_activity_at"), at))
+    ]
+    for seq, parent, message_id in ((1, None, ids[1]), (3, 1, ids[2])):
+        place = {"user_id": "ann", "chat_id": ids[0], "seq": seq, "parent_seq": parent, "branch": 0}
+        said = {"role": "user", "type": "message", "content": '"Hello"', "text": "Hello", "created_at": at}
+        rows.append(("messages", {**place, "message_id": message_id, **said}))
+    async with db.engine.begin() as connection:
+        for table, row in rows:
+            marks = ", ".join(f"${n}" if db.dialect == "postgres" else f"?{n}" for n in range(1, len(row) + 1))
+            statement = f"INSERT INTO {table} ({', '.join(row)}) VALUES ({marks})"
+            await connection.exec_driver_sql(statement, tuple(row.values()))
+    await db.close()
+    run(fresh_database_url, "alembic", "upgrade", "head")
+    settings = settings_for(fresh_database_url, tmp_path)
+    async with (
+        started(settings) as app,
+        acting(app, {"Authorization": f"Bearer {ADMIN_KEY}", "X-User-Id": "ann"}) as me,
+    ):
+        path = f"/chats/{ids[0]}/messages"
+        appended = ok(await me.post(path, json={"role": "assistant", "content": "Hi", "parent": ids[2]}))
+        assert (appended["seq"], appended["parent_id"]) == (4, ids[2])
+        assert [(one["seq"], one["parent_id"]) for one in ok(await me.get(path))["items"]] == [
+            (1, None),
+            (3, ids[1]),
+            (4, ids[2]),
+        ]
 
 
 async def test_offline_sql_makes_the_same_schema(empty_database_url: str) -> None:
