@@ -9,7 +9,7 @@ from app.context.parts import Text
 from app.context.reading import Reading, Unit
 from app.context.said import INSTRUCTING, Said, said
 
-# What Chat Completions takes at most in one request.
+# Messages of one request: more than any model has use for, and some providers have a limit of their own.
 MAX_MESSAGES = 2048
 # How far back a context reaches at most, so that none reads a chat of a million messages.
 MAX_READ = 10_000
