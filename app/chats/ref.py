@@ -19,6 +19,16 @@ class ChatRef:
     chat_id: str | None
     key: str | None
 
+    @property
+    def column(self) -> tuple[str, str | None]:
+        """The column of `chats` by which it names a chat, and the value there."""
+        return ("key", self.key) if self.key is not None else ("chat_id", self.chat_id)
+
+    @property
+    def name(self) -> str:
+        """The chat as cursors are bound to it: by what the caller named it."""
+        return self.chat_id or f"key:{self.key}"
+
     @classmethod
     def parse(cls, text: str) -> "ChatRef":
         """The chat that a path segment (percent-decoded) names. Raises NotFound where it can name none."""

@@ -23,8 +23,7 @@ from app.feed import record
 from app.http.conditional import require_match
 from app.models import Chat, Idempotency
 
-_GET_BY_ID = f"SELECT {COLUMNS} FROM chats WHERE user_id = $1 AND chat_id = $2 AND deleted_at IS NULL"
-_GET_BY_KEY = f"SELECT {COLUMNS} FROM chats WHERE user_id = $1 AND key = $2 AND deleted_at IS NULL"
+_GET = f"SELECT {COLUMNS} FROM chats WHERE user_id = $1 AND {{}} = $2 AND deleted_at IS NULL"
 
 
 class ChatStore:
@@ -41,10 +40,8 @@ class ChatStore:
 
     async def get(self, ref: ChatRef) -> Row:
         """A chat's row. Raises NotFound."""
-        if ref.key is not None:
-            row = await self._db.driver.fetch_one(_GET_BY_KEY, self._user_id, ref.key)
-        else:
-            row = await self._db.driver.fetch_one(_GET_BY_ID, self._user_id, ref.chat_id)
+        by, chat = ref.column
+        row = await self._db.driver.fetch_one(_GET.format(by), self._user_id, chat)
         if row is None:
             raise NotFound
         return row

@@ -120,7 +120,7 @@ class ChangeReader:
 
     async def chat(self, ref: ChatRef) -> str:
         """The id of a chat, wherever it is: one in the trash has changes too. Raises NotFound (404)."""
-        column, value = ("key", ref.key) if ref.key is not None else ("chat_id", ref.chat_id)
+        column, value = ref.column
         row = await self._db.driver.fetch_one(_CHAT.format(column), self.user_id, value)
         if row is None:
             raise NotFound

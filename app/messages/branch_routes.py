@@ -20,8 +20,7 @@ from app.messages.branch_schemas import BranchesQuery, BranchOut, DiffOut, DiffQ
 from app.messages.conversation import LOCATION_HEADER, chat_created
 from app.messages.diff import Diff
 from app.messages.fork import ForkStore
-from app.messages.tree import LINEAR
-from app.messages.trees import load
+from app.messages.trees import tree_of
 from app.paging import Page, page_response
 
 router = APIRouter(prefix="/chats/{chat}", tags=["branches"], route_class=AuthenticatedRoute)
@@ -50,8 +49,8 @@ async def list_branches(request: Request, user: Reader, chat: ChatPath) -> Respo
         if (unchanged := not_modified(request, etag)) is not None:
             return unchanged
         reader = SessionReader(session)
-        tree = await load(reader, user.user_id, found.chat_id) or LINEAR
-        name = ref.chat_id or f"key:{ref.key}"
+        tree = await tree_of(reader, found)
+        name = ref.name
         body, next_cursor = await tips.page(reader, found, tree, name, query.limit, query.cursor)
     return page_response(request, body, next_cursor, {"ETag": etag, "Cache-Control": "private, no-cache"})
 
@@ -74,7 +73,7 @@ async def compare(request: Request, user: Reader, chat: ChatPath) -> Response:
         etag = etag_of(row_of(found))
         if (unchanged := not_modified(request, etag)) is not None:
             return unchanged
-        tree = await load(SessionReader(session), user.user_id, found.chat_id) or LINEAR
+        tree = await tree_of(SessionReader(session), found)
         body = await Diff(session, found, tree).json(query.a, query.b, query.limit)
     return Response(body, headers={"ETag": etag, "Cache-Control": "private, no-cache"}, media_type="application/json")
 

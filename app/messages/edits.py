@@ -15,31 +15,15 @@ from app.db.types import UtcDateTime, now
 from app.errors import Conflict, Unprocessable
 from app.feed import record
 from app.messages.draft import plain_text, to_json
-from app.messages.rows import JOIN_PARENT, PARENT_ID, columns, message_json
+from app.messages.rows import EXTRAS, PLACED_IN_SESSION, message_json
 from app.messages.schemas import MessagePatch
 from app.messages.tables import count, find, of, tokens_of, touch
-from app.messages.trees import first_of_lines, load
+from app.messages.trees import first_of_lines, tree_of
 from app.models import Branch, Chat, Message, Revision, metadata
 
-_BY_SEQ = (
-    f"SELECT {columns('m', in_session=True)}, {PARENT_ID} FROM messages m {JOIN_PARENT} "
-    "WHERE m.user_id = $1 AND m.chat_id = $2 AND m.seq = $3"
-)
+_BY_SEQ = f"{PLACED_IN_SESSION} WHERE m.user_id = $1 AND m.chat_id = $2 AND m.seq = $3"
 # What a revision keeps of a message.
-KEPT = (
-    "role",
-    "type",
-    "content",
-    "tool_calls",
-    "tool_call_id",
-    "name",
-    "model",
-    "tokens",
-    "input_tokens",
-    "output_tokens",
-    "status",
-    "metadata",
-)
+KEPT = ("role", "type", "content", *EXTRAS, "status")
 # Messages whose revisions are kept by one statement.
 _AT_ONCE = 500
 _MESSAGES = metadata.tables["messages"]
@@ -191,5 +175,5 @@ async def message_as_json(session: AsyncSession, chat: Chat, seq: int) -> bytes:
     reader = SessionReader(session)
     row = await reader.fetch_one(_BY_SEQ, chat.user_id, chat.chat_id, seq)
     assert row is not None
-    tree = await load(reader, chat.user_id, chat.chat_id) if chat.tree else None
-    return message_json(row, chat.chat_id, row[-1], tree.siblings.get(seq) if tree else None)
+    tree = await tree_of(reader, chat)
+    return message_json(row, chat.chat_id, row[-1], tree.siblings.get(seq))

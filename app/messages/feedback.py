@@ -100,7 +100,7 @@ class FeedbackStore:
         Raises NotFound and InvalidCursor (400).
         """
         column, value = named(message)
-        by, chat = ("key", ref.key) if ref.key is not None else ("chat_id", ref.chat_id)
+        by, chat = ref.column
         binding = ["feedback", self._user.user_id, by, chat, message]
         after = _position(query.cursor, binding)
         statement = _PAGE.format(by, column, query.limit + 1)

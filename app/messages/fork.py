@@ -16,8 +16,8 @@ from app.errors import NotFound, Unprocessable
 from app.feed import record
 from app.messages.draft import counted
 from app.messages.tables import count, find, of
-from app.messages.tree import LINEAR, Range, Tree
-from app.messages.trees import load
+from app.messages.tree import Range, Tree
+from app.messages.trees import tree_of
 from app.models import Chat, Message, Piece, metadata
 
 # What a copy has of its own: where it is, its name, and whether it is still being written.
@@ -51,7 +51,7 @@ class ForkStore:
 
         The session has the chat to itself. Raises Unprocessable (422) and Conflict (409) when the key is taken.
         """
-        tree = await load(SessionReader(session), chat.user_id, chat.chat_id) or LINEAR
+        tree = await tree_of(SessionReader(session), chat)
         ranges, last = await _branch(session, chat, tree, at)
         inherited = {
             "title": chat.title,

@@ -10,14 +10,14 @@ from typing import Any
 
 from app.db.driver import Row
 from app.errors import InvalidCursor
-from app.messages.rows import FIELDS, JOIN_PARENT, PARENT_ID, columns
+from app.messages.rows import FIELDS, PLACED, columns
 from app.messages.schemas import HistoryQuery
 from app.paging import MAX_LIMIT, decode_cursor, encode_cursor
 
 _PARENT = len(FIELDS)
 _OWN = "m.user_id = $1 AND m.chat_id = $2"
 _ALONE = f"SELECT {', '.join('m.' + name for name in FIELDS)} FROM messages m WHERE {_OWN}"
-_PLACED = f"SELECT {columns('m')}, {PARENT_ID} FROM messages m {JOIN_PARENT} WHERE {_OWN}"
+_PLACED = f"{PLACED} WHERE {_OWN}"
 _TURN = (
     "SELECT seq FROM messages WHERE user_id = $1 AND chat_id = $2 AND role = 'user' ORDER BY seq DESC LIMIT 1 OFFSET {}"
 )

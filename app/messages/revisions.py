@@ -1,7 +1,7 @@
 """The earlier forms of a message: what it was before each edit."""
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import orjson
 from fastapi import APIRouter, Query, Request
@@ -18,7 +18,7 @@ from app.errors import InvalidCursor, NotFound, responses
 from app.messages.edits import KEPT
 from app.messages.routes import MessagePath
 from app.messages.rows import dumps
-from app.messages.schemas import Role
+from app.messages.schemas import Role, Status
 from app.messages.tables import named
 from app.messages.tree import END
 from app.paging import DEFAULT_LIMIT, Cursor, Limit, Page, decode_cursor, encode_cursor, page_body, page_response
@@ -70,7 +70,7 @@ class RevisionOut(BaseModel):
     tokens: int | None = None
     input_tokens: int | None = None
     output_tokens: int | None = None
-    status: Literal["in_progress", "completed", "failed", "incomplete"] | None = None
+    status: Status | None = None
     metadata: dict[str, Any] | None = None
     replaced_at: datetime = Field(description="When an edit put the next form in its place.")
 
@@ -88,7 +88,7 @@ class RevisionStore:
         Raises NotFound and InvalidCursor (400).
         """
         column, value = named(message)
-        by, chat = ("key", ref.key) if ref.key is not None else ("chat_id", ref.chat_id)
+        by, chat = ref.column
         binding = ["revisions", self._user_id, by, chat, message]
         after = _position(query.cursor, binding)
         statement = _PAGE.format(by, column, query.limit + 1)

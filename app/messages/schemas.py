@@ -11,6 +11,7 @@ from app.paging import DEFAULT_LIMIT, MAX_LIMIT, Cursor, Limit
 MAX_BATCH = 1000
 MAX_TOKENS = 10**12
 
+Status = Literal["in_progress", "completed", "failed", "incomplete"]
 Role = Literal["user", "assistant", "system", "developer", "tool"]
 ShortText = Annotated[str, Field(max_length=512)]
 Tokens = Annotated[NonNegativeInt, Field(le=MAX_TOKENS)]
@@ -165,7 +166,7 @@ class MessageOut(BaseModel):
     tokens: int | None = None
     input_tokens: int | None = None
     output_tokens: int | None = None
-    status: Literal["in_progress", "completed", "failed", "incomplete"] | None = None
+    status: Status | None = None
     metadata: dict[str, Any] | None = None
     created_at: datetime
     edited_at: datetime | None = None

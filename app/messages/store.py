@@ -27,14 +27,13 @@ from app.messages.rows import EXTRAS, JOIN_PARENT, PARENT_ID, columns, dumps, me
 from app.messages.schemas import HistoryQuery, MessageIn
 from app.messages.tables import count, named, of
 from app.messages.tree import END, LINEAR, Range, Tree
-from app.messages.trees import TreeCache, load
+from app.messages.trees import TreeCache, load, tree_of
 from app.messages.turn import refusal
 from app.messages.writer import Append, Appended, Elsewhere, NoSuchChat, NotYourTurn, Repeated, Writer
 from app.models import Chat, Message
 from app.paging import MAX_LIMIT
 
-_VERSION_BY_ID = "SELECT chat_id, version FROM chats WHERE user_id = $1 AND chat_id = $2 AND deleted_at IS NULL"
-_VERSION_BY_KEY = "SELECT chat_id, version FROM chats WHERE user_id = $1 AND key = $2 AND deleted_at IS NULL"
+_VERSION = "SELECT chat_id, version FROM chats WHERE user_id = $1 AND {} = $2 AND deleted_at IS NULL"
 _ONE = (
     f"SELECT {columns('m')}, {PARENT_ID}, CAST(m.chat_id AS TEXT), m.branch, c.version, c.tree FROM chats c "
     f"JOIN messages m ON m.user_id = c.user_id AND m.chat_id = c.chat_id {JOIN_PARENT} "
@@ -81,7 +80,7 @@ class MessageStore:
 
     async def _held(self, ref: ChatRef) -> Problem:
         """What is answered to an append that is not in its turn."""
-        by, chat = ("key", ref.key) if ref.key is not None else ("chat_id", ref.chat_id)
+        by, chat = ref.column
         row = await self._db.driver.fetch_one(_TURN.format(by), self._user_id, chat)
         return refusal(*row) if row else NotFound()
 
@@ -91,7 +90,7 @@ class MessageStore:
         What is remembered is answered after one read by primary key says that the chat is still at its version.
         Raises NotFound and InvalidCursor (400).
         """
-        name = ref.chat_id or f"key:{ref.key}"
+        name = ref.name
         remembered_as = (self._user_id, name, asked)
         chat_id = ref.chat_id
         page = self._cache.get(remembered_as)
@@ -191,10 +190,8 @@ class MessageStore:
         return tree
 
     async def _version(self, ref: ChatRef) -> tuple[str, int]:
-        if ref.key is not None:
-            row = await self._db.driver.fetch_one(_VERSION_BY_KEY, self._user_id, ref.key)
-        else:
-            row = await self._db.driver.fetch_one(_VERSION_BY_ID, self._user_id, ref.chat_id)
+        by, chat = ref.column
+        row = await self._db.driver.fetch_one(_VERSION.format(by), self._user_id, chat)
         if row is None:
             raise NotFound
         return str(row[0]), row[1]
@@ -208,7 +205,7 @@ class MessageStore:
 
     async def _one(self, ref: ChatRef, message: str) -> Row:
         column, value = named(message)
-        by, chat = ("key", ref.key) if ref.key is not None else ("chat_id", ref.chat_id)
+        by, chat = ref.column
         row = await self._db.driver.fetch_one(_ONE.format(by, column), self._user_id, chat, value)
         if row is None:
             raise NotFound
@@ -240,7 +237,7 @@ class MessageStore:
     async def branch_json(self, session: AsyncSession, chat: Chat) -> list[bytes]:
         """Every message of a chat's active branch as JSON, in order."""
         reader = SessionReader(session)
-        tree = (await load(reader, self._user_id, chat.chat_id) if chat.tree else None) or LINEAR
+        tree = await tree_of(reader, chat)
         placed = await self._branch(reader, chat.chat_id, tree)
         return [message_json(row, chat.chat_id, parent, tree.siblings.get(row[1])) for row, parent in placed]
 
@@ -250,7 +247,7 @@ class MessageStore:
 
     async def active(self, session: AsyncSession, chat: Chat) -> list[Message]:
         """The messages of a chat's active branch, in order."""
-        tree = (await load(SessionReader(session), self._user_id, chat.chat_id) if chat.tree else None) or LINEAR
+        tree = await tree_of(SessionReader(session), chat)
         found: list[Message] = []
         ranges = tree.active_branch
         for start in range(0, len(ranges), 100):

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from app.db.driver import Reader
 from app.messages.tree import LINEAR, Tree
+from app.models import Chat
 
 # Each line with the seq of its first message, if it has any left, and of the one that goes on after its fork on the
 # line that it leaves. The first line has no index, and needs none: its messages stand together, so that what comes
@@ -108,6 +109,11 @@ async def _messages(reader: Reader, user_id: str, chat_id: str, seqs: Collection
         for seq, *message in await reader.fetch(statement, user_id, chat_id, *some):
             found[seq] = _Message(*message)
     return found
+
+
+async def tree_of(reader: Reader, chat: Chat) -> Tree:
+    """The tree of a chat that is at hand. One that never had another line needs no look."""
+    return (await load(reader, chat.user_id, chat.chat_id) if chat.tree else None) or LINEAR
 
 
 async def first_of_lines(reader: Reader, user_id: str, chat_id: str, parent_seq: int) -> list[int]:

@@ -141,7 +141,7 @@ class AnswerStore:
 
     async def _row(self, user_id: str, chat: str, message: str) -> Row:
         ref = ChatRef.parse(chat)
-        by, value = ("key", ref.key) if ref.key is not None else ("chat_id", ref.chat_id)
+        by, value = ref.column
         column, name = named(message)
         row = await self._db.driver.fetch_one(_FIND.format(by, column), user_id, value, name)
         if row is None:
