@@ -11,6 +11,10 @@ from app.live.answers import routes as answers
 from app.messages import branch_routes as branches
 from app.messages import conversation, feedback, revisions, turns
 from app.messages import routes as messages
+from app.search import routes as search
+from app.stats import routes as stats
+from app.transfer import export_routes as exports
+from app.transfer.incoming import routes as incoming
 
 ROUTERS: tuple[APIRouter, ...] = (
     answers.router,
@@ -23,6 +27,10 @@ ROUTERS: tuple[APIRouter, ...] = (
     context.router,
     chats.router,
     changes.router,
+    search.router,
+    stats.router,
+    exports.router,
+    incoming.router,
     api_keys.router,
     health.router,
 )

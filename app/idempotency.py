@@ -71,13 +71,24 @@ class Answer:
 
 async def once_only(request: Request) -> Once | None:
     """What a request's `Idempotency-Key` says, if it has one. Raises Unprocessable (422) for one that is no key."""
+    key = key_of(request)
+    return None if key is None else once_for(request, key, await request.body())
+
+
+def key_of(request: Request) -> str | None:
+    """A request's `Idempotency-Key`, if it has one. Raises Unprocessable (422) for one that is no key."""
     keys = request.headers.getlist("Idempotency-Key")
     if not keys:
         return None
     if len(keys) > 1 or not 0 < len(keys[0]) <= MAX_KEY or not keys[0].isprintable():
         raise Unprocessable(f"An Idempotency-Key has 1 to {MAX_KEY} printable characters.")
-    asked = hashlib.sha256(request.scope["query_string"] + b"\0" + await request.body()).hexdigest()
-    return Once(f"{request.method} {request.scope['path'].replace(ENCODED_SLASH, '/')}", keys[0], asked)
+    return keys[0]
+
+
+def once_for(request: Request, key: str, body: bytes) -> Once:
+    """What a request with a key asks for by its query and its body, or by what stands for that."""
+    asked = hashlib.sha256(request.scope["query_string"] + b"\0" + body).hexdigest()
+    return Once(f"{request.method} {request.scope['path'].replace(ENCODED_SLASH, '/')}", key, asked)
 
 
 def replayed(once: Once, request_sha256: str, answer: Answer) -> Answer:
@@ -101,19 +112,12 @@ async def run_once(
     """
     if once is None:
         return await effect()
-    row = (
-        (col(Idempotency.user_id) == user_id)
-        & (col(Idempotency.route) == once.route)
-        & (col(Idempotency.key) == once.key)
-    )
+    row = _row(user_id, once)
     await session.execute(delete(Idempotency).where(row, col(Idempotency.created_at) < cutoff()))
     claim = {"user_id": user_id, "route": once.route, "key": once.key, "asked": once.request_sha256, "now": now()}
     # On Postgres this waits while another transaction holds the same key.
     if (await session.execute(_CLAIM, claim)).rowcount == 0:  # type: ignore[attr-defined]
-        first = (await session.execute(select(Idempotency).where(row))).scalar_one()
-        return replayed(
-            once, first.request_sha256, Answer(first.status, first.body.encode(), orjson.loads(first.headers))
-        )
+        return _again(once, (await session.execute(select(Idempotency).where(row))).scalar_one())
     answer = await effect()
     await session.execute(
         update(Idempotency)
@@ -126,3 +130,21 @@ async def run_once(
         )
     )
     return answer
+
+
+async def answered(session: AsyncSession, user_id: str, once: Once) -> Answer | None:
+    """The answer that a request had already, if it is a retry. Raises Unprocessable (422) as `run_once` does."""
+    first = (await session.execute(select(Idempotency).where(_row(user_id, once)))).scalar_one_or_none()
+    return None if first is None or first.created_at < cutoff() else _again(once, first)
+
+
+def _again(once: Once, first: Idempotency) -> Answer:
+    return replayed(once, first.request_sha256, Answer(first.status, first.body.encode(), orjson.loads(first.headers)))
+
+
+def _row(user_id: str, once: Once) -> Any:
+    return (
+        (col(Idempotency.user_id) == user_id)
+        & (col(Idempotency.route) == once.route)
+        & (col(Idempotency.key) == once.key)
+    )

@@ -23,6 +23,7 @@ from app.auth.authenticator import Authenticator
 from app.db.database import Database
 from app.db.failures import problem_of
 from app.errors import handle_http_exception
+from app.feed.following import Follower
 from app.http import logs
 from app.http.middleware import RequestMiddleware
 from app.http.plain import PlainRoutes
@@ -41,7 +42,11 @@ from app.messages.sqlite import SqliteGroup
 from app.messages.store import MessageStore
 from app.messages.trees import TreeCache
 from app.messages.writer import Writer
+from app.search.indexing import Index
 from app.settings import Settings
+from app.stats.counters import Counters
+from app.transfer.exporting import Exports
+from app.transfer.snapshot import opener
 
 _log = structlog.get_logger("chatkeep")
 
@@ -59,24 +64,46 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     app.state.hub = hub = _hub(db)
     app.state.feeds = Feeds(db, hub)
     app.state.guard = Guard(hub)
-    app.state.answers = Answers(db, hub, settings, partial(_messages, app))
-    housekeeping = asyncio.create_task(keep_house(db, settings.changes_kept_days), name="housekeeping")
+    app.state.answers = Answers(db, hub, settings, partial(_messages, app), sweeps=app.state.background)
+    app.state.exports = exports = Exports(opener(db))
+    app.state.counters = Counters(db)
+    app.state.search = index = Index(db) if settings.search else None
     # What is there by now stays: the collector need not look at it again and again.
     gc.collect()
     gc.freeze()
     try:
-        with when_asked_to_stop(hub.close_streams):
-            yield
+        with when_asked_to_stop(hub.close_streams), when_asked_to_stop(exports.stop):
+            async with _background(app) if app.state.background else contextlib.nullcontext():
+                yield
     finally:
-        housekeeping.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await housekeeping
+        await exports.close()
+        if index is not None:
+            await index.close()
         await app.state.answers.close()
         await hub.close()
         await app.state.guard.close()
         await app.state.writer.close()
         await app.state.authenticator.close()
         await db.close()
+
+
+@contextlib.asynccontextmanager
+async def _background(app: FastAPI) -> AsyncIterator[None]:
+    """What a service does beside answering, as long as it runs."""
+    db, settings = app.state.db, app.state.settings
+    counters, index = app.state.counters, app.state.search
+    followers = [Follower(db, "counting", counters.add_up, counters.behind)]
+    if index is not None:
+        followers.append(Follower(db, "indexing", index.digest, index.behind))
+    housekeeping = asyncio.create_task(keep_house(db, settings.changes_kept_days), name="housekeeping")
+    try:
+        yield
+    finally:
+        housekeeping.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await housekeeping
+        for follower in followers:
+            await follower.close()
 
 
 def _messages(app: FastAPI, user_id: str) -> MessageStore:
@@ -99,8 +126,11 @@ async def _handle_failure(request: Request, error: Exception) -> Response:
     return await handle_http_exception(request, problem)
 
 
-def create_app(settings: Settings | None = None) -> FastAPI:
-    """The service. Its lifespan opens the database; the schema is expected to be current (`chatkeep migrate`)."""
+def create_app(settings: Settings | None = None, *, background: bool = True) -> FastAPI:
+    """The service. Its lifespan opens the database; the schema is expected to be current (`chatkeep migrate`).
+
+    Without `background` it only answers: nothing is tidied up, and indexed and added up only what is asked for.
+    """
     settings = settings or Settings()
     logs.configure(settings)
     app = FastAPI(
@@ -111,6 +141,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     app.state.settings = settings
+    app.state.background = background
     for router in ROUTERS:
         # Not include_router: FastAPI would match the routes of an included router twice for each request.
         app.router.routes.extend(router.routes)
@@ -134,7 +165,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
                 "Last-Event-ID",
                 "X-User-Id",
             ],
-            expose_headers=["ETag", "Link", "Location", "Retry-After", "X-Request-Id", REPLAYED],
+            expose_headers=["Content-Disposition", "ETag", "Link", "Location", "Retry-After", "X-Request-Id", REPLAYED],
             max_age=600,
         )
     app.add_middleware(RequestMiddleware)

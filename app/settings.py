@@ -71,6 +71,11 @@ class Settings(BaseSettings):
     max_body_bytes: int = Field(
         default=10 * 1024 * 1024, ge=1024, description="The largest request body taken, in bytes; more is a 413."
     )
+    max_import_bytes: int = Field(
+        default=2 * 1024**3,
+        ge=1024,
+        description="The largest import taken, in bytes, and the most that an archive may inflate to; more is a 413.",
+    )
     write_queue_size: int = Field(
         default=1024, ge=1, description="Appends that may wait for the writer of a process; past it, 503."
     )
@@ -79,6 +84,9 @@ class Settings(BaseSettings):
     )
     changes_kept_days: int = Field(
         default=30, ge=1, le=36500, description="For how many days the feed of changes reaches back."
+    )
+    search: bool = Field(
+        default=True, description="Whether messages are indexed and can be searched; turned on again, it catches up."
     )
     answer_timeout_seconds: float = Field(
         default=60,

@@ -1,5 +1,6 @@
 """How many SQL statements a request takes."""
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -11,6 +12,12 @@ from app.db.database import Database
 from app.db.driver import Driver, Row
 
 
+def in_the_background() -> bool:
+    """Whether this is what follows the feeds, and none of the request's."""
+    task = asyncio.current_task()
+    return task is not None and getattr(task.get_coro(), "__qualname__", "") == "Follower._run"
+
+
 class CountingDriver:
     """A driver that notes what passes through it."""
 
@@ -18,12 +25,16 @@ class CountingDriver:
         self._driver = driver
         self._seen = seen
 
+    def _note(self, sql: str) -> None:
+        if not in_the_background():
+            self._seen.append(sql)
+
     async def fetch(self, sql: str, *arguments: Any) -> Sequence[Row]:
-        self._seen.append(sql)
+        self._note(sql)
         return await self._driver.fetch(sql, *arguments)
 
     async def fetch_one(self, sql: str, *arguments: Any) -> Row | None:
-        self._seen.append(sql)
+        self._note(sql)
         return await self._driver.fetch_one(sql, *arguments)
 
     async def close(self) -> None:
@@ -37,7 +48,8 @@ async def statements(app: FastAPI) -> AsyncIterator[list[str]]:
     seen: list[str] = []
 
     def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
-        seen.append(statement)
+        if not in_the_background():
+            seen.append(statement)
 
     event.listen(db.engine.sync_engine, "before_cursor_execute", note)
     driver, db.driver = db.driver, CountingDriver(db.driver, seen)

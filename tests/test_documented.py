@@ -60,6 +60,8 @@ def test_parameters(app: FastAPI) -> None:
         ("answers.md", ("Progress", "CompleteIn", "FailIn")),
         ("edits.md", ("RevisionOut", "FeedbackIn", "FeedbackOut")),
         ("turns.md", ("TurnIn", "TurnTaken", "TurnRenewal", "TurnOut")),
+        ("search.md", ("MessageHit", "ChatHit")),
+        ("stats.md", ("StatsOut", "SeriesOut", "Step", "TopOut", "StorageOut", "TableSize")),
         ("auth.md", ("ApiKeyIn", "ApiKeyMade")),
     ],
 )

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import httpx2
 import pytest
@@ -197,6 +197,32 @@ async def test_lists_hold_what_is_mine_only(users: Users) -> None:
             assert {chat["key"] for chat in page["items"]} == {f"{name}:{key}" for key in keys}
             assert page["total"] == len(keys)
             assert {chat["user_id"] for chat in page["items"]} == {name}
+
+
+async def test_a_search_in_a_chat_that_is_not_mine_is_one_in_a_chat_that_does_not_exist(users: Users) -> None:
+    def shown(given: httpx2.Response) -> tuple[Any, ...]:
+        kept = {name: value for name, value in given.headers.items() if name not in ("date", "x-request-id")}
+        return given.status_code, given.content, kept
+
+    for query in ({"q": "secret"}, {"q": "secret", "include_deleted": "true", "order": "newest"}):
+        expected = shown(await users.bob.get("/search", params=query | {"chat": ABSENT}))
+        assert expected[0] == 404
+        for chat in (users.anns, users.anns.upper(), "key:ann:live", "key:ann:deleted", "key:absent", *MALFORMED_KEYS):
+            assert shown(await users.bob.get("/search", params=query | {"chat": unquote(chat)})) == expected, chat
+        found = ok(await users.bob.get("/search", params=query))["items"]
+        assert {hit["chat_id"] for hit in found} <= {users.bobs, users.bobs_deleted}
+        assert found
+
+
+async def test_statistics_are_of_what_is_mine_only(users: Users) -> None:
+    for client, name, messages in ((users.ann, "ann", 4), (users.bob, "bob", 3)):
+        found = ok(await client.get("/stats"))
+        numbers = [found[f"{state}_conversations"] for state in ("total", "active", "deleted")]
+        assert (numbers, found["total_messages"]) == ([2, 1, 1], messages)
+        assert found["longest_conversation_user"] == name
+        assert sum(one["messages"] for one in found["by_role"]) == messages
+        days = ok(await client.get("/stats/daily"))["items"]
+        assert [sum(day[of] for day in days) for of in ("conversations", "messages")] == [2, messages]
 
 
 def test_the_matrix_has_the_routes_that_it_should() -> None:

@@ -4,7 +4,10 @@ import os
 import sqlite3
 import subprocess
 import sys
+from datetime import datetime
 from pathlib import Path
+from random import Random
+from urllib.parse import quote
 from uuid import uuid4
 
 import asyncpg
@@ -17,6 +20,8 @@ from app.db.types import iso, now
 from tests.callers import Json, acting, ok, started
 from tests.conftest import settings_for
 from tests.servers.service import ADMIN_KEY
+from tests.stats.recount import named, recounted, recounted_slots, slots
+from tests.stats.test_counters import MODELS, MOMENTS, PLATFORMS, ROLES
 
 REPOSITORY = Path(__file__).parents[1]
 
@@ -97,6 +102,79 @@ async def test_chats_from_before_branches_go_on(fresh_database_url: str, tmp_pat
             (3, ids[1]),
             (4, ids[2]),
         ]
+
+
+async def insert(db: Database, table: str, row: Json) -> None:
+    """Writes a row as an older version would have; moments are datetimes."""
+    values = [iso(value) if isinstance(value, datetime) and db.dialect == "sqlite" else value for value in row.values()]
+    marks = ", ".join(f"${n}" if db.dialect == "postgres" else f"?{n}" for n in range(1, len(row) + 1))
+    async with db.engine.begin() as connection:
+        await connection.exec_driver_sql(f"INSERT INTO {table} ({', '.join(row)}) VALUES ({marks})", tuple(values))
+
+
+async def test_chats_from_before_statistics_are_counted(fresh_database_url: str, tmp_path: Path) -> None:
+    run(fresh_database_url, "alembic", "downgrade", "0002")
+    source, users = Random(3), ("ann", "bob", 'é"🥚')
+    settings = settings_for(fresh_database_url, tmp_path)
+    db = await Database.open(settings)
+    moments = [datetime.fromisoformat(moment) for moment in MOMENTS]
+    for number in range(20):
+        user_id, messages = users[number % 3], source.randrange(6)
+        place = {"user_id": user_id, "chat_id": str(uuid4())}
+        bodies: list[Json] = [
+            {
+                "role": source.choice(ROLES),
+                "model": source.choice(MODELS),
+                "created_at": source.choice(moments),
+                **{name: source.choice((None, 0, 7, 10**12)) for name in ("tokens", "input_tokens", "output_tokens")},
+            }
+            for _ in range(messages)
+        ]
+        made = moments[5 + number % 4]
+        chat: Json = {**place, "platform": source.choice(PLATFORMS), "tags": "[]", "is_pinned": False, "metadata": "{}"}
+        chat |= {
+            "message_count": messages,
+            "last_seq": messages,
+            "version": 1,
+            "deleted_at": source.choice((None, made)),
+        }
+        chat |= dict.fromkeys(("branch", "tree", "last_branch"), 0)
+        chat |= {name: sum(one[name] or 0 for one in bodies) for name in ("input_tokens", "output_tokens")}
+        totals = [(one["input_tokens"] or 0) + (one["output_tokens"] or 0) for one in bodies]
+        totals = [sums if one["tokens"] is None else one["tokens"] for one, sums in zip(bodies, totals, strict=True)]
+        chat |= {"total_tokens": sum(totals), **dict.fromkeys(("created_at", "updated_at", "last_activity_at"), made)}
+        ids = [str(uuid4()) for _ in bodies]
+        chat |= {"head_seq": messages or None, "head_id": ids[-1] if ids else None}
+        await insert(db, "chats", chat)
+        for seq, body in enumerate(bodies, 1):
+            said = {
+                "message_id": ids[seq - 1],
+                "seq": seq,
+                "branch": 0,
+                "type": "message",
+                "content": '"x"',
+                "text": "x",
+            }
+            await insert(db, "messages", {**place, **said, **body})
+    # Somebody whose chats are all gone, and somebody who wrote since.
+    await insert(db, "feeds", {"user_id": "gone", "position": 7, "pruned": 7})
+    await insert(db, "feeds", {"user_id": "ann", "position": 30, "pruned": 30})
+    await db.close()
+    run(fresh_database_url, "alembic", "upgrade", "head")
+    async with started(settings) as app:
+        for user_id in (*users, "gone"):
+            headers = {"Authorization": f"Bearer {ADMIN_KEY}", "X-User-Id": quote(user_id)}
+            async with acting(app, headers) as me:
+                for again in (False, True):
+                    if again:
+                        ok(await me.post("/chats/key:new/messages", json={"role": "user", "content": "x", "tokens": 5}))
+                    found, expected = named(ok(await me.get("/stats"))), await recounted(app, user_id)
+                    active = ("first_activity_at", "last_activity_at")
+                    assert {**found, **dict.fromkeys(active)} == {**expected, **dict.fromkeys(active)}
+                    assert await slots(app, user_id) == await recounted_slots(app, user_id)
+                if user_id != "gone":
+                    assert found["first_activity_at"] == min(moments[5:9])
+    assert "All agrees" in run(fresh_database_url, "app.cli", "check")
 
 
 async def test_offline_sql_makes_the_same_schema(empty_database_url: str) -> None:

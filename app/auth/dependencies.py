@@ -11,7 +11,18 @@ from app.auth.caller import ADMIN, CHATS_READ, CHATS_WRITE, MAX_USER_ID, Caller,
 from app.errors import BadRequest, Forbidden, Overloaded, Unauthorized
 from app.http.request import StrictRoute
 
-__all__ = ["CALLER_PROBLEMS", "Admin", "AuthenticatedRoute", "CallerWith", "Reader", "User", "UserWith", "Writer"]
+__all__ = [
+    "CALLER_PROBLEMS",
+    "Admin",
+    "AuthenticatedRoute",
+    "CallerWith",
+    "OwnerOrAdmin",
+    "Reader",
+    "ReaderOrAdmin",
+    "User",
+    "UserWith",
+    "Writer",
+]
 
 # What any route that knows its caller can answer, for `errors.responses`.
 CALLER_PROBLEMS = (BadRequest, Unauthorized, Forbidden, Overloaded)
@@ -55,12 +66,26 @@ class UserWith(CallerWith):
         return caller
 
 
+class OwnerOrAdmin(CallerWith):
+    """For what a user sees of his own, and who has the scope `admin` of anybody: the route tells which of them it is.
+
+    `scope` is what the user needs.
+    """
+
+    async def __call__(self, request: Request) -> Caller:
+        """The caller. Raises Forbidden (403) with neither scope, and what `authenticate` raises."""
+        caller: Caller = request.scope.get("state", {}).get("caller") or await _authenticate(request)
+        if ADMIN in caller.scopes:
+            return caller
+        return await super().__call__(request)
+
+
 class AuthenticatedRoute(StrictRoute):
     """A route that knows its caller before it reads a body: a stranger's body is never read, let alone parsed."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        if any(isinstance(dependency.call, UserWith) for dependency in self.dependant.dependencies):
+        if any(isinstance(dependency.call, UserWith | OwnerOrAdmin) for dependency in self.dependant.dependencies):
             # Said here and read from the headers by us: as a parameter of FastAPI's it would be validated twice.
             extra = dict(self.openapi_extra or {})
             parameters = extra.get("parameters", [])
@@ -81,3 +106,4 @@ async def _authenticate(request: Request) -> Caller:
 Reader = Annotated[User, Depends(UserWith(CHATS_READ))]
 Writer = Annotated[User, Depends(UserWith(CHATS_WRITE))]
 Admin = Annotated[Caller, Depends(CallerWith(ADMIN))]
+ReaderOrAdmin = Annotated[Caller, Depends(OwnerOrAdmin(CHATS_READ))]

@@ -8,7 +8,7 @@ import orjson
 
 from app.chats.ref import is_uuid
 from app.chats.rows import COLUMNS, FIELDS, moment
-from app.chats.schemas import ChatQuery
+from app.chats.schemas import ChatFilters, ChatQuery
 from app.db.driver import Row
 from app.db.types import iso
 from app.errors import InvalidCursor
@@ -37,13 +37,13 @@ class JsonSql(Protocol):
         ...
 
 
-class Listing:
-    """The filters of one list of chats of one user, and the SQL that they make."""
+class Filters:
+    """Conditions on `chats`, without its state, and their arguments. They are those of SQL with `$1`, `$2` …"""
 
-    def __init__(self, user_id: str, query: ChatQuery, metadata: Mapping[str, str], json: JsonSql) -> None:
-        self._query = query
-        self._arguments: list[Any] = []
-        self._conditions = [f"user_id = {self._parameter(user_id)}"]
+    def __init__(self, user_id: str | None, query: ChatFilters, metadata: Mapping[str, str], json: JsonSql) -> None:
+        """Those for the chats of a user, or of every user."""
+        self.arguments: list[Any] = []
+        self.conditions = [] if user_id is None else [f"user_id = {self.parameter(user_id)}"]
         for column, operator, value in (
             ("platform", "=", query.platform),
             ("is_pinned", "=", query.pinned),
@@ -53,20 +53,31 @@ class Listing:
             ("last_activity_at", "<", query.active_before),
         ):
             if value is not None:
-                self._conditions.append(f"{column} {operator} {self._parameter(value)}")
+                self.conditions.append(f"{column} {operator} {self.parameter(value)}")
         for tag in query.tag:
-            self._conditions.append(json.has_element("tags", self._parameter(tag)))
+            self.conditions.append(json.has_element("tags", self.parameter(tag)))
         for name, text in metadata.items():
-            member = json.member("metadata", self._parameter(json.member_name(name)))
+            member = json.member("metadata", self.parameter(json.member_name(name)))
             # `5` finds the number 5 and the text "5": a query string cannot say which was meant.
-            as_text = self._parameter(orjson.dumps(text).decode())
-            self._conditions.append(f"{member} IN ({as_text}, {self._parameter(text)})")
-        filters = query.model_dump(mode="json", exclude={"limit", "cursor", "include_total"})
-        self._binding = ["chats", user_id, filters, sorted(metadata.items())]
+            as_text = self.parameter(orjson.dumps(text).decode())
+            self.conditions.append(f"{member} IN ({as_text}, {self.parameter(text)})")
 
-    def _parameter(self, value: Any) -> str:
-        self._arguments.append(value)
-        return f"${len(self._arguments)}"
+    def parameter(self, value: Any) -> str:
+        """How SQL names one more argument."""
+        self.arguments.append(value)
+        return f"${len(self.arguments)}"
+
+
+class Listing:
+    """The filters of one list of chats of one user, and the SQL that they make."""
+
+    def __init__(self, user_id: str, query: ChatQuery, metadata: Mapping[str, str], json: JsonSql) -> None:
+        self._query = query
+        made = Filters(user_id, query, metadata, json)
+        self._arguments, self._conditions = made.arguments, made.conditions
+        filters = {"order_by": query.order_by, "order": query.order}
+        filters |= query.model_dump(mode="json", exclude={"limit", "cursor", "include_total"})
+        self._binding = ["chats", user_id, filters, sorted(metadata.items())]
 
     def page(self) -> tuple[str, list[Any]]:
         """The statement for a page and its arguments: one row more than `limit`, if there is one.

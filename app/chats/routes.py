@@ -55,6 +55,13 @@ IfMatch = Annotated[str | None, Header(alias="If-Match", description="Only if th
 ETAG_HEADER = {"ETag": {"schema": {"type": "string"}, "description": "The chat's version."}}
 LINK_HEADER = {"Link": {"schema": {"type": "string"}, "description": '`rel="next"`: the page after this one.'}}
 
+METADATA_PARAMETER: dict[str, Any] = {
+    "name": "metadata.<name>",
+    "in": "query",
+    "schema": {"type": "string"},
+    "description": "Only chats whose metadata has this value under this name. For several names, several.",
+}
+
 
 def chat_store(request: Request, user: User) -> ChatStore:
     """The store of the user's chats."""
@@ -91,16 +98,7 @@ def metadata_filters(request: Request) -> dict[str, str]:
     summary="List chats",
     response_class=Response,
     responses={**documented(ChatList, 200, LINK_HEADER), **responses(InvalidCursor, *READ_ERRORS)},
-    openapi_extra={
-        "parameters": [
-            {
-                "name": "metadata.<name>",
-                "in": "query",
-                "schema": {"type": "string"},
-                "description": "Only chats whose metadata has this value under this name. For several names, several.",
-            }
-        ]
-    },
+    openapi_extra={"parameters": [METADATA_PARAMETER]},
 )
 async def list_chats(request: Request, user: Reader, query: Annotated[ChatQuery, Query()]) -> Response:
     """The caller's chats, those with the latest activity first."""

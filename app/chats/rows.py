@@ -28,6 +28,7 @@ FIELDS = (
     "head_id",
     "forked_from",
     "forked_at",
+    "source",
     "created_at",
     "updated_at",
     "last_activity_at",

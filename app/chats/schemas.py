@@ -92,6 +92,7 @@ class ChatOut(BaseModel):
                     "head_id": "01932c07-209d-7000-8000-fedcba987654",
                     "forked_from": None,
                     "forked_at": None,
+                    "source": None,
                     "is_active": True,
                     "created_at": "2026-01-31T12:00:00.000000Z",
                     "updated_at": "2026-01-31T12:00:00.000000Z",
@@ -121,6 +122,7 @@ class ChatOut(BaseModel):
     head_id: str | None = Field(description="The last message of the active branch: what is appended follows it.")
     forked_from: str | None = Field(description="The `chat_id` of the chat it is a copy of, if it is one.")
     forked_at: str | None = Field(description="The `message_id` there that the copy ends with.")
+    source: str | None = Field(description="Of an imported chat: the format it came in, and its id there.")
     is_active: bool = Field(description="False in the trash.")
     created_at: datetime
     updated_at: datetime = Field(description="When its details last changed.")
@@ -137,11 +139,9 @@ class ChatList(BaseModel):
     total: int | None = Field(default=None, description="With `include_total=true`: how many there are in all.")
 
 
-class ChatQuery(BaseModel):
-    """Which chats to list, and in which order. `metadata.<name>=<value>` filters by metadata as well."""
+class ChatFilters(BaseModel):
+    """Which chats are meant. `metadata.<name>=<value>` filters by metadata as well."""
 
-    order_by: Literal["last_activity_at", "created_at", "updated_at"] = "last_activity_at"
-    order: Literal["asc", "desc"] = "desc"
     state: Literal["active", "deleted", "all"] = Field(default="active", description="In use, in the trash, or both.")
     platform: Platform | None = None
     tag: list[Tag] = Field(default=[], max_length=8, description="Only chats with this tag; with several, all of them.")
@@ -150,6 +150,13 @@ class ChatQuery(BaseModel):
     created_before: Moment | None = None
     active_after: Moment | None = None
     active_before: Moment | None = None
+
+
+class ChatQuery(ChatFilters):
+    """Which chats to list, and in which order. `metadata.<name>=<value>` filters by metadata as well."""
+
+    order_by: Literal["last_activity_at", "created_at", "updated_at"] = "last_activity_at"
+    order: Literal["asc", "desc"] = "desc"
     include_total: bool = Field(default=False, description="Count them all as well, which costs more than a page.")
     limit: Limit = DEFAULT_LIMIT
     cursor: Cursor = None

@@ -19,9 +19,10 @@ from app.db.database import Database
 from app.db.driver import Row
 from app.db.types import now
 from app.errors import Conflict, NotFound
-from app.feed import record
+from app.feed.counts import Counts, of_all_messages, of_chat, of_platform, shrunk
+from app.feed.entries import record
 from app.http.conditional import require_match
-from app.models import Chat, Idempotency
+from app.models import Chat, Document, Idempotency
 
 _GET = f"SELECT {COLUMNS} FROM chats WHERE user_id = $1 AND {{}} = $2 AND deleted_at IS NULL"
 
@@ -65,7 +66,7 @@ class ChatStore:
     async def create(self, session: AsyncSession, chat_id: str, details: ChatDetails) -> Chat:
         """A new chat, recorded. Raises Conflict (409) when its key is taken."""
         chat = await self.add(session, chat_id, details)
-        await record(session, self._user_id, ["chat.created", chat_id])
+        await record(session, self._user_id, ["chat.created", chat_id], counts=[of_chat(chat, 1, 1, 0)])
         return chat
 
     async def add(self, session: AsyncSession, chat_id: str, details: ChatDetails) -> Chat:
@@ -79,11 +80,11 @@ class ChatStore:
 
     async def replace(self, session: AsyncSession, chat: Chat, details: ChatDetails) -> None:
         """Replaces a chat's details by others; its key stays unless another is given. Raises Conflict (409)."""
-        given = details.model_dump()
+        given, platform = details.model_dump(), chat.platform
         if details.key is None:
             del given["key"]
         _describe(chat, given)
-        await self.touch(session, chat)
+        await self.touch(session, chat, counts=of_platform(chat, platform))
 
     async def patch(self, session: AsyncSession, chat: Chat, patch: ChatPatch) -> None:
         """Merges a patch into a chat's details. Raises Conflict (409) when its new key is taken."""
@@ -93,8 +94,9 @@ class ChatStore:
         for name, empty in (("tags", []), ("is_pinned", False)):
             if name in changes and changes[name] is None:
                 changes[name] = empty
+        platform = chat.platform
         _describe(chat, changes)
-        await self.touch(session, chat)
+        await self.touch(session, chat, counts=of_platform(chat, platform))
 
     async def find(
         self, session: AsyncSession, ref: ChatRef, *, deleted: bool | None = False, lock: bool = True
@@ -118,32 +120,43 @@ class ChatStore:
             raise NotFound
         return chat
 
-    async def touch(self, session: AsyncSession, chat: Chat, change: str = "chat.updated") -> None:
+    async def touch(
+        self, session: AsyncSession, chat: Chat, change: str = "chat.updated", counts: Sequence[Counts] = ()
+    ) -> None:
         """Marks a chat's details as changed, writes them and records it. Raises Conflict (409)."""
         chat.updated_at = now()
         chat.version += 1
         await _flush(session)
-        await record(session, self._user_id, [change, chat.chat_id])
+        await record(session, self._user_id, [change, chat.chat_id], counts=counts)
 
     async def delete(self, session: AsyncSession, chat: Chat) -> None:
         """Puts a chat into the trash."""
         chat.deleted_at = now()
-        await self.touch(session, chat, "chat.deleted")
+        await self.touch(session, chat, "chat.deleted", [of_chat(chat, 0, -1, 1)])
 
     async def restore(self, session: AsyncSession, chat: Chat) -> None:
         """Takes a chat out of the trash. Raises Conflict (409) when another chat has its key by now."""
         chat.deleted_at = None
         if chat.expires_at is not None and chat.expires_at <= now():
             chat.expires_at = None
-        await self.touch(session, chat, "chat.restored")
+        await self.touch(session, chat, "chat.restored", [of_chat(chat, 0, 1, -1)])
 
     async def erase(self, session: AsyncSession, chat: Chat) -> None:
         """Deletes a chat for good, with its messages and the answers kept for retries, which repeat them."""
         # Found by the chat alone: it may have had other keys, and an append by one of them has that in its route.
         kept = (col(Idempotency.user_id) == self._user_id) & (col(Idempotency.chat_id) == chat.chat_id)
         await session.execute(delete(Idempotency).where(kept))
+        await forget(session, chat)
+        place = (-1, 0) if chat.deleted_at is None else (0, -1)
+        counts = [of_chat(chat, -1, *place), *await of_all_messages(session, chat, -1), *shrunk(chat.message_count)]
         await session.execute(delete(Chat).where(col(Chat.user_id) == self._user_id, col(Chat.chat_id) == chat.chat_id))
-        await record(session, self._user_id, ["chat.erased", chat.chat_id])
+        await record(session, self._user_id, ["chat.erased", chat.chat_id], counts=counts)
+
+
+async def forget(session: AsyncSession, chat: Chat, seq: int | None = None) -> None:
+    """Deletes what a chat, or one of its messages, is found by: what is gone for good is gone there at once, too."""
+    gone = delete(Document).where(col(Document.user_id) == chat.user_id, col(Document.chat_id) == chat.chat_id)
+    await session.execute(gone if seq is None else gone.where(col(Document.seq) == seq))
 
 
 def check_version(chat: Chat, if_match: str | None) -> None:

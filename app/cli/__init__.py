@@ -2,7 +2,7 @@
 
 import typer
 
-from app.cli import keys, serve
+from app.cli import check, export, import_, keys, search, serve, stats
 
 app = typer.Typer(
     name="chatkeep",
@@ -13,6 +13,11 @@ app = typer.Typer(
 )
 app.command("serve")(serve.serve)
 app.command("migrate")(serve.migrate)
+app.command("stats")(stats.stats)
+app.command("search")(search.search)
+app.command("export")(export.export)
+app.command("import")(import_.import_)
+app.command("check")(check.check)
 app.add_typer(keys.app, name="keys")
 
 

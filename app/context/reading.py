@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from app.context.said import INSTRUCTING, Call, Place, Result, Said, said
+from app.messages.said import INSTRUCTING, Call, Place, Result, Said, said
 
 Rule = Literal[
     "orphaned_tool_call",

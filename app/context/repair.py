@@ -6,7 +6,7 @@ from typing import Any
 
 from app.context.lint import lint
 from app.context.reading import Edit, Finding
-from app.context.said import said
+from app.messages.said import said
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from app.context import tokens
-from app.context.parts import Text
 from app.context.reading import Reading, Unit
-from app.context.said import INSTRUCTING, Said, said
+from app.messages.parts import Text
+from app.messages.said import INSTRUCTING, Said, said
 
 # Messages of one request: more than any model has use for, and some providers have a limit of their own.
 MAX_MESSAGES = 2048

@@ -18,7 +18,8 @@ from app.db.driver import Row
 
 SERVER_SETTINGS = {"application_name": "chatkeep", "synchronous_commit": "on"}
 # The statements on the driver are ranges of an index whatever their arguments: planning each anew doubled their cost.
-DRIVER_SETTINGS = {**SERVER_SETTINGS, "plan_cache_mode": "force_generic_plan"}
+# Nor is any worth being compiled, whatever it is believed to cost.
+DRIVER_SETTINGS = {**SERVER_SETTINGS, "plan_cache_mode": "force_generic_plan", "jit": "off"}
 
 
 def url(given: str) -> str:

@@ -81,7 +81,7 @@ def engine(given: str) -> AsyncEngine:
     return made
 
 
-def _bindable(arguments: Sequence[Any]) -> list[Any]:
+def bindable(arguments: Sequence[Any]) -> list[Any]:
     return [iso(argument) if isinstance(argument, datetime) else argument for argument in arguments]
 
 
@@ -97,7 +97,7 @@ class SqliteDriver:
         async with self._slots:
             connection = self._idle.pop() if self._idle else await self._open()
             try:
-                return list(await connection.execute_fetchall(numbered(sql), _bindable(arguments)))
+                return list(await connection.execute_fetchall(numbered(sql), bindable(arguments)))
             finally:
                 self._idle.append(connection)
 
@@ -110,7 +110,13 @@ class SqliteDriver:
             await self._idle.pop().close()
 
     async def _open(self) -> aiosqlite.Connection:
-        connection = await aiosqlite.connect(self._database, isolation_level=None, cached_statements=256)
-        for pragma in (*PRAGMAS, "PRAGMA query_only = ON"):
-            await connection.execute(pragma)
+        connection = aiosqlite.connect(self._database, isolation_level=None, cached_statements=256)
+        try:
+            await connection
+            for pragma in (*PRAGMAS, "PRAGMA query_only = ON"):
+                await connection.execute(pragma)
+        except BaseException:
+            # Whoever wanted it is cancelled: nobody else would ever close it.
+            connection.stop()
+            raise
         return connection

@@ -61,6 +61,13 @@ def _adopt_libraries(level: int, shared: list[Any], as_json: bool) -> None:
     logging.getLogger("httpx2").setLevel(logging.WARNING)
 
 
+def silence() -> None:
+    """Lets nothing be logged from now on: for a command, which says itself what happened."""
+    silent = structlog.make_filtering_bound_logger(logging.CRITICAL)
+    structlog.configure(processors=[], wrapper_class=silent, logger_factory=structlog.ReturnLoggerFactory())
+    logging.getLogger().handlers = [logging.NullHandler()]
+
+
 def _is_not_of_a_websocket(record: logging.LogRecord) -> bool:
     """Uvicorn logs the whole address of a WebSocket, and so the ticket in it; `app.live` has a line of its own."""
     return '"WebSocket %s"' not in str(record.msg) and record.msg not in ("connection open", "connection closed")

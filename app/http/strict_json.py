@@ -20,7 +20,7 @@ def loads(body: bytes) -> Any:
     Raises Unprocessable (422) where the text is not JSON, or has what Chatkeep does not take.
     """
     try:
-        value = _decode(body.decode("utf-8"))
+        value = decode(body.decode("utf-8"))
     except UnicodeDecodeError:
         raise _refused("The body is not UTF-8.") from None
     except RecursionError:
@@ -85,4 +85,5 @@ def _refused(message: str) -> Unprocessable:
 
 
 # Made once: json.loads would make one for each body, for as much time as it needs to read a small one.
-_decode = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_constant).decode
+decode = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_constant).decode
+"""The value of a JSON text, still to be checked: no name is twice in an object. Raises what `loads` handles."""

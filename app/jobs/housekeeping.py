@@ -11,7 +11,9 @@ from sqlmodel import col
 
 from app.db.database import Database
 from app.db.types import now
-from app.feed import prune, record
+from app.feed.counts import Counts
+from app.feed.entries import record
+from app.feed.pruning import prune
 from app.idempotency import cutoff
 from app.models import Chat, Idempotency, Ticket
 
@@ -51,7 +53,7 @@ async def _expire(db: Database) -> int:
     """Moves some of the expired chats to the trash, and says how many."""
     at = now()
     expired = (
-        select(col(Chat.user_id), col(Chat.chat_id))
+        select(col(Chat.user_id), col(Chat.chat_id), col(Chat.platform))
         .where(col(Chat.expires_at) <= at, col(Chat.deleted_at).is_(None))
         .order_by(col(Chat.user_id), col(Chat.chat_id))
         .limit(EXPIRED_AT_ONCE)
@@ -61,8 +63,10 @@ async def _expire(db: Database) -> int:
     async with db.write() as session:
         found = (await session.execute(expired)).all()
         chats: dict[str, list[str]] = {}
-        for user_id, chat_id in found:
+        counts: dict[str, list[Counts]] = {}
+        for user_id, chat_id, platform in found:
             chats.setdefault(user_id, []).append(chat_id)
+            counts.setdefault(user_id, []).append(["chats", platform, None, 0, -1, 1])
         for user_id, chat_ids in chats.items():
             await session.execute(
                 update(Chat)
@@ -72,5 +76,6 @@ async def _expire(db: Database) -> int:
             )
         # Counters in the order in which a group of appends locks them.
         for user_id in sorted(chats):
-            await record(session, user_id, *(["chat.deleted", chat_id] for chat_id in chats[user_id]))
+            entries = (["chat.deleted", chat_id] for chat_id in chats[user_id])
+            await record(session, user_id, *entries, counts=counts[user_id])
     return len(found)

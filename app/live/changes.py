@@ -16,7 +16,7 @@ from app.chats.rows import FIELDS, chat_json, moment
 from app.db.database import Database
 from app.db.driver import Row
 from app.errors import Gone, InvalidCursor, NotFound
-from app.feed import length
+from app.feed.entries import length
 from app.live import postgres, sqlite
 from app.messages.rows import dumps, message_fields
 from app.paging import decode_cursor, encode_cursor

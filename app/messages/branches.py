@@ -9,7 +9,7 @@ from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from app.errors import NotFound, Unprocessable
-from app.feed import record
+from app.feed.entries import record
 from app.messages.draft import Draft
 from app.messages.store import MessageStore
 from app.messages.tables import find, of, touch

@@ -9,6 +9,7 @@ import orjson
 from uuid_utils import uuid7
 
 from app.db.types import iso
+from app.feed.counts import summed
 from app.messages.rows import EXTRAS
 from app.messages.schemas import MessageIn
 
@@ -84,6 +85,11 @@ def counted(tokens: int | None, input_tokens: int | None, output_tokens: int | N
     """What a message adds to its chat's input, output and total tokens."""
     given = (input_tokens or 0, output_tokens or 0)
     return (*given, sum(given) if tokens is None else tokens)
+
+
+def counts(drafts: Iterable[Draft]) -> list[list[Any]]:
+    """What drafts add to the counters, see `app.feed.counts.summed`."""
+    return summed((one.created_at, one.role, one.extras.get("model"), one.tokens()) for one in drafts)
 
 
 def totals(drafts: Iterable[Draft]) -> tuple[int, int, int]:

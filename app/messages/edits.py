@@ -9,11 +9,12 @@ from sqlalchemy.orm.attributes import flag_modified
 from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from app.chats.store import merged
+from app.chats.store import forget, merged
 from app.db.driver import SessionReader
 from app.db.types import UtcDateTime, now
 from app.errors import Conflict, Unprocessable
-from app.feed import record
+from app.feed.counts import Counts, of_all_messages, of_change, shrunk, slot_of
+from app.feed.entries import record
 from app.messages.draft import plain_text, to_json
 from app.messages.rows import EXTRAS, PLACED_IN_SESSION, message_json
 from app.messages.schemas import MessagePatch
@@ -63,8 +64,9 @@ class EditStore:
         at = now()
         for start in range(0, len(edits), _AT_ONCE):
             await _keep(session, chat, [message.seq for message, _ in edits[start : start + _AT_ONCE]], at)
+        counts: list[Counts] = []
         for message, changes in edits:
-            before = tokens_of(message)
+            before, model = tokens_of(message), message.model
             for name, value in changes.items():
                 setattr(message, name, value)
                 # SQLAlchemy would leave out what is equal to Python, such as a true in the place of a 1.
@@ -74,8 +76,11 @@ class EditStore:
             message.edited_at = at
             after = tokens_of(message)
             count(chat, 0, (after[0] - before[0], after[1] - before[1], after[2] - before[2]))
+            counts += of_change(
+                chat.platform, message.created_at, message.role, (model, before), (message.model, after)
+            )
         edited = (["edited", chat.chat_id, message.seq, message.message_id] for message, _ in edits)
-        await self.changed(session, chat, *edited)
+        await self.changed(session, chat, *edited, counts=counts)
 
     async def delete(self, session: AsyncSession, chat: Chat, message: str) -> None:
         """Deletes a message; what followed it now follows what it had followed. Raises NotFound."""
@@ -92,22 +97,26 @@ class EditStore:
 
     async def clear(self, session: AsyncSession, chat: Chat) -> None:
         """Deletes every message of a chat."""
+        counts = [*await of_all_messages(session, chat, -1), *shrunk(chat.message_count)]
+        await forget(session, chat)
         await session.execute(delete(Message).where(of(chat)))
         lines = (col(Branch.user_id) == chat.user_id) & (col(Branch.chat_id) == chat.chat_id)
         await session.execute(delete(Branch).where(lines))
         chat.message_count = chat.input_tokens = chat.output_tokens = chat.total_tokens = 0
         chat.head_seq = chat.head_id = None
         chat.branch = 0
-        await self.changed(session, chat, ["cleared", chat.chat_id, chat.last_seq])
+        await self.changed(session, chat, ["cleared", chat.chat_id, chat.last_seq], counts=counts)
 
-    async def changed(self, session: AsyncSession, chat: Chat, *entries: list[Any]) -> None:
-        """Writes a chat whose messages changed, and records how."""
+    async def changed(
+        self, session: AsyncSession, chat: Chat, *entries: list[Any], counts: Sequence[Counts] = ()
+    ) -> None:
+        """Writes a chat whose messages changed, and records how, and what that adds to the counters."""
         touch(chat)
         if chat.tree and any(entry[0] in ("deleted", "cleared", "head") for entry in entries):
             # Who has siblings may have changed.
             chat.tree += 1
         await session.flush()
-        await record(session, chat.user_id, *entries)
+        await record(session, chat.user_id, *entries, counts=counts)
 
     async def _remove(self, session: AsyncSession, chat: Chat, message: Message) -> None:
         await self._hand_over(session, chat, message)
@@ -116,9 +125,13 @@ class EditStore:
             chat.head_seq, chat.head_id = message.parent_seq, None
             if message.parent_seq is not None:
                 chat.head_id = (await find(session, chat, str(message.parent_seq))).message_id
+        await forget(session, chat, message.seq)
+        counts = shrunk(chat.message_count)
         tokens = tokens_of(message)
-        count(chat, -1, (-tokens[0], -tokens[1], -tokens[2]))
-        await self.changed(session, chat, ["deleted", chat.chat_id, message.seq, message.message_id])
+        count(chat, -1, less := (-tokens[0], -tokens[1], -tokens[2]))
+        row = [slot_of(message.created_at), message.role, message.model, -1, *less]
+        entry = ["deleted", chat.chat_id, message.seq, message.message_id]
+        await self.changed(session, chat, entry, counts=[["messages", chat.platform, [row]], *counts])
 
     async def _hand_over(self, session: AsyncSession, chat: Chat, message: Message) -> None:
         """Has those that follow a message follow what it follows: the next of its line, and lines that begin there."""

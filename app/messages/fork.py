@@ -13,7 +13,8 @@ from app.chats.store import ChatStore
 from app.db.driver import Row, SessionReader
 from app.db.types import Id
 from app.errors import NotFound, Unprocessable
-from app.feed import record
+from app.feed.counts import of_all_messages, of_chat
+from app.feed.entries import record
 from app.messages.draft import counted
 from app.messages.tables import count, find, of
 from app.messages.tree import Range, Tree
@@ -67,9 +68,10 @@ class ForkStore:
             await _copy(session, chat, copy, batch)
         await session.flush()
         entries: list[list[Any]] = [["chat.created", copy.chat_id]]
+        counts = [of_chat(copy, 1, 1, 0), *await of_all_messages(session, copy, 1)]
         if copy.message_count:
             entries.append(["appended", copy.chat_id, 1, copy.message_count])
-        await record(session, copy.user_id, *entries)
+        await record(session, copy.user_id, *entries, counts=counts)
         return copy
 
 

@@ -12,13 +12,13 @@ from app.db import postgres
 from app.db.database import Database
 from app.db.types import now
 from app.idempotency import Once, cutoff
-from app.messages.draft import to_json, totals
+from app.messages.draft import counts, to_json, totals
 from app.messages.writer import Append, Appended, Elsewhere, NoSuchChat, NotYourTurn, Outcome, Repeated
 
 # Types of the function's parameters: per append, then per message, then two moments. Each is an array, and costs; so
 # what most messages do not have goes into one of them, as JSON.
 APPEND_TYPES = (
-    "boolean boolean text uuid text uuid int bigint bigint bigint uuid text bigint text text text text".split()
+    "boolean boolean text uuid text uuid int bigint bigint bigint uuid text bigint text text text text text".split()
 )
 MESSAGE_TYPES = "int int uuid text text json text json timestamptz".split()
 _PARAMETERS = [f"{name}[]" for name in (*APPEND_TYPES, *MESSAGE_TYPES)] + ["timestamptz", "timestamptz"]
@@ -76,6 +76,7 @@ def _arguments(appends: Sequence[Append]) -> list[Any]:
             append.drafts[-1].message_id,
             append.parent,
             append.turn,
+            to_json(counts(append.drafts))[1:-1],
             *(_NOT_ONCE if append.once is None else _once(append, append.once)),
         )
         for number, append in enumerate(appends, 1)

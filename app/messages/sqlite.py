@@ -4,13 +4,17 @@ import asyncio
 import sqlite3
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from typing import Any
+
+import orjson
 
 from app.db import sqlite
 from app.db.database import Database
 from app.db.types import iso, now
+from app.feed.counts import Counts, slot_of
 from app.idempotency import cutoff
-from app.messages.draft import Draft, to_json, totals
+from app.messages.draft import Draft, counts, to_json, totals
 from app.messages.rows import EXTRAS
 from app.messages.writer import Append, Appended, Elsewhere, NoSuchChat, NotYourTurn, Outcome, Repeated
 
@@ -40,7 +44,7 @@ INSERT INTO messages ({_COLUMNS})
 SELECT user_id, chat_id, last_seq + 1, head_seq, branch, {_VALUES} FROM chats
 WHERE user_id = ? AND chat_id = ? AND deleted_at IS NULL AND (tree = 0 OR head_seq = last_seq) AND {{}}
 RETURNING seq, branch, (
-    SELECT c.head_id FROM chats c
+    SELECT json_array(c.head_id, c.platform) FROM chats c
     WHERE c.user_id = messages.user_id AND c.chat_id = messages.chat_id
 )
 """
@@ -57,15 +61,15 @@ UPDATE chats SET last_seq = ?3, head_seq = ?3, head_id = ?9, message_count = mes
     version = version + 1, last_activity_at = max(last_activity_at, ?8)
 WHERE user_id = ?1 AND chat_id = ?2
 """
-# A group's changes are one JSON array of `[user_id, count, entries]`, so that two statements do for all users.
+# A group's changes are one JSON array of `[user_id, count, entries, counts]`: two statements do for all users.
 _TAKE_POSITIONS = """
 INSERT INTO feeds (user_id, position, pruned)
 SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), 0 FROM json_each(?1) WHERE true
 ON CONFLICT (user_id) DO UPDATE SET position = position + excluded.position
 """
 _RECORD = """
-INSERT INTO changes (user_id, position, at, entries)
-SELECT f.user_id, f.position, ?2, json_extract(c.value, '$[2]')
+INSERT INTO changes (user_id, position, at, entries, counts)
+SELECT f.user_id, f.position, ?2, json_extract(c.value, '$[2]'), json_extract(c.value, '$[3]')
 FROM json_each(?1) c JOIN feeds f ON f.user_id = json_extract(c.value, '$[0]')
 """
 
@@ -112,8 +116,16 @@ class SqliteGroup:
         return outcomes
 
 
-# Per user: how many positions in the feed, and the entries.
-Changes = dict[str, tuple[int, list[list[Any]]]]
+@dataclass(slots=True)
+class _Noted:
+    """What a group changes for one user: how many positions in the feed that takes, the entries, the counts."""
+
+    positions: int = 0
+    entries: list[list[Any]] = field(default_factory=list)
+    counts: list[Counts] = field(default_factory=list)
+
+
+Changes = dict[str, _Noted]
 
 
 def _append(connection: sqlite3.Connection, append: Append, changes: Changes) -> Outcome:
@@ -135,13 +147,10 @@ def _append(connection: sqlite3.Connection, append: Append, changes: Changes) ->
     assert chat_id is not None
     if append.parent is not None and not _is_head(connection, user_id, chat_id, append.parent):
         return Elsewhere()
-    outcome = _insert(connection, append, chat_id)
-    if isinstance(outcome, Appended):
-        _note(changes, user_id, chat_id, outcome.first_seq, len(append.drafts), created)
-    return outcome
+    return _insert(connection, append, chat_id, changes, created)
 
 
-def _insert(connection: sqlite3.Connection, append: Append, chat_id: str) -> Outcome:
+def _insert(connection: sqlite3.Connection, append: Append, chat_id: str, changes: Changes, created: bool) -> Outcome:
     user_id, once, at = append.user_id, append.once, iso(append.at)
     first, *rest = append.drafts
     # A turn may have ended while the append was waiting.
@@ -154,7 +163,8 @@ def _insert(connection: sqlite3.Connection, append: Append, chat_id: str) -> Out
         head = connection.execute(_HEAD, (user_id, chat_id)).fetchone()
         # Whose turn it is is looked at again by whoever begins a branch.
         return NoSuchChat() if head is None else NotYourTurn() if head[2] else Elsewhere()
-    first_seq, branch, parent_id = row
+    first_seq, branch, of_chat = row
+    parent_id, platform = orjson.loads(of_chat)
     if rest:
         following = enumerate(rest, first_seq)
         connection.executemany(
@@ -166,6 +176,12 @@ def _insert(connection: sqlite3.Connection, append: Append, chat_id: str) -> Out
         body = to_json([one.public for one in append.drafts])
         answer = (once.request_sha256, body, chat_id, first_seq, parent_id, at)
         connection.execute(_REMEMBER, (user_id, once.route, once.key, *answer))
+    noted = changes.setdefault(user_id, _Noted())
+    if created:
+        noted.positions += 1
+        noted.entries.append(["chat.created", chat_id])
+        noted.counts.append(["chats", None, slot_of(append.at), 1, 1, 0])
+    _note(noted, chat_id, first_seq, platform, append.drafts)
     return Appended(chat_id, first_seq, parent_id)
 
 
@@ -175,21 +191,20 @@ def _is_head(connection: sqlite3.Connection, user_id: str, chat_id: str, parent:
     return row is None or parent in ((row[0], str(row[1])) if row[0] else ("",))
 
 
-def _note(changes: Changes, user_id: str, chat_id: str, first_seq: int, count: int, created: bool) -> None:
-    positions, entries = changes.get(user_id, (0, []))
-    if created:
-        entries.append(["chat.created", chat_id])
-    last = entries[-1] if entries else None
+def _note(noted: _Noted, chat_id: str, first_seq: int, platform: str | None, drafts: Sequence[Draft]) -> None:
+    noted.positions += len(drafts)
+    last = noted.entries[-1] if noted.entries else None
     if last and last[:2] == ["appended", chat_id] and last[2] + last[3] == first_seq:
-        last[3] += count
+        last[3] += len(drafts)
+        noted.counts[-1][2] += counts(drafts)
     else:
-        entries.append(["appended", chat_id, first_seq, count])
-    changes[user_id] = (positions + created + count, entries)
+        noted.entries.append(["appended", chat_id, first_seq, len(drafts)])
+        noted.counts.append(["messages", platform, counts(drafts)])
 
 
 def _record(connection: sqlite3.Connection, changes: Changes) -> None:
-    """Records what the group changed, as `app.feed.record` does."""
-    given = to_json([[user_id, count, entries] for user_id, (count, entries) in changes.items()])
+    """Records what the group changed, as `app.feed.entries.record` does."""
+    given = to_json([[user_id, one.positions, one.entries, one.counts] for user_id, one in changes.items()])
     connection.execute(_TAKE_POSITIONS, (given,))
     connection.execute(_RECORD, (given, iso(now())))
 

@@ -16,11 +16,11 @@ from app.db.database import Database
 from app.db.driver import Reader, Row, SessionReader
 from app.db.types import now
 from app.errors import NotFound, Overloaded, Problem
-from app.feed import record
+from app.feed.entries import record
 from app.idempotency import Once
 from app.messages import history as linear
 from app.messages.cache import HistoryCache, HistoryPage
-from app.messages.draft import Draft, draft, totals
+from app.messages.draft import Draft, counts, draft, totals
 from app.messages.history import History, Placed, Span, cursor_after
 from app.messages.lines import BranchReader
 from app.messages.rows import EXTRAS, JOIN_PARENT, PARENT_ID, columns, dumps, message_fields, message_json
@@ -286,7 +286,8 @@ class MessageStore:
         await session.execute(insert(Message), [owner | row for row in rows])
         count(chat, len(drafts), totals(drafts))
         await session.flush()
-        await record(session, chat.user_id, ["appended", chat.chat_id, first_seq, len(drafts)])
+        added = ["messages", chat.platform, counts(drafts)]
+        await record(session, chat.user_id, ["appended", chat.chat_id, first_seq, len(drafts)], counts=[added])
 
 
 def _values(one: Draft) -> dict[str, Any]:

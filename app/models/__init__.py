@@ -8,10 +8,12 @@ from sqlmodel import SQLModel
 from app.models.answer import Answer, Piece
 from app.models.api_key import ApiKey
 from app.models.chat import Chat
+from app.models.document import Bucket, Document, Indexing
 from app.models.feed import Change, Feed
 from app.models.idempotency import Idempotency
 from app.models.message import Branch, Feedback, Message, Revision
 from app.models.ticket import Ticket
+from app.models.usage import Usage, UsageBy, UsageSlot
 
 metadata = SQLModel.metadata
 
@@ -19,14 +21,20 @@ __all__ = [
     "Answer",
     "ApiKey",
     "Branch",
+    "Bucket",
     "Change",
     "Chat",
+    "Document",
     "Feed",
     "Feedback",
     "Idempotency",
+    "Indexing",
     "Message",
     "Piece",
     "Revision",
     "Ticket",
+    "Usage",
+    "UsageBy",
+    "UsageSlot",
     "metadata",
 ]

@@ -20,6 +20,8 @@ class Chat(SQLModel, table=True):
     `tree` is 0 for a chat that was never anything but one line, and grows by one whenever its lines, its head by choice
     or its siblings change, so that what was read of the tree can be kept.
 
+    `source` says where an imported chat came from: its format and its id there.
+
     `version` grows by one with every change to the chat or its messages. The lease of a turn is held by `turn_holder`
     until `turn_until`; `turn_token` grows with each lease.
     """
@@ -35,6 +37,15 @@ class Chat(SQLModel, table=True):
             unique=True,
             sqlite_where=text("key IS NOT NULL AND deleted_at IS NULL"),
             postgresql_where=text("key IS NOT NULL AND deleted_at IS NULL"),
+        ),
+        # What was imported once is known again.
+        Index(
+            "uq_chats_source",
+            "user_id",
+            "source",
+            unique=True,
+            sqlite_where=text("source IS NOT NULL"),
+            postgresql_where=text("source IS NOT NULL"),
         ),
         # One index for each order of the list, for the chats in use and for the trash: every page is a range of one.
         *(
@@ -78,6 +89,7 @@ class Chat(SQLModel, table=True):
     last_branch: int = Field(default=0, sa_type=Integer)
     forked_from: str | None = Field(default=None, sa_type=Id)
     forked_at: str | None = Field(default=None, sa_type=Id)
+    source: str | None = Field(default=None, sa_type=Text)
     turn_token: int | None = Field(default=None, sa_type=BigInteger)
     turn_holder: str | None = Field(default=None, sa_type=Text)
     turn_until: datetime | None = Field(default=None, sa_type=UtcDateTime)

@@ -25,7 +25,10 @@ class Feed(SQLModel, table=True):
 
 
 class Change(SQLModel, table=True):
-    """What one transaction changed for a user. `position` is that of its last change; see `app.feed` for `entries`."""
+    """What one transaction changed for a user. `position` is that of its last change; see `app.feed.entries`.
+
+    `counts` is what it adds to the user's counters, see `app.feed.counts`; NULL where it adds nothing.
+    """
 
     __tablename__ = "changes"
     __table_args__ = (PrimaryKeyConstraint("user_id", "position", name="pk_changes"),)
@@ -34,3 +37,4 @@ class Change(SQLModel, table=True):
     position: int = Field(sa_type=BigInteger)
     at: datetime = Field(sa_type=UtcDateTime)
     entries: list[Any] = Field(sa_type=Json)
+    counts: list[Any] | None = Field(default=None, sa_type=Json)

@@ -35,7 +35,7 @@ EMPTY: Json = {
     "expires_at": None,
 }
 COUNTS: Json = {"message_count": 0, "input_tokens": 0, "output_tokens": 0, "total_tokens": 0, "last_seq": 0}
-TREE: Json = {"head_id": None, "forked_from": None, "forked_at": None}
+TREE: Json = {"head_id": None, "forked_from": None, "forked_at": None, "source": None}
 LIFE: Json = {"created_at": ANY, "updated_at": ANY, "last_activity_at": ANY, "deleted_at": None, "is_active": True}
 HELLO: Json = {"role": "user", "content": "Hello"}
 ANSWER: Json = {"role": "assistant", "content": "Hi!", "input_tokens": 3, "output_tokens": 4, "metadata": {"x": 1}}

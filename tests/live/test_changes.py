@@ -10,8 +10,9 @@ from fastapi import FastAPI
 from sqlalchemy import update
 from sqlmodel import col
 
-from app import feed
-from app.feed import prune, record
+from app.feed import pruning
+from app.feed.entries import record
+from app.feed.pruning import prune
 from app.jobs import housekeeping
 from app.live import changes as changes_module
 from app.models import Change
@@ -158,8 +159,9 @@ async def test_a_feed_that_was_pruned_says_so(
         long_ago = datetime.now(UTC) - timedelta(days=31)
         await session.execute(update(Change).where(col(Change.user_id) == ann.user_id).values(at=long_ago))
     await ann.say(chat, "new")
-    monkeypatch.setattr(feed, "PRUNED_ROWS", 2)
-    monkeypatch.setattr(feed, "PRUNED_FEEDS", 1)
+    monkeypatch.setattr(pruning, "PRUNED_ROWS", 2)
+    monkeypatch.setattr(pruning, "PRUNED_FEEDS", 1)
+    await app.state.counters.catch_up(None)
     await prune(app.state.db, datetime.now(UTC) - timedelta(days=30))
 
     for path in ("/changes", "/events"):

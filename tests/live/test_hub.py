@@ -11,7 +11,7 @@ from fastapi import FastAPI
 
 from app.db import postgres
 from app.db.database import Database
-from app.feed import record
+from app.feed.entries import record
 from app.live import postgres as live_postgres
 from app.live.hub import Hub, Silence, address, feed_topic
 from app.live.postgres import PostgresSignals

@@ -6,11 +6,11 @@ from typing import Any
 import orjson
 
 from app.context.names import CallIds, function_name
-from app.context.parts import File, Image, Part, placeholder
 from app.context.reading import Unit
-from app.context.said import Call
 from app.context.shapes import shape
 from app.context.window import Context
+from app.messages.parts import File, Image, Part, placeholder
+from app.messages.said import Call
 
 LONGEST_CALL_ID = 64
 _DATA_URL = re.compile(r"data:([a-z0-9.+-]+/[a-z0-9.+-]+);base64,([A-Za-z0-9+/]+={0,2})")

@@ -3,11 +3,11 @@
 from typing import Any
 
 from app.context.names import CallIds, function_name, participant
-from app.context.parts import Audio, File, Image, Part, Refusal, Text, placeholder
 from app.context.reading import Unit
-from app.context.said import Call, Said
 from app.context.shapes import shape
 from app.context.window import Context
+from app.messages.parts import Audio, File, Image, Part, Refusal, Text, placeholder
+from app.messages.said import Call, Said
 
 LONGEST_CALL_ID = 40
 IMAGE_URLS = ("https://", "http://", "data:image/")

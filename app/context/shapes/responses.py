@@ -3,11 +3,11 @@
 from typing import Any
 
 from app.context.names import CallIds, function_name
-from app.context.parts import File, Image, Part, Text, placeholder, texts
 from app.context.reading import Exchange, Unit
 from app.context.shapes import shape
 from app.context.shapes.chat_completions import IMAGE_URLS, instructing_role
 from app.context.window import Context
+from app.messages.parts import File, Image, Part, Text, placeholder, texts
 
 LONGEST_CALL_ID = 64
 

@@ -18,9 +18,20 @@ from app.settings import Settings
 
 
 class Answers:
-    """Everything about answers in progress. `messages` gives the store of a user's messages."""
+    """Everything about answers in progress. `messages` gives the store of a user's messages.
 
-    def __init__(self, db: Database, hub: Hub, settings: Settings, messages: Callable[[str], MessageStore]) -> None:
+    With `sweeps`, it ends those in the background that nothing is heard of any more, whoever wrote them.
+    """
+
+    def __init__(
+        self,
+        db: Database,
+        hub: Hub,
+        settings: Settings,
+        messages: Callable[[str], MessageStore],
+        *,
+        sweeps: bool = True,
+    ) -> None:
         self._hub = hub
         self._messages = messages
         self.store = AnswerStore(db)
@@ -34,9 +45,10 @@ class Answers:
             max_length=settings.max_body_bytes,
             idle_seconds=settings.answer_timeout_seconds,
         )
-        self._sweeper = asyncio.create_task(
-            sweeper.sweep(self.endings, hub, settings.answer_timeout_seconds), name="abandoned answers"
-        )
+        self._sweeper: asyncio.Task[None] | None = None
+        if sweeps:
+            sweeping = sweeper.sweep(self.endings, hub, settings.answer_timeout_seconds)
+            self._sweeper = asyncio.create_task(sweeping, name="abandoned answers")
 
     def replay(self, place: Place, offset: int) -> Replay:
         """What a reader is sent of an answer."""
@@ -49,8 +61,9 @@ class Answers:
 
     async def close(self) -> None:
         """Writes what was received, and stops."""
-        self._sweeper.cancel()
-        await asyncio.gather(self._sweeper, return_exceptions=True)
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+            await asyncio.gather(self._sweeper, return_exceptions=True)
         await self.collector.close()
         await self.reels.close()
 

@@ -11,6 +11,7 @@ from app.chats.store import ChatStore, merged
 from app.db.database import Database
 from app.db.types import now
 from app.errors import Conflict
+from app.feed.counts import of_change
 from app.live.answers.schemas import CompleteIn, FailIn
 from app.live.answers.store import IN_PROGRESS, Place, close, closed_because, joined, leased, lock
 from app.messages.draft import plain_text
@@ -89,7 +90,7 @@ class Endings:
         place = (message.user_id, message.chat_id, message.seq)
         text = await joined(session, place)
         await close(session, place)
-        before = tokens_of(message)
+        before, model = tokens_of(message), message.model
         changes = said.model_dump(exclude_unset=True, exclude={"offset"})
         if text and changes.get("content") is None:
             changes["content"] = text
@@ -104,7 +105,9 @@ class Endings:
         message.status = status
         after = tokens_of(message)
         count(chat, 0, (after[0] - before[0], after[1] - before[1], after[2] - before[2]))
-        await EditStore().changed(session, chat, ["edited", chat.chat_id, message.seq, message.message_id])
+        counts = of_change(chat.platform, message.created_at, message.role, (model, before), (message.model, after))
+        edited = ["edited", chat.chat_id, message.seq, message.message_id]
+        await EditStore().changed(session, chat, edited, counts=counts)
 
 
 def _says(message: Message, said: CompleteIn | FailIn) -> bool:

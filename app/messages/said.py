@@ -5,7 +5,7 @@ from typing import Any
 
 import orjson
 
-from app.context.parts import Part, Refusal, Text, parts_of
+from app.messages.parts import Part, Refusal, Text, parts_of
 
 Place = tuple[str, int] | None
 """Where in a message something stands: `("tool_calls", 0)`, `("content", 2)`, or None for the message as a whole."""

@@ -1,0 +1,201 @@
+"""`chatkeep check`: whether what is kept beside the messages says what they say, straight on the database."""
+
+import asyncio
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Annotated, Any
+
+import orjson
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from sqlalchemy import delete, event
+from sqlmodel import col
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from app.cli.database import failed, open_database, read_settings
+from app.db import migrations
+from app.db.database import Database
+from app.db.driver import SessionReader
+from app.models import Bucket, Document, Indexing
+from app.search.checking import Documents
+from app.search.indexing import Index
+from app.search.words import TOKENIZER
+from app.settings import Settings
+from app.stats.checking import Difference, Recount
+from app.stats.counters import Counters
+from app.stats.repairing import repair_chat, repair_user
+
+SHOWN = 100
+_MOST_REMEMBERED = 10_000
+_OF_A_CHAT = ("chat", "last_seq")
+_COUNTERS = ("total", "role", "model", "platform", "slot", "longest")
+
+
+@dataclass
+class Report:
+    """What was found: at most SHOWN differences, and how many there were."""
+
+    users: int = 0
+    messages: int = 0
+    not_indexed: int = 0
+    found: int = 0
+    differences: list[dict[str, Any]] = field(default_factory=list)
+    # What can be set right: users whose counters or documents are wrong, and chats.
+    counters: set[str] = field(default_factory=set)
+    documents: set[str] = field(default_factory=set)
+    chats: set[tuple[str, str]] = field(default_factory=set)
+
+    def add(self, difference: dict[str, Any]) -> None:
+        """Notes a difference."""
+        self.found += 1
+        if len(self.differences) < SHOWN:
+            self.differences.append(difference)
+
+    def note(self, difference: Difference) -> None:
+        """Notes a difference of counters."""
+        self.add(difference.json())
+        if len(self.chats) + len(self.counters) < _MOST_REMEMBERED:
+            if difference.what in _OF_A_CHAT:
+                self.chats.add((difference.user_id, difference.name))
+            elif difference.what in _COUNTERS:
+                self.counters.add(difference.user_id)
+
+    def json(self) -> dict[str, Any]:
+        """As JSON."""
+        names = ("users", "messages", "not_indexed", "found", "differences")
+        return {"ok": not self.found, **{name: getattr(self, name) for name in names}}
+
+
+def check(
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Set wrong counters right, and have wrong documents made anew.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
+) -> None:
+    """Recount everything and compare: the counters of chats and of the statistics, and the documents of the search.
+
+    On SQLite the file is checked too. It reads one moment of the database, also while the service runs and writes.
+    Exits with 0 if all agrees, with 1 and a list of differences if not.
+    """
+    report = asyncio.run(_check(read_settings(), repair=repair))
+    if as_json:
+        typer.echo(orjson.dumps(report.json(), option=orjson.OPT_INDENT_2).decode())
+    else:
+        _print(report, repaired=repair)
+    raise typer.Exit(int(report.found > 0))
+
+
+def _print(report: Report, *, repaired: bool) -> None:
+    for one in report.differences:
+        typer.echo(orjson.dumps(one).decode())
+    if report.found > len(report.differences):
+        typer.echo(f"and {report.found - len(report.differences):,} more.")
+    said = f"{report.messages:,} messages of {report.users:,} users"
+    if report.not_indexed:
+        typer.echo(f"The search has not come to {report.not_indexed:,} users yet: their documents were not compared.")
+    if not report.found:
+        typer.echo(f"All agrees: {said}.")
+    elif repaired:
+        typer.echo(f"{report.found:,} differences in {said}. What can be was set right; check again to see.")
+    else:
+        typer.echo(f"{report.found:,} differences in {said}. chatkeep check --repair sets counters right.")
+
+
+async def _check(settings: Settings, *, repair: bool) -> Report:
+    report = Report()
+    async with open_database(settings) as db:
+        _without_limits(db)
+        if not await migrations.is_current(db):
+            raise failed("The schema is not the current one: chatkeep migrate")
+        await _settle(db, settings)
+        with _progress() as progress:
+            async with db.snapshot() as session:
+                if db.dialect == "sqlite":
+                    await _check_file(session, report, progress)
+                await _compare(db, session, settings, report, progress)
+        if repair:
+            await _repair(db, report)
+    return report
+
+
+async def _settle(db: Database, settings: Settings) -> None:
+    """Brings up to date what follows the writers, so that little is still to come in the moment that is compared."""
+    await Counters(db).catch_up(None)
+    if settings.search:
+        index = Index(db)
+        behind = list(await index.behind())
+        standings = await index.tables.standings(behind) if behind else []
+        # What is indexed anew takes its time, and is the service's own business.
+        await index.digest([one.user_id for one in standings if one.is_whole(TOKENIZER)])
+        await index.close()
+
+
+async def _compare(db: Database, session: AsyncSession, settings: Settings, report: Report, progress: Progress) -> None:
+    reader = SessionReader(session)
+    recount, documents = Recount(reader, db.dialect), Documents(reader, db.dialect)
+    report.messages = await recount.messages()
+    task = progress.add_task("messages", total=report.messages)
+    async for user_id in recount.users():
+        report.users += 1
+        for difference in await recount.differences(user_id):
+            report.note(difference)
+        if not settings.search:
+            pass
+        elif not await documents.is_current(user_id):
+            report.not_indexed += 1
+        else:
+            for wrong in await documents.wrong(user_id, SHOWN):
+                report.add({"user_id": user_id, "what": "document", **wrong._asdict()})
+                report.documents.add(user_id)
+        progress.advance(task, await recount.messages(user_id))
+
+
+async def _check_file(session: AsyncSession, report: Report, progress: Progress) -> None:
+    reader = SessionReader(session)
+    task = progress.add_task("the file", total=2)
+    for (text,) in await reader.fetch(f"PRAGMA integrity_check({SHOWN})"):
+        if text != "ok":
+            report.add({"what": "file", "name": text})
+    progress.advance(task)
+    for table, rowid, parent, _ in await reader.fetch(f"SELECT * FROM pragma_foreign_key_check LIMIT {SHOWN}"):
+        report.add({"what": "foreign key", "name": f"{table}, row {rowid}, has no {parent}"})
+    progress.advance(task)
+
+
+async def _repair(db: Database, report: Report) -> None:
+    for user_id, chat_id in sorted(report.chats):
+        await repair_chat(db, user_id, chat_id)
+    for user_id in sorted(report.counters | {user_id for user_id, _ in report.chats}):
+        await repair_user(db, user_id)
+    for user_id in sorted(report.documents):
+        # Without a row in `indexing` the user is indexed anew, by the service or with the next search.
+        async with db.write() as session:
+            for table in (Indexing, Document, Bucket):
+                await session.execute(delete(table).where(col(table.user_id) == user_id))
+    await Counters(db).catch_up(None)
+
+
+@contextmanager
+def _progress() -> Iterator[Progress]:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as progress:
+        yield progress
+
+
+def _without_limits(db: Database) -> None:
+    """Lets statements take as long as they need, and sort on disk what is much."""
+
+    @event.listens_for(db.engine.sync_engine, "do_connect")
+    def _in_no_time(_dialect: Any, _record: Any, _arguments: Any, options: dict[str, Any]) -> None:
+        if db.dialect == "postgres":
+            options["command_timeout"] = None
+
+    @event.listens_for(db.engine.sync_engine, "connect")
+    def _on_disk(connection: Any, _record: Any) -> None:
+        if db.dialect == "sqlite":
+            cursor = connection.cursor()
+            cursor.execute("PRAGMA temp_store = FILE")
+            cursor.close()

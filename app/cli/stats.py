@@ -1,0 +1,146 @@
+"""`chatkeep stats`: how much there is, when it came, who is most active, and what the database takes."""
+
+from collections.abc import Iterable, Sequence
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.filesize import decimal
+from rich.table import Table
+
+from app.cli.remote import AsJson, Key, Local, Target, Url, User, as_json, ask
+from app.cli.terminal import console, moment, shown
+
+COUNTED = ("messages", "input_tokens", "output_tokens", "total_tokens")
+
+
+def stats(
+    daily: Annotated[bool, typer.Option("--daily", help="A series: what was written when.")] = False,
+    top: Annotated[bool, typer.Option("--top", help="The most active users; the key must have admin.")] = False,
+    storage: Annotated[
+        bool, typer.Option("--storage", help="What the database, its tables and indexes take; the key must have admin.")
+    ] = False,
+    every: Annotated[bool, typer.Option("--all", help="Over all users; the key must have admin.")] = False,
+    by: Annotated[
+        str | None,
+        typer.Option(help="With --daily: hour, day or week. With --top: messages, tokens or chats."),
+    ] = None,
+    from_: Annotated[
+        str | None,
+        typer.Option("--from", metavar="WHEN", help="With --daily: its first day, as 2030-01-31."),
+    ] = None,
+    to: Annotated[str | None, typer.Option(metavar="WHEN", help="With --daily: its last day.")] = None,
+    tz: Annotated[str | None, typer.Option(help="With --daily: whose days, as Europe/Berlin; without it UTC.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, max=200, help="With --top: how many users at most.")] = None,
+    user: User = None,
+    url: Url = None,
+    key: Key = None,
+    local: Local = False,
+    json: AsJson = False,
+) -> None:
+    """Show totals of a user (--user) or of all (--all), or one of --daily, --top and --storage.
+
+    Of a running service (--url, --key), or straight from the database of the settings. Chats in the trash count too.
+    """
+    target = Target(url, key, local, user)
+    if daily + top + storage > 1:
+        raise typer.BadParameter("one at a time: --daily, --top or --storage")
+    asked: dict[str, Any] = {"from": from_, "to": to, "tz": tz} if daily else {"limit": limit} if top else {}
+    asked |= {"by": by} if daily or top else {}
+    given = {"from": from_, "to": to, "tz": tz, "limit": limit, "by": by}
+    if stray := [name for name, value in given.items() if value is not None and name not in asked]:
+        raise typer.BadParameter(f"--{stray[0]} does not go with this: --help says what it is for")
+    if not (top or storage):
+        target.needs_user(every)
+        asked["all_users"] = every
+    path, show = "/stats", _totals
+    if daily:
+        path, show = "/stats/daily", _series
+    elif top:
+        path, show = "/stats/top", _top
+    elif storage:
+        path, show = "/stats/storage", _storage
+    answer = ask(target, lambda service: service.get(path, **asked))
+    if json:
+        typer.echo(as_json(answer))
+    else:
+        show(answer, console())
+
+
+def _totals(answer: dict[str, Any], out: Console) -> None:
+    table = Table(box=None, show_header=False)
+    for name, value in answer.items():
+        if not isinstance(value, list):
+            table.add_row(_words(name), _cell(name, value))
+    out.print(table)
+    for kind in ("role", "model", "platform"):
+        rows: list[dict[str, Any]] = answer.get(f"by_{kind}", [])
+        if rows:
+            out.print()
+            out.print(_table((kind, *(name for name in rows[0] if name != kind)), rows))
+
+
+def _series(answer: dict[str, Any], out: Console) -> None:
+    # A day or a week is its date; its beginning in UTC may be another one.
+    length = 16 if answer["by"] == "hour" else 10
+    rows = ({**item, "start": item["start"][:length].replace("T", " ")} for item in answer["items"])
+    out.print(_table(("start", "conversations", *COUNTED), rows))
+
+
+def _top(answer: dict[str, Any], out: Console) -> None:
+    names = ("user_id", "total_messages", "total_tokens", "total_conversations", "active_conversations")
+    out.print(_table((*names, "last_activity_at"), answer["items"]))
+
+
+def _storage(answer: dict[str, Any], out: Console) -> None:
+    sizes = ((_words(name.removesuffix("_bytes")), value) for name, value in answer.items() if name.endswith("_bytes"))
+    table = Table(box=None, show_header=False)
+    table.add_row("database", answer["database"])
+    for name, value in sizes:
+        if value is not None:
+            table.add_row(name, decimal(value))
+    out.print(table)
+    out.print()
+    names = ("table", "rows", "size", "indexes")
+    out.print(
+        _table(
+            names,
+            (
+                {
+                    "table": one["name"],
+                    "rows": one["rows"],
+                    "size": _size(one["bytes"]),
+                    "indexes": _size(one["index_bytes"]),
+                }
+                for one in answer["tables"]
+            ),
+        )
+    )
+
+
+def _table(names: Sequence[str], rows: Iterable[dict[str, Any]]) -> Table:
+    """A table whose first column is text, and whose others are numbers and moments."""
+    table = Table(box=None)
+    for place, name in enumerate(names):
+        table.add_column(_words(name), justify="right" if place else "left", no_wrap=True)
+    for row in rows:
+        table.add_row(*(_cell(name, row[name]) for name in names))
+    return table
+
+
+def _words(name: str) -> str:
+    return name.removesuffix("_at").removesuffix("_id").replace("_", " ")
+
+
+def _size(value: int | None) -> str | None:
+    return None if value is None else decimal(value)
+
+
+def _cell(name: str, value: Any) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, float):
+        return f"{value:,.1f}"
+    if isinstance(value, int):
+        return f"{value:,}"
+    return moment(value) if name.endswith("_at") else shown(value)

@@ -1,0 +1,34 @@
+"""The route of the search."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
+from starlette.responses import Response
+
+from app.auth.dependencies import AuthenticatedRoute, Reader
+from app.chats.routes import LINK_HEADER, WRITE_ERRORS, documented
+from app.errors import InvalidCursor, NotFound, responses
+from app.paging import Page, page_body, page_response
+from app.search.indexing import Index
+from app.search.schemas import Hit, SearchQuery
+from app.search.search import Search
+
+router = APIRouter(tags=["search"], route_class=AuthenticatedRoute)
+
+
+@router.get(
+    "/search",
+    summary="Search messages and chats",
+    response_class=Response,
+    responses={**documented(Page[Hit], 200, LINK_HEADER), **responses(InvalidCursor, NotFound, *WRITE_ERRORS)},
+)
+async def search(request: Request, user: Reader, query: Annotated[SearchQuery, Query()]) -> Response:
+    """Full text, over all that the caller has written until now: messages, and the titles and summaries of chats.
+
+    It indexes what is waiting first, so that a full disk is in its way too.
+    """
+    index: Index | None = request.app.state.search
+    if index is None:
+        raise NotFound("The search is turned off on this server.")
+    items, next_cursor = await Search(request.app.state.db, index, user.user_id).page(query)
+    return page_response(request, page_body(items, next_cursor), next_cursor, {"Cache-Control": "no-store"})

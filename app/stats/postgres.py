@@ -1,0 +1,53 @@
+"""Statistics on Postgres."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from app.db.database import Database
+
+_SIZES = """
+SELECT c.relname, pg_table_size(c.oid), c.reltuples::bigint FROM pg_class c
+WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind IN ('r', 'p')
+ORDER BY c.relname
+"""
+_INDEXES = """
+SELECT t.relname, i.relname, pg_relation_size(i.oid) FROM pg_index x
+JOIN pg_class t ON t.oid = x.indrelid JOIN pg_class i ON i.oid = x.indexrelid
+WHERE t.relnamespace = current_schema()::regnamespace AND t.relkind IN ('r', 'p')
+ORDER BY 1, 2
+"""
+
+
+class PostgresStats:
+    """See StatsSql."""
+
+    changes = """
+SELECT w.user_id, u.position, u.longest, f.position, c.position, c.at, c.entries, c.counts
+FROM json_array_elements_text($1::text::json) AS w (user_id)
+JOIN feeds f ON f.user_id = w.user_id
+LEFT JOIN usage u ON u.user_id = w.user_id
+LEFT JOIN LATERAL (
+    SELECT * FROM changes c WHERE c.user_id = w.user_id AND c.position > coalesce(u.position, 0)
+    ORDER BY c.position LIMIT $2
+) c ON true
+WHERE f.position > coalesce(u.position, 0)
+ORDER BY w.user_id, c.position
+"""
+    least, greatest = "least", "greatest"
+
+    def rows(self, types: Sequence[str]) -> str:
+        columns = ", ".join(f"(value ->> {n})::{kind} AS c{n}" for n, kind in enumerate(types))
+        return f"(SELECT {columns} FROM json_array_elements($1::text::json)) AS given"
+
+    async def storage(self, db: Database) -> dict[str, Any]:
+        size = await db.driver.fetch_one("SELECT pg_database_size(current_database())")
+        assert size is not None
+        indexes: dict[str, list[dict[str, Any]]] = {}
+        for table, name, taken in await db.driver.fetch(_INDEXES):
+            indexes.setdefault(table, []).append({"name": name, "bytes": taken})
+        tables = [
+            {"name": name, "bytes": taken, "rows": rows if rows >= 0 else None, "indexes": indexes.get(name, [])}
+            for name, taken, rows in await db.driver.fetch(_SIZES)
+        ]
+        # The log is the whole server's, and the space that is free is inside the tables.
+        return {"total_bytes": size[0], "free_bytes": None, "wal_bytes": None, "tables": tables}

@@ -1,0 +1,78 @@
+"""The routes of statistics."""
+
+from typing import Annotated, Any
+
+import orjson
+from fastapi import APIRouter, Query, Request
+from starlette.responses import Response
+
+from app.auth.dependencies import CALLER_PROBLEMS, Admin, AuthenticatedRoute, ReaderOrAdmin
+from app.auth.whose import WhoseQuery, whose
+from app.db.database import Database
+from app.db.types import now
+from app.errors import StorageFull, Unprocessable, responses
+from app.stats.calendar import steps, zone_of
+from app.stats.counters import Counters
+from app.stats.dialect import dialect_of
+from app.stats.schemas import SeriesOut, SeriesQuery, StatsOut, StorageOut, TopOut, TopQuery
+from app.stats.series import series
+from app.stats.storage import storage
+from app.stats.totals import top, totals
+
+# What is not added up yet is, before anything is read: that is a write.
+_ERRORS = responses(*CALLER_PROBLEMS, Unprocessable, StorageFull)
+
+router = APIRouter(prefix="/stats", tags=["statistics"], route_class=AuthenticatedRoute)
+
+
+async def _counted(request: Request, user_id: str | None) -> Database:
+    """The database, with everything that was written added up."""
+    counters: Counters = request.app.state.counters
+    await counters.catch_up(user_id)
+    db: Database = request.app.state.db
+    return db
+
+
+def _answer(value: Any) -> Response:
+    return Response(orjson.dumps(value), headers={"Cache-Control": "private, no-cache"}, media_type="application/json")
+
+
+@router.get("", summary="Totals", response_model=StatsOut, response_class=Response, responses=_ERRORS)
+async def read_totals(request: Request, caller: ReaderOrAdmin, query: Annotated[WhoseQuery, Query()]) -> Response:
+    """What the caller has: chats, messages and tokens, by role, model and platform too; the trash included.
+
+    With the scope `admin`, what another user has (`user_id`), or all of them together (`all_users=true`).
+    """
+    user_id = whose(caller, query)
+    db = await _counted(request, user_id)
+    return _answer(await totals(db.driver, user_id))
+
+
+@router.get("/daily", summary="A series", response_model=SeriesOut, response_class=Response, responses=_ERRORS)
+async def read_series(request: Request, caller: ReaderOrAdmin, query: Annotated[SeriesQuery, Query()]) -> Response:
+    """What there was day by day, hour by hour or week by week, without holes: at most 5,000 steps.
+
+    Days are those of the time zone `tz`, and have 23 or 25 hours where its clocks are changed.
+    """
+    user_id = whose(caller, query)
+    zone = zone_of(query.tz)
+    asked = steps(query.from_, query.to, query.by, zone, now())
+    db = await _counted(request, user_id)
+    items = await series(db.driver, dialect_of(db), user_id, asked, query.by)
+    return _answer({"by": query.by, "tz": query.tz, "items": items})
+
+
+@router.get("/top", summary="The most active users", response_model=TopOut, response_class=Response, responses=_ERRORS)
+async def read_top(request: Request, caller: Admin, query: Annotated[TopQuery, Query()]) -> Response:
+    """The users who have the most messages, tokens or chats, with their totals."""
+    db = await _counted(request, None)
+    return _answer({"items": await top(db.driver, query.by, query.limit)})
+
+
+@router.get(
+    "/storage", summary="What the database takes", response_model=StorageOut, response_class=Response, responses=_ERRORS
+)
+async def read_storage(request: Request, caller: Admin) -> Response:
+    """The size of the database, of each table, and of each table's indexes, in bytes."""
+    # Not added up before: this is asked when the disk is full, too.
+    return _answer(await storage(request.app.state.db))

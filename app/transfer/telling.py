@@ -1,0 +1,50 @@
+"""What a message tells a reader: its parts, the tools it calls, the results it brings."""
+
+import re
+from collections.abc import Iterator
+
+import orjson
+
+from app.messages.parts import File, Image, Part, parts_of
+from app.messages.said import Call, Result, said
+from app.transfer.records import Record
+
+# Nothing in it that could end it where it is written, or lead elsewhere than it says.
+_WEB = re.compile(r"https?://[^\s\x00-\x20\x7f\"'`]+", re.IGNORECASE)
+
+
+def told(message: Record) -> Iterator[Part | Call | Result | str]:
+    """What a message tells, in order. What is understood by nobody is JSON text: nothing that it says is left out."""
+    content = message.get("content")
+    if isinstance(content, str):
+        if content:
+            yield content
+    elif isinstance(content, list):
+        for part in content:
+            yield from _part(message, part)
+    one = said({**message, "content": None})
+    yield from one.calls
+    calls = message.get("tool_calls") or ()
+    for place in one.malformed:
+        if place is not None:
+            yield orjson.dumps(calls[place[1]], option=orjson.OPT_INDENT_2).decode()
+    if "payload" in message and "content" not in message and not calls:
+        yield orjson.dumps(message["payload"], option=orjson.OPT_INDENT_2).decode()
+
+
+def link(part: Part) -> str | None:
+    """The address of an image or a file, where it is one of the web."""
+    url = part.url if isinstance(part, Image | File) else None
+    return url if url is not None and _WEB.fullmatch(url) else None
+
+
+def _part(message: Record, part: object) -> Iterator[Part | Call | Result | str]:
+    if known := parts_of([part]):
+        yield from known
+        return
+    one = said({**message, "content": [part], "tool_calls": None})
+    if message["role"] != "tool" and (one.calls or one.results):
+        yield from one.calls
+        yield from one.results
+    elif not (isinstance(part, dict) and part.get("type") in ("text", "input_text", "output_text")):
+        yield orjson.dumps(part, option=orjson.OPT_INDENT_2).decode()

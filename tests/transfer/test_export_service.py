@@ -1,0 +1,152 @@
+"""Exports of a running service: cut off where they break, gone when their client goes, never in the way."""
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import asyncpg
+import httpx2
+import psutil  # type: ignore[import-untyped]
+import pytest
+
+from tests.callers import ok
+from tests.servers.service import ServiceProcess, StartService
+
+# More than what a client that reads nothing leaves in the buffers on the way.
+MESSAGES, BYTES = 4000, 9000
+TOTAL = MESSAGES * BYTES
+IDENTITY = {"Accept-Encoding": "identity"}
+
+
+@contextmanager
+def filled(service: ServiceProcess) -> Iterator[httpx2.Client]:
+    """A client for a user with one long chat, of texts that compress badly."""
+    with httpx2.Client(
+        base_url=service.base_url, headers=service.headers("ann"), trust_env=False, timeout=60
+    ) as client:
+        for _ in range(MESSAGES // 1000):
+            messages = [{"role": "user", "content": os.urandom(BYTES // 2).hex()} for _ in range(1000)]
+            ok(client.post("/chats/key:long/messages", json={"messages": messages}))
+        yield client
+
+
+def until(holds: Callable[[], bool], seconds: float = 15) -> bool:
+    """Whether something holds before long."""
+    deadline = time.monotonic() + seconds
+    while not holds():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+def threads(service: ServiceProcess) -> int:
+    """How many threads the service has: one for each export."""
+    return int(psutil.Process(service.process_id).num_threads())
+
+
+@pytest.mark.parametrize(
+    ("form", "coding"), [("jsonl", "identity"), ("jsonl", "gzip"), ("jsonl", "zstd"), ("json", "identity")]
+)
+def test_an_export_whose_database_goes_away_has_no_end(
+    service: StartService, dialect: str, fresh_database_url: str, form: str, coding: str
+) -> None:
+    running = service()
+    query = {"format": form}
+    with filled(running) as client:
+        with client.stream("GET", "/export", params=query, headers={"Accept-Encoding": coding}) as answer:
+            assert answer.status_code == 200
+            pieces = answer.iter_raw(4096)
+            next(pieces)
+            break_off(dialect, fresh_database_url)
+            with pytest.raises(httpx2.RemoteProtocolError):
+                list(pieces)
+        assert "an export broke off" in running.log
+        if dialect == "postgres":
+            # The service goes on.
+            assert ok(client.get("/chats/key:long"))["message_count"] == MESSAGES
+
+
+def break_off(dialect: str, url: str) -> None:
+    """Takes the database away from who reads it."""
+    if dialect == "postgres":
+        asyncio.run(end_transactions(url))
+        return
+    path = url.removeprefix("sqlite:///")
+    for suffix in ("", "-wal"):
+        if Path(path + suffix).exists():
+            os.truncate(path + suffix, 4096)
+
+
+async def end_transactions(url: str) -> None:
+    """Ends the connections of a Postgres that have a transaction open."""
+    connection = await asyncpg.connect(url)
+    await connection.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+        "WHERE xact_start IS NOT NULL AND datname = current_database() AND pid <> pg_backend_pid()"
+    )
+    await connection.close()
+
+
+def test_nothing_is_left_when_the_client_goes(service: StartService) -> None:
+    running = service()
+    with filled(running) as client:
+        client.get("/export")
+        before = threads(running)
+        for _ in range(3):
+            with client.stream("GET", "/export", headers=IDENTITY) as answer:
+                next(answer.iter_raw(4096))
+                assert threads(running) > before
+            assert until(lambda: threads(running) <= before)
+        assert len(ok(client.get("/export?format=json"))[0]["messages"]) == MESSAGES
+    assert "broke off" not in running.log
+    assert "defect" not in running.log
+
+
+def test_a_client_that_does_not_read_holds_up_nobody(service: StartService) -> None:
+    running = service()
+    with filled(running) as client, client.stream("GET", "/export", headers=IDENTITY) as answer:
+        pieces = answer.iter_raw(4096)
+        next(pieces)
+        with httpx2.Client(base_url=running.base_url, headers=client.headers, trust_env=False) as other:
+            for _ in range(20):
+                began = time.monotonic()
+                ok(other.post("/chats/key:long/messages", json={"role": "user", "content": "later"}))
+                assert time.monotonic() - began < 2
+        body = b"".join(pieces)
+        # What was written meanwhile is not in it.
+        assert body.endswith(b'{"record":"end","chats":1,"messages":%d}\n' % MESSAGES)
+
+
+def test_an_export_is_cut_off_when_the_service_stops(service: StartService) -> None:
+    running = service()
+    with filled(running) as client, client.stream("GET", "/export", headers=IDENTITY) as answer:
+        pieces = answer.iter_raw(4096)
+        next(pieces)
+        began = time.monotonic()
+        os.kill(running.process_id, signal.SIGTERM)
+        with pytest.raises(httpx2.TransportError):
+            list(pieces)
+        assert running.wait(15) in (0, -signal.SIGTERM)
+        assert time.monotonic() - began < 6
+
+
+def test_memory_does_not_grow_with_what_is_exported(service: StartService) -> None:
+    running = service(log_level="warning")
+    process = psutil.Process(running.process_id)
+    with filled(running) as client:
+        peaks = []
+        for form in ("jsonl", "html", "json", "jsonl"):
+            before = process.memory_info().rss
+            size = peak = 0
+            with client.stream("GET", "/export", params={"format": form}, headers=IDENTITY) as answer:
+                for piece in answer.iter_raw():
+                    size += len(piece)
+                    peak = max(peak, process.memory_info().rss)
+            assert size > TOTAL
+            peaks.append(peak - before)
+        assert max(peaks) < 40 * 2**20, peaks
