@@ -1,6 +1,7 @@
 """Importing what Chatkeep exports: everything comes back as it was, once, and whole or not at all."""
 
 import json
+import re
 from collections.abc import AsyncIterator, Callable
 
 import httpx2
@@ -8,6 +9,7 @@ import orjson
 import pytest
 from fastapi import FastAPI
 
+from app.transfer.formats import exports, imports
 from tests.callers import Json, acting, every_item, ok, problem, started
 from tests.conftest import settings_for
 from tests.servers.databases import DIALECTS, Databases
@@ -15,6 +17,15 @@ from tests.tables import stored, without_feed
 from tests.test_hostile_input import everything_reads
 from tests.transfer.chats import a_bit_of_everything
 from tests.transfer.importing import AT, CHAT_ID, MESSAGE_ID, a_chat, a_message, exported, imported, lines, send, trees
+
+CONVERSATION: list[Json] = [
+    {"role": "system", "content": "Answer shortly."},
+    {"role": "user", "content": "How do I boil an egg?"},
+    {"role": "assistant", "content": "Eight minutes in boiling water."},
+]
+# Whatever goes both ways comes back as it went: a new format is tested by being there.
+BOTH_WAYS = sorted(exports().keys() & imports().keys())
+LOSSLESS = [name for name in BOTH_WAYS if exports()[name].lossless]
 
 
 @pytest.fixture
@@ -28,7 +39,7 @@ async def elsewhere(
     databases.drop(url)
 
 
-@pytest.mark.parametrize("form", ["jsonl", "json"])
+@pytest.mark.parametrize("form", LOSSLESS)
 async def test_what_is_exported_comes_back(me: httpx2.AsyncClient, elsewhere: FastAPI, form: str) -> None:
     await a_bit_of_everything(me)
     file = await exported(me, form)
@@ -43,7 +54,7 @@ async def test_what_is_exported_comes_back(me: httpx2.AsyncClient, elsewhere: Fa
         await everything_reads(other)
 
 
-@pytest.mark.parametrize("form", ["jsonl", "json"])
+@pytest.mark.parametrize("form", LOSSLESS)
 async def test_it_comes_back_from_the_other_database_too(
     databases: Databases, tmp_path_factory: pytest.TempPathFactory, admin: dict[str, str], form: str
 ) -> None:
@@ -59,6 +70,26 @@ async def test_it_comes_back_from_the_other_database_too(
                 assert (await imported(client, file, keep_ids=True))["errors"] == []
                 assert await exported(client, form) == file
         databases.drop(url)
+
+
+@pytest.mark.parametrize("form", sorted(set(BOTH_WAYS) - set(LOSSLESS)))
+async def test_what_a_format_can_say_comes_back(me: httpx2.AsyncClient, elsewhere: FastAPI, form: str) -> None:
+    for chat in (
+        CONVERSATION,
+        [{"role": "user", "content": "Was ist ein Ei?"}, {"role": "assistant", "content": "🥚"}],
+    ):
+        ok(await me.post("/chats", json={"title": "Eggs", "conversation": chat}))
+    file = await exported(me, form)
+    async with acting(elsewhere, dict(me.headers)) as other:
+        said = await imported(other, file)
+        assert (said["format"], said["errors"], said["chats"]["imported"]) == (form, [], 2)
+        again = await exported(other, form)
+        # A chat has the name there that it got there.
+        assert _nameless(again) == _nameless(file)
+
+
+def _nameless(file: bytes) -> bytes:
+    return re.sub(rb"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}", b"", file)
 
 
 async def test_what_comes_in_goes_on_as_if_it_had_been_written_here(me: httpx2.AsyncClient) -> None:
