@@ -23,7 +23,7 @@ from app.auth.authenticator import Authenticator
 from app.db.database import Database
 from app.db.failures import problem_of
 from app.errors import handle_http_exception
-from app.feed.following import Follower
+from app.feed.following import Follower, Rest
 from app.http import logs
 from app.http.middleware import RequestMiddleware
 from app.http.plain import PlainRoutes
@@ -66,6 +66,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     app.state.guard = Guard(hub)
     app.state.answers = Answers(db, hub, settings, partial(_messages, app), sweeps=app.state.background)
     app.state.exports = exports = Exports(opener(db))
+    app.state.rest = Rest()
     app.state.counters = Counters(db)
     app.state.search = index = Index(db) if settings.search else None
     # What is there by now stays: the collector need not look at it again and again.
@@ -92,9 +93,10 @@ async def _background(app: FastAPI) -> AsyncIterator[None]:
     """What a service does beside answering, as long as it runs."""
     db, settings = app.state.db, app.state.settings
     counters, index = app.state.counters, app.state.search
-    followers = [Follower(db, "counting", counters.add_up, counters.behind)]
+    rest: Rest = app.state.rest
+    followers = [Follower(db, "counting", counters.add_up, counters.behind, rest)]
     if index is not None:
-        followers.append(Follower(db, "indexing", index.digest, index.behind))
+        followers.append(Follower(db, "indexing", index.digest, index.behind, rest))
     housekeeping = asyncio.create_task(keep_house(db, settings.changes_kept_days), name="housekeeping")
     try:
         yield

@@ -7,7 +7,7 @@ other processes may have ended before they came to it. Whoever reads what it kee
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Iterator
 
 import structlog
 
@@ -28,6 +28,32 @@ USERS_AT_ONCE = 200
 LAST_SECONDS = 2
 
 
+class Rest:
+    """What followers make way for: they wait while it is held, but not longer than a minute."""
+
+    def __init__(self) -> None:
+        self._holders = 0
+        self._over = asyncio.Event()
+        self._over.set()
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Holds followers up, as several may at once."""
+        self._holders += 1
+        self._over.clear()
+        try:
+            yield
+        finally:
+            self._holders -= 1
+            if not self._holders:
+                self._over.set()
+
+    async def over(self) -> None:
+        """Returns when nobody holds it, or when a minute has passed."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._over.wait(), SWEEP_SECONDS)
+
+
 class Follower:
     """Digests feeds in the background, until it is closed.
 
@@ -35,8 +61,9 @@ class Follower:
     """
 
     def __init__(
-        self, db: Database, name: str, digest: Digest, behind: Callable[[], Awaitable[Collection[str]]]
+        self, db: Database, name: str, digest: Digest, behind: Callable[[], Awaitable[Collection[str]]], rest: Rest
     ) -> None:
+        self._rest = rest
         self._digest = digest
         self._behind = behind
         self._name = name
@@ -63,6 +90,7 @@ class Follower:
         swept_at = float("-inf")
         failures = 0
         while not self._closing.is_set():
+            await self._rest.over()
             self._wake.clear()
             users: Collection[str] = ()
             try:

@@ -162,5 +162,7 @@ async def _run(
             sources = await asyncio.to_thread(upload.sources, closing, limit)
         except OSError as error:
             raise full(error) from error
-        report = await Importer(request.app.state.db, options).run(sources)
+        # What follows the feeds would take half of the processor meanwhile.
+        with request.app.state.rest.held():
+            report = await Importer(request.app.state.db, options).run(sources)
     return Answer(200, orjson.dumps(report.as_json()))
