@@ -36,6 +36,7 @@ TAGS = {
     "answers": "An answer that is written while somebody reads: its text in chunks, its end, and the stream of both.",
     "context": "What a model is given of a chat, what its provider would refuse of that, and the repair.",
     "changes": "What changed, in the order in which it was committed: read it, or follow it as it happens.",
+    "search": "Full text over messages, titles and summaries.",
     "export and import": "Chats as files, in many formats: out, and in.",
     "statistics": "How much there is, when it came, who writes most, and what the database takes.",
     "admin": "For administrators: scope `admin`.",

@@ -54,6 +54,7 @@ _PAIRED = (
 _PAIRED_CHARACTER = re.compile(f"[{_PAIRED}]")
 _RUN = re.compile(f"[{_PAIRED}]+|[^ {_PAIRED}]+")
 _WORD = re.compile(f"(?=([{_PAIRED}]{{1,2}}))[{_PAIRED}]|([^ {_PAIRED}]+)")
+_PIECE_OF_TEXT = re.compile(r"\S+")
 _ASCII_WORD = re.compile("[0-9a-z]+")
 # Persian writes a word's parts with a non-joiner between, or a space, Thai and Khmer a word's end with a space of no
 # width, or nothing. Both are seldom enough to be looked for only in texts that have them.
@@ -142,6 +143,22 @@ def spans(text: str) -> list[tuple[str, int, int]]:
     if text.isascii():
         runs = _ASCII_WORD.finditer(text.lower())
         return [(run[0][:LONGEST_WORD], run.start(), run.end()) for run in runs]
+    found = _spans(text)
+    if [word for word, _, _ in found] == split(text):
+        return found
+    # Marks of two scripts on one character change places when they are composed: then all that stands between two
+    # spaces is the place of each of its words.
+    found = []
+    for piece in _PIECE_OF_TEXT.finditer(text):
+        inside, begin = _spans(piece[0]), piece.start()
+        if [word for word, _, _ in inside] == (whole := split(piece[0])):
+            found += [(word, begin + start, begin + end) for word, start, end in inside]
+        else:
+            found += [(word, begin, piece.end()) for word in whole]
+    return found
+
+
+def _spans(text: str) -> list[tuple[str, int, int]]:
     characters, origins = _with_origins(text)
     found: list[tuple[str, int, int]] = []
     for run in _RUN.finditer(characters):

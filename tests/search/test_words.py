@@ -97,6 +97,7 @@ def test_folding_twice_is_folding_once(text: str) -> None:
 @example("".join(AWKWARD))
 @example("a" + "\u0f72\u0f71" * 100)
 @example("a\u3099\u093c")
+@example("x カ\u093c\u3099 y")
 def test_spans_are_the_words_with_their_places(text: str) -> None:
     spans = words.spans(text)
     assert [word for word, _, _ in spans] == words.split(text)

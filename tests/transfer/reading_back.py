@@ -48,6 +48,10 @@ def strings(value: Any) -> Iterator[str]:
             yield from strings(one)
 
 
+# A message may be longer than a cell is expected to be.
+csv.field_size_limit(2**31 - 1)
+
+
 def table(body: bytes) -> list[list[str]]:
     """The rows of a CSV, header first; all have as many cells."""
     rows = list(csv.reader(StringIO(body.decode("utf-8-sig"), newline=""), strict=True))
