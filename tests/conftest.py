@@ -12,7 +12,7 @@ from fastapi import FastAPI
 
 from app.main import create_app
 from app.settings import Settings
-from tests.callers import acting
+from tests.callers import acting, started
 from tests.servers.databases import DIALECTS, Databases
 from tests.servers.service import ADMIN_KEY, ServiceProcess, StartService, is_setting
 
@@ -140,6 +140,20 @@ async def me(
     """A client of `app` that acts for a user of its own."""
     async with acting(app, as_user(make_user())) as made:
         yield made
+
+
+@pytest.fixture(scope="module")
+async def second(settings: Settings) -> AsyncIterator[FastAPI]:
+    """The service once more on the same database, with a writer, a cache and followers of its own."""
+    async with started(settings) as made:
+        yield made
+
+
+@pytest.fixture
+async def me_too(second: FastAPI, me: httpx2.AsyncClient) -> AsyncIterator[httpx2.AsyncClient]:
+    """A client of `second` that acts for the same user as `me`."""
+    async with acting(second, dict(me.headers)) as client:
+        yield client
 
 
 @pytest.fixture

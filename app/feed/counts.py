@@ -45,13 +45,8 @@ def slot_of(moment: datetime) -> int:
     return (finite(moment) - _EPOCH) // SLOT
 
 
-def of_messages(platform: str | None, messages: Iterable[tuple[datetime, str, str | None, Tokens]]) -> Counts:
-    """What new messages add, each by its moment, role, model and its input, output and total tokens."""
-    return ["messages", platform, summed(messages)]
-
-
 def summed(messages: Iterable[tuple[datetime, str, str | None, Tokens]]) -> list[list[Any]]:
-    """The rows of `of_messages`, one for each slot, role and model."""
+    """The rows of `messages` that new ones make, each given by its moment, role, model and tokens."""
     rows: dict[tuple[int, str, str | None], list[int]] = {}
     for moment, role, model, tokens in messages:
         row = rows.setdefault((slot_of(moment), role, model), [0, 0, 0, 0])

@@ -13,6 +13,7 @@ from app.db.types import iso
 from app.feed.counts import slot_of
 from app.messages.draft import counted, plain_text
 from app.messages.tree import END
+from app.transfer import records
 from app.transfer.incoming.checks import (
     ChatRecord,
     Damaged,
@@ -21,7 +22,6 @@ from app.transfer.incoming.checks import (
     revision_of,
 )
 from app.transfer.incoming.lines import Lines
-from app.transfer.records import Record
 
 Row = tuple[Any, ...]
 Moments = Callable[[datetime], Any]
@@ -51,26 +51,9 @@ MESSAGE = (
     "created_at",
     "edited_at",
 )
-REVISION = (
-    *OWNER,
-    "seq",
-    "revision",
-    "role",
-    "type",
-    "content",
-    "tool_calls",
-    "tool_call_id",
-    "name",
-    "model",
-    "tokens",
-    "input_tokens",
-    "output_tokens",
-    "metadata",
-    "status",
-    "replaced_at",
-)
+REVISION = (*OWNER, *records.REVISION)
 BRANCH = (*OWNER, "branch", "parent_branch", "fork_seq")
-FEEDBACK = (*OWNER, "seq", "caller", "rating", "reason", "text", "created_at", "updated_at")
+FEEDBACK = (*OWNER, *records.FEEDBACK)
 
 _ROLES = frozenset({"user", "assistant", "system", "developer", "tool"})
 # What most messages have, and nothing else.
@@ -133,7 +116,7 @@ class Intake:
         self._revised = (0, 0)
         self._rated = (0, "")
 
-    def message(self, record: Record, *, clean: bool) -> None:
+    def message(self, record: records.Record, *, clean: bool) -> None:
         """Takes the next `message`; `clean` says that its JSON was found to be strict. Raises Damaged."""
         try:
             # What most messages are: a text, with nothing out of the ordinary.
@@ -209,7 +192,7 @@ class Intake:
             )
         )
 
-    def _unusual(self, record: Record) -> None:
+    def _unusual(self, record: records.Record) -> None:
         message = message_of(record)
         message_id = message.message_id if message.message_id and self._keep_ids else str(uuid7())
         branch = self._place(message.seq, message.parent_seq)
@@ -250,7 +233,7 @@ class Intake:
             )
         )
 
-    def revision(self, record: Record) -> None:
+    def revision(self, record: records.Record) -> None:
         """Takes the next `revision`, of a message that came before. Raises Damaged."""
         revision = revision_of(record)
         place = (revision.seq, revision.revision)
@@ -280,7 +263,7 @@ class Intake:
             )
         )
 
-    def rating(self, record: Record) -> None:
+    def rating(self, record: records.Record) -> None:
         """Takes the next `feedback`, on a message that came before. Raises Damaged."""
         feedback = feedback_of(record)
         place = (feedback.seq, feedback.caller)
@@ -356,7 +339,7 @@ class Intake:
             self.totals[place] += number
 
 
-def _usual(record: Record) -> bool:
+def _usual(record: records.Record) -> bool:
     """Whether the model and the tokens of a message are such."""
     model = record.get("model", "")
     if type(model) is not str or len(model) > 512:
