@@ -119,17 +119,18 @@ def started(kind: str, argument: str | int) -> Iterator[int]:
     command = [sys.executable, "-m", "bench.peers", kind, str(port), str(argument)]
     with subprocess.Popen(command, cwd=REPOSITORY, stdin=subprocess.PIPE) as process:
         try:
-            _wait_until_it_answers(process, port)
+            wait_until_it_answers(process, port)
             yield port
         finally:
             process.kill()
 
 
-def _wait_until_it_answers(process: subprocess.Popen[bytes], port: int) -> None:
+def wait_until_it_answers(process: subprocess.Popen[bytes], port: int, path: str = "/openapi.json") -> None:
+    """Waits for any answer. Raises RuntimeError when there is none in time."""
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline and process.poll() is None:
         with suppress(httpx2.TransportError):
-            httpx2.get(f"http://127.0.0.1:{port}/openapi.json", trust_env=False)
+            httpx2.get(f"http://127.0.0.1:{port}{path}", trust_env=False)
             return
         time.sleep(0.05)
     raise RuntimeError("a peer did not start")
