@@ -201,7 +201,7 @@ BEGIN
 
     INSERT INTO messages (
         user_id, chat_id, seq, parent_seq, branch, message_id, role, type, content, text, tool_calls, tool_call_id,
-        name, model, tokens, input_tokens, output_tokens, metadata, created_at
+        name, model, tokens, input_tokens, output_tokens, metadata, payload, created_at
     )
     SELECT
         a_user_id[m.append], got_chat[m.append], got_first[m.append] + m.place,
@@ -209,7 +209,7 @@ BEGIN
         got_branch[m.append], m.message_id, m.role, m.type, m.content, m.text,
         m.extras -> 'tool_calls', m.extras ->> 'tool_call_id', m.extras ->> 'name', m.extras ->> 'model',
         (m.extras ->> 'tokens')::bigint, (m.extras ->> 'input_tokens')::bigint, (m.extras ->> 'output_tokens')::bigint,
-        m.extras -> 'metadata', m.created_at
+        m.extras -> 'metadata', m.extras -> 'payload', m.created_at
     FROM unnest(
         m_append, m_place, m_message_id, m_role, m_type, m_content, m_text, m_extras, m_created_at
     ) AS m (

@@ -7,7 +7,7 @@ ids `^[a-zA-Z0-9_-]+$` and unique within a request. (As their error messages say
 import hashlib
 import re
 
-from app.context.reading import Exchange, Unit
+from app.context.reading import Exchange, Step
 
 MAX_NAME = 64
 _ALLOWED_ID = re.compile(r"[a-zA-Z0-9_-]+")
@@ -21,9 +21,9 @@ class CallIds:
         self._longest = longest
         self._taken: set[str] = set()
 
-    def of(self, unit: Unit) -> list[tuple[str, Exchange]]:
-        """The exchanges of a unit, each with its call id. For each unit to be asked once, in order."""
-        return [(self._id(exchange.call.id, unit.said.seq, n), exchange) for n, exchange in enumerate(unit.exchanges)]
+    def of(self, step: Step) -> list[tuple[str, Exchange]]:
+        """The exchanges of a step, each with its call id. For each step to be asked once, in order."""
+        return [(self._id(one.call.id, one.said.seq, n), one) for n, one in enumerate(step.exchanges)]
 
     def _id(self, stored: str, seq: int, place: int) -> str:
         made = stored

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.context.lint import lint
-from app.context.reading import Edit, Finding
-from app.messages.said import said
+from app.context.reading import Edit, Finding, spoken, thinks
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +38,13 @@ def _changes(message: dict[str, Any], edits: list[Edit]) -> dict[str, Any]:
             changes["tool_call_id"] = edit.value
         elif edit.action == "retype":
             changes["type"] = edit.value
-    left = said({**message, **changes})
-    if "type" not in changes and not (left.parts or left.calls or left.results):
+    left = spoken({**message, **changes})
+    if "type" not in changes and not (
+        left.parts or left.calls or thinks(left) or any(one.call_id for one in left.results)
+    ):
         changes["type"] = "empty"
-        if message["role"] == "user":
-            # All of it were results: they stay to be shown.
+        if spoken(message).results:
+            # They stay to be shown.
             changes = {"type": "orphaned_tool_result"}
     return changes
 

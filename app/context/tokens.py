@@ -9,8 +9,8 @@ from typing import Any
 from rs_bpe.bpe import openai  # type: ignore[import-not-found]
 
 from app.context.reading import Unit
-from app.messages.parts import Audio, File, Image, Part, Refusal, Text
-from app.messages.said import Said
+from app.dialects.parts import Audio, File, Image, Part, Refusal, Text
+from app.dialects.said import Said
 
 # The vocabulary holds Python's lock while it counts: 32 Ki characters take it two milliseconds.
 _AT_ONCE = 32 * 1024
@@ -56,13 +56,16 @@ def of_message(one: Said, limit: int) -> int:
 
 def of_unit(unit: Unit, limit: int) -> int:
     """The tokens of a unit, results included; something above `limit` if there are more."""
-    total = of_message(unit.said, limit)
-    counted = _stored(unit.said.message) is None
+    total = 0
+    for one in unit.spoken:
+        if total > limit:
+            return total
+        total += of_message(one, limit - total)
     for exchange in unit.exchanges:
         if total > limit:
             return total
         call, result = exchange.call, exchange.result
-        if counted:
+        if _stored(exchange.said.message) is None:
             total += PER_CALL + count(call.name, limit - total)
             total += count(call.arguments, limit - total)
         stored = _stored(result.said.message) if result.place is None else None

@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from app.context import tokens
-from app.context.reading import Reading, Unit
-from app.messages.parts import Text
-from app.messages.said import INSTRUCTING, Said, said
+from app.context.reading import Reading, Unit, spoken
+from app.dialects.parts import Text
+from app.dialects.said import INSTRUCTING, Said
 
 # Messages of one request: more than any model has use for, and some providers have a limit of their own.
 MAX_MESSAGES = 2048
@@ -80,7 +80,7 @@ class Window:
     def instruct(self, messages: Iterable[dict[str, Any]], summary: str | None) -> None:
         """Takes the system and developer messages, then the summary, each as far as it still fits. Comes first."""
         ours = [_system(SUMMARY + summary)] if summary and summary.strip() else []
-        for one in (*map(said, filter(_instructs, messages)), *ours):
+        for one in (*map(spoken, filter(_instructs, messages)), *ours):
             if not one.parts:
                 continue
             size = tokens.of_message(one, self._room())
@@ -99,20 +99,23 @@ class Window:
             if self.settled:
                 return
             self._read += 1
-            unit = self._reading.read(message)
-            if unit is None:
-                continue
-            if self.full:
-                self.truncated = True
-            elif unit.is_user:
-                self._close(unit)
-            elif not self._overflow:
-                self._hold(unit)
+            for unit in self._reading.read(message):
+                self._take(unit)
 
     def end(self) -> Context:
         """What was taken."""
+        for unit in self._reading.end():
+            self._take(unit)
         units = [unit for turn in reversed(self._turns) for unit in reversed(turn)]
         return Context(self._instructions, units, self._used, self.truncated)
+
+    def _take(self, unit: Unit) -> None:
+        if self.full:
+            self.truncated = True
+        elif unit.is_user:
+            self._close(unit)
+        elif not self._overflow:
+            self._hold(unit)
 
     def _room(self) -> int:
         """Tokens that there is room for; below zero never."""
@@ -157,7 +160,7 @@ class Window:
 
 
 def _messages_in(unit: Unit) -> int:
-    return 1 + len(unit.exchanges)
+    return len(unit.steps) + len(unit.exchanges)
 
 
 def _instructs(message: dict[str, Any]) -> bool:

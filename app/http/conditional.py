@@ -5,6 +5,15 @@ from starlette.responses import Response
 
 from app.errors import PreconditionFailed
 
+IF_MATCH = {
+    "name": "If-Match",
+    "in": "header",
+    "required": False,
+    "description": "Only if the chat still has this ETag; else 412.",
+    "schema": {"type": "string"},
+}
+"""What a plain route says of the header in the OpenAPI document; others take it as a parameter."""
+
 
 def _names(header: str, etag: str, *, weak: bool) -> bool:
     if header.strip() == "*":

@@ -55,6 +55,10 @@ class StrictRoute(APIRoute):
     plain: Callable[[Request], Awaitable[Response]] | None = None
     """Makes the response of a plain route, for `app.http.plain`."""
 
+    async def read_body(self, request: Request) -> Any:
+        """The value of a request's body, to be validated; None where there is none. For plain routes alone."""
+        return await request.json() if await request.body() else None
+
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """FastAPI's handler or, where that is enough, `_directly`, behind `before_body`."""
         plain = _is_plain(self)
@@ -95,7 +99,7 @@ def _needs_the_request_alone(dependant: Dependant) -> bool:
     )
 
 
-def _directly(route: APIRoute) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+def _directly(route: "StrictRoute") -> Callable[[Request], Coroutine[Any, Any, Response]]:
     """A handler that calls a plain route's endpoint itself.
 
     FastAPI solves dependencies anew for each request, for as much time as all the rest of an append takes. It still
@@ -112,7 +116,7 @@ def _directly(route: APIRoute) -> Callable[[Request], Coroutine[Any, Any, Respon
         if takes.request_param_name:
             arguments[takes.request_param_name] = request
         if body_field is not None:
-            value = await request.json() if await request.body() else None
+            value = await route.read_body(request)
             arguments[body_field.name], errors = body_field.validate(value, {}, loc=("body",))
             if errors:
                 raise RequestValidationError(errors)

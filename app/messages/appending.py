@@ -13,6 +13,7 @@ from app.auth.caller import User
 from app.chats.ref import ChatRef
 from app.chats.routes import chat_store
 from app.chats.schemas import ChatDetails
+from app.chats.store import check_version
 from app.db.types import now
 from app.errors import NotFound
 from app.idempotency import Answer, Once, run_once
@@ -55,15 +56,17 @@ async def branch_off(
     turn: int | None,
     batch: bool,
     status: str | None = None,
+    if_match: str | None = None,
 ) -> Response:
-    """Appends messages that begin a branch, or one that is in progress: what a group does not do.
+    """Appends messages that begin a branch, or only to a certain version, or one in progress: what a group does not do.
 
-    Takes what `MessageStore.append` takes, and raises the same and Unprocessable (422).
+    Takes what `MessageStore.append` takes, and raises the same, PreconditionFailed (412) and Unprocessable (422).
     """
     async with request.app.state.db.write() as session:
 
         async def append() -> Answer:
-            chat = await _chat(session, request, user, ref, parent, turn)
+            chat = await _chat(session, request, user, ref, parent, turn, if_match)
+            check_version(chat, if_match)
             check_turn(chat, turn)
             at = now()
             drafts = [draft(message, at) for message in messages]
@@ -97,13 +100,19 @@ async def _open(session: AsyncSession, chat: Chat, turn: int | None, opened: Dra
 
 
 async def _chat(
-    session: AsyncSession, request: Request, user: User, ref: ChatRef, parent: str | None, turn: int | None
+    session: AsyncSession,
+    request: Request,
+    user: User,
+    ref: ChatRef,
+    parent: str | None,
+    turn: int | None,
+    if_match: str | None,
 ) -> Chat:
-    """The chat, which is created where it is named by a key and not there yet."""
+    """The chat, which is created where it is named by a key, not there yet, and not meant to be of some version."""
     store = chat_store(request, user)
     try:
         return await store.find(session, ref)
     except NotFound:
-        if ref.key is None or parent or turn is not None:
+        if ref.key is None or parent or turn is not None or if_match is not None:
             raise
     return await store.create(session, str(uuid7()), ChatDetails(key=ref.key))

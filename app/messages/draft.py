@@ -11,7 +11,7 @@ from uuid_utils import uuid7
 from app.db.types import iso
 from app.feed.counts import summed
 from app.messages.rows import EXTRAS
-from app.messages.schemas import MessageIn
+from app.messages.schemas import MessageIn, TranslatedMessage
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +23,7 @@ class Draft:
         text: its plain text.
         extras: those of `EXTRAS` that it has, by name.
         public: the message as it is answered, without `chat_id` and `seq`.
+        payload: what gives the item back that the message was read from, see `app.dialects.taken`; None without one.
     """
 
     message_id: str
@@ -33,6 +34,12 @@ class Draft:
     created_at: datetime
     extras: dict[str, Any]
     public: dict[str, Any]
+    payload: dict[str, Any] | None = None
+
+    @property
+    def remembered(self) -> dict[str, Any]:
+        """The message as it is kept for retries: `public` and, if it has one, the payload."""
+        return self.public if self.payload is None else self.public | {"payload": self.payload}
 
     def tokens(self) -> tuple[int, int, int]:
         """What the message adds to its chat's input, output and total tokens."""
@@ -63,6 +70,7 @@ def draft(message: MessageIn, at: datetime) -> Draft:
         created_at,
         extras,
         public,
+        message.payload if isinstance(message, TranslatedMessage) else None,
     )
 
 

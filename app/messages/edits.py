@@ -86,14 +86,14 @@ class EditStore:
         """Deletes a message; what followed it now follows what it had followed. Raises NotFound."""
         await self._remove(session, chat, await find(session, chat, message))
 
-    async def pop(self, session: AsyncSession, chat: Chat) -> bytes | None:
-        """Takes the last message of the active branch off and gives it as JSON; None when there is none."""
+    async def pop(self, session: AsyncSession, chat: Chat) -> tuple[bytes, Any] | None:
+        """Takes the last message of the active branch off; gives it as JSON, and its payload. None if there is none."""
         if chat.head_seq is None:
             return None
         last = await find(session, chat, str(chat.head_seq))
-        body = await message_as_json(session, chat, last.seq)
+        body, payload = await message_as_json(session, chat, last.seq), last.payload
         await self._remove(session, chat, last)
-        return body
+        return body, payload
 
     async def clear(self, session: AsyncSession, chat: Chat) -> None:
         """Deletes every message of a chat."""

@@ -12,7 +12,7 @@ from app.db import postgres
 from app.db.database import Database
 from app.db.types import now
 from app.idempotency import Once, cutoff
-from app.messages.draft import counts, to_json, totals
+from app.messages.draft import Draft, counts, to_json, totals
 from app.messages.writer import Append, Appended, Elsewhere, NoSuchChat, NotYourTurn, Outcome, Repeated
 
 # Types of the function's parameters: per append, then per message, then two moments. Each is an array, and costs; so
@@ -90,7 +90,7 @@ def _arguments(appends: Sequence[Append]) -> list[Any]:
             one.type,
             one.content,
             one.text,
-            to_json(one.extras) if one.extras else None,
+            _extras(one),
             one.created_at,
         )
         for number, append in enumerate(appends, 1)
@@ -98,6 +98,12 @@ def _arguments(appends: Sequence[Append]) -> list[Any]:
     ]
     # Now, and not when they came: a turn may have ended while an append was waiting.
     return [*map(list, zip(*per_append, strict=True)), *map(list, zip(*per_message, strict=True)), now(), cutoff()]
+
+
+def _extras(one: Draft) -> str | None:
+    if one.payload is not None:
+        return to_json(one.extras | {"payload": one.payload})
+    return to_json(one.extras) if one.extras else None
 
 
 def _chat(append: Append) -> tuple[str, str, str]:
@@ -108,4 +114,4 @@ _NOT_ONCE = (None, None, None, None)
 
 
 def _once(append: Append, once: Once) -> tuple[str, str, str, str]:
-    return once.route, once.key, once.request_sha256, to_json([one.public for one in append.drafts])
+    return once.route, once.key, once.request_sha256, to_json([one.remembered for one in append.drafts])

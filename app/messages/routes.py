@@ -6,7 +6,7 @@ import orjson
 from fastapi import APIRouter, Path, Request
 from starlette.responses import Response
 
-from app.auth.dependencies import AuthenticatedRoute, Reader, Writer
+from app.auth.dependencies import Reader, Writer
 from app.chats.ref import ChatRef
 from app.chats.routes import (
     BODY_ERRORS,
@@ -18,8 +18,8 @@ from app.chats.routes import (
     chat_store,
     documented,
 )
-from app.errors import Conflict, InvalidCursor, NotFound, responses
-from app.http.conditional import not_modified
+from app.errors import Conflict, InvalidCursor, NotFound, PreconditionFailed, responses
+from app.http.conditional import IF_MATCH, not_modified
 from app.http.query import QueryOf
 from app.idempotency import REPLAYED, Answer, once_only, replayed, run_once
 from app.messages.appending import branch_off, message_store, parent_of, written
@@ -33,12 +33,15 @@ from app.messages.schemas import (
     MessageOut,
     MessagePatch,
 )
+from app.messages.translating import APPEND_QUERY, TranslatingRoute, as_items
 from app.messages.turn import IN_TURN, RETRIED_IN_TURN, check_own_turn, check_turn, turn_of
 from app.messages.writer import Elsewhere, Repeated
 from app.paging import Page, page_response
 
-router = APIRouter(prefix="/chats/{chat}/messages", tags=["messages"], route_class=AuthenticatedRoute)
+router = APIRouter(prefix="/chats/{chat}/messages", tags=["messages"], route_class=TranslatingRoute)
 _history_query = QueryOf(HistoryQuery)
+_TRANSLATED = {"parameters": [*RETRIED_IN_TURN["parameters"], *APPEND_QUERY.parameters()]}
+_APPENDED = {"parameters": [*_TRANSLATED["parameters"], IF_MATCH]}
 
 MessagePath = Annotated[
     str,
@@ -55,22 +58,27 @@ MessagePath = Annotated[
     summary="Append one message, or several together",
     status_code=201,
     response_class=Response,
-    responses={**documented(MessageOut | BatchOut, 201), **responses(NotFound, Conflict, *BODY_ERRORS)},
-    openapi_extra=RETRIED_IN_TURN,
+    responses={
+        **documented(MessageOut | BatchOut, 201),
+        **responses(NotFound, Conflict, PreconditionFailed, *BODY_ERRORS),
+    },
+    openapi_extra=_APPENDED,
 )
 async def append(request: Request, user: Writer, chat: ChatPath, body: AppendBody) -> Response:
     """Appends at the head of the chat. `{"messages": […]}` is stored whole and next to each other, or not at all.
 
     With `parent` they follow that message: where it is not the head they begin a branch, and are the head then.
-    Answered once it is on disk. With `key:` a chat that is not there yet is created.
+    Answered once it is on disk. With `key:` a chat that is not there yet is created. With `format` the body is an item
+    of another API or library, or `{"messages": […]}` with several; the answer is as ever. `If-Match` guards it (412).
     """
-    once, turn = await once_only(request), turn_of(request)
+    once, turn, if_match = await once_only(request), turn_of(request), request.headers.get("If-Match")
     batch = isinstance(body, MessageBatch)
     messages = body.messages if isinstance(body, MessageBatch) else [body]
     parent = parent_of(body)
     ref = ChatRef.parse(chat)
-    if not isinstance(body, MessageBatch) and body.status is not None:
-        return await branch_off(request, user, ref, messages, once, parent, turn, batch, body.status)
+    status = None if isinstance(body, MessageBatch) else body.status
+    if status is not None or if_match is not None:
+        return await branch_off(request, user, ref, messages, once, parent, turn, batch, status, if_match)
     outcome, drafts = await message_store(request, user).append(ref, messages, once, parent, turn)
     if isinstance(outcome, Elsewhere):
         return await branch_off(request, user, ref, messages, once, parent, turn, batch)
@@ -82,6 +90,8 @@ async def append(request: Request, user: Writer, chat: ChatPath, body: AppendBod
         if first_seq is None:
             return first.response()
         stored, headers = orjson.loads(outcome.body), {REPLAYED: "true"}
+        for one in stored:
+            one.pop("payload", None)
     assert first_seq is not None
     parents = [outcome.parent_id, *(one["message_id"] for one in stored)]
     items = [
@@ -140,18 +150,25 @@ async def clear(request: Request, user: Writer, chat: ChatPath) -> Response:
         204: {"description": "The chat has no message."},
         **responses(NotFound, Conflict, *BODY_ERRORS),
     },
-    openapi_extra=RETRIED_IN_TURN,
+    openapi_extra=_TRANSLATED,
 )
 async def pop(request: Request, user: Writer, chat: ChatPath) -> Response:
-    """Deletes the last message of the active branch and answers it. Two callers never get the same one."""
-    ref, once = ChatRef.parse(chat), await once_only(request)
+    """Deletes the last message of the active branch and answers it. Two callers never get the same one.
+
+    With `format` it is answered as `{"items": […]}` of another API or library.
+    """
+    ref, once, dialect = ChatRef.parse(chat), await once_only(request), APPEND_QUERY.read(request).format
     async with request.app.state.db.write() as session:
 
         async def take() -> Answer:
             found = await chat_store(request, user).find(session, ref)
             check_turn(found, turn_of(request))
-            body = await EditStore().pop(session, found)
-            return Answer(200 if body else 204, body or b"", chat_id=found.chat_id)
+            if (popped := await EditStore().pop(session, found)) is None:
+                return Answer(204, b"", chat_id=found.chat_id)
+            body, payload = popped
+            if dialect is not None:
+                body = as_items(body, payload, dialect)
+            return Answer(200, body, chat_id=found.chat_id)
 
         answer = await run_once(session, user.user_id, once, take)
     return answer.response()

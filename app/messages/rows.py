@@ -1,6 +1,6 @@
 """A message's row as JSON: the columns that are read, and how they are written. Hot: once for every message read."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import orjson
@@ -8,8 +8,9 @@ import orjson
 from app.chats.rows import moment
 from app.db.driver import Row
 from app.db.types import iso
+from app.dialects import Dialect, Json, given
 
-_JSON = frozenset({"content", "tool_calls", "metadata"})
+_JSON = frozenset({"content", "tool_calls", "metadata", "payload"})
 # Columns that most messages do not have, and that are left out where they are NULL.
 EXTRAS = (
     "tool_calls",
@@ -22,8 +23,9 @@ EXTRAS = (
     "metadata",
 )
 _OPTIONAL = (*EXTRAS, "status")
-FIELDS = ("message_id", "seq", "role", "type", "created_at", "content", "edited_at", *_OPTIONAL)
-_WIDTH = len(FIELDS)
+FIELDS = ("message_id", "seq", "role", "type", "created_at", "content", "edited_at", *_OPTIONAL, "payload")
+_PAYLOAD = FIELDS.index("payload")
+_EDITED_AT = FIELDS.index("edited_at")
 _BARE = (None,) * (1 + len(_OPTIONAL))
 
 
@@ -46,8 +48,17 @@ PLACED = f"SELECT {columns('m')}, {PARENT_ID} FROM messages m {JOIN_PARENT}"
 PLACED_IN_SESSION = f"SELECT {columns('m', in_session=True)}, {PARENT_ID} FROM messages m {JOIN_PARENT}"
 
 
-def message_fields(row: Row, chat_id: str, parent_id: Any, siblings: Sequence[str] | None = None) -> dict[str, Any]:
-    """A message to be written by `dumps`, from a row that begins with FIELDS, and where it hangs in the tree."""
+def message_fields(
+    row: Row,
+    chat_id: str,
+    parent_id: Any,
+    siblings: Sequence[str] | None = None,
+    json: Callable[[str], Any] = orjson.Fragment,
+) -> dict[str, Any]:
+    """A message to be written by `dumps`, from a row that begins with FIELDS, and where it hangs in the tree.
+
+    `json` makes of a JSON text what the message has: by default what writes it as it is.
+    """
     message_id, seq, role, kind, created_at, content = row[:6]
     if type(created_at) is not str and not created_at.microsecond:
         # orjson would leave the zeros out, and every moment is to be written alike.
@@ -63,13 +74,13 @@ def message_fields(row: Row, chat_id: str, parent_id: Any, siblings: Sequence[st
     if siblings is not None:
         message["siblings"] = siblings
     if content is not None:
-        message["content"] = orjson.Fragment(content)
+        message["content"] = json(content)
     message["created_at"] = created_at
-    if row[6:_WIDTH] != _BARE:
+    if row[6:_PAYLOAD] != _BARE:
         # Few messages have any of these.
-        for name, value in zip(_OPTIONAL, row[7:_WIDTH], strict=True):
+        for name, value in zip(_OPTIONAL, row[7:_PAYLOAD], strict=True):
             if value is not None:
-                message[name] = orjson.Fragment(value) if name in _JSON else value
+                message[name] = json(value) if name in _JSON else value
         if row[6] is not None:
             message["edited_at"] = moment(row[6])
     return message
@@ -83,6 +94,18 @@ def dumps(value: Any) -> bytes:
 def message_json(row: Row, chat_id: str, parent_id: Any, siblings: Sequence[str] | None = None) -> bytes:
     """The JSON of a message; takes what `message_fields` takes."""
     return dumps(message_fields(row, chat_id, parent_id, siblings))
+
+
+def items_of(row: Row, chat_id: str, parent_id: Any, dialect: Dialect) -> list[Json]:
+    """A message as items of a dialect; takes what `message_fields` takes."""
+    payload = None if row[_PAYLOAD] is None else orjson.loads(row[_PAYLOAD])
+    if payload is not None and row[_EDITED_AT] is None and payload["format"] == dialect.name:
+        # As `given` would: most messages are read by those who wrote them.
+        return [payload["item"]]
+    message = message_fields(row, chat_id, parent_id, json=orjson.loads)
+    if type(message["created_at"]) is not str:
+        message["created_at"] = iso(message["created_at"])
+    return given(dialect, message, payload)
 
 
 def appended_json(public: dict[str, Any], chat_id: str, seq: int, parent_id: str | None) -> bytes:

@@ -3,8 +3,19 @@
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, JsonValue, NonNegativeInt, Tag, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    JsonValue,
+    NonNegativeInt,
+    Tag,
+    model_validator,
+)
 
+from app.dialects import DIALECTS
 from app.http.moment import Moment
 from app.paging import DEFAULT_LIMIT, MAX_LIMIT, Cursor, Limit
 
@@ -101,6 +112,18 @@ class MessageToAppend(MessageIn):
         return super().may_be_empty() or self.status == "in_progress"
 
 
+class TranslatedMessage(MessageToAppend):
+    """A message that was read from an item of a dialect; never what a client sends.
+
+    `payload` is what gives the item back, see `app.dialects.taken`.
+    """
+
+    payload: dict[str, Any] | None = None
+
+    def may_be_empty(self) -> bool:
+        return super().may_be_empty() or self.payload is not None
+
+
 class MessageBatch(BaseModel):
     """Messages to append together: all of them, next to each other, or none."""
 
@@ -113,7 +136,7 @@ class MessageBatch(BaseModel):
 
 
 def _one_or_many(value: object) -> str:
-    return "batch" if isinstance(value, dict) and "messages" in value else "one"
+    return "batch" if isinstance(value, MessageBatch) or (isinstance(value, dict) and "messages" in value) else "one"
 
 
 AppendBody = Annotated[
@@ -190,6 +213,24 @@ MessageName = Annotated[
 ]
 
 
+def _checked_format(value: str) -> str:
+    if value not in DIALECTS:
+        raise ValueError(f"one of {', '.join(sorted(DIALECTS))}")
+    return value
+
+
+Format = Annotated[
+    Annotated[str, AfterValidator(_checked_format), Field(json_schema_extra={"enum": sorted(DIALECTS)})] | None,
+    Field(description="The API or library in whose items the messages are written."),
+]
+
+
+class AppendQuery(BaseModel):
+    """How the body of an append is written."""
+
+    format: Format = None
+
+
 class HistoryQuery(BaseModel):
     """Which messages of a chat to read. At most one of `last`, `max_turns` and `around_seq`."""
 
@@ -198,6 +239,7 @@ class HistoryQuery(BaseModel):
     )
     tree: bool = Field(default=False, description="The messages of every branch.")
 
+    format: Format = None
     order: Literal["asc", "desc"] = Field(default="asc", description="By `seq`.")
     limit: Limit = DEFAULT_LIMIT
     cursor: Cursor = None

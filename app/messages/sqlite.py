@@ -34,8 +34,8 @@ INSERT INTO chats (user_id, chat_id, key, tags, is_pinned, metadata, message_cou
 VALUES (?1, ?2, ?3, '[]', 0, '{}', 0, 0, 0, 0, 0, 0, 0, 0, 1, ?4, ?4, ?4)
 """
 _COLUMNS = f"""user_id, chat_id, seq, parent_seq, branch, message_id, role, type, content, text, created_at,
-    {", ".join(EXTRAS)}"""
-_VALUES = ", ".join("?" * (6 + len(EXTRAS)))
+    {", ".join(EXTRAS)}, payload"""
+_VALUES = ", ".join("?" * (7 + len(EXTRAS)))
 # Finds the chat, takes the next seq and stores the first message at once: each statement more costs the thread a
 # wait for the interpreter's lock. In a chat with branches only what follows the message that was written last is known
 # to have no siblings.
@@ -173,7 +173,7 @@ def _insert(connection: sqlite3.Connection, append: Append, chat_id: str, change
     last_seq, head_id = first_seq + len(rest), append.drafts[-1].message_id
     connection.execute(_COUNT, (user_id, chat_id, last_seq, 1 + len(rest), *totals(append.drafts), at, head_id))
     if once is not None:
-        body = to_json([one.public for one in append.drafts])
+        body = to_json([one.remembered for one in append.drafts])
         answer = (once.request_sha256, body, chat_id, first_seq, parent_id, at)
         connection.execute(_REMEMBER, (user_id, once.route, once.key, *answer))
     noted = changes.setdefault(user_id, _Noted())
@@ -217,4 +217,5 @@ def _columns(one: Draft) -> tuple[Any, ...]:
     if one.extras:
         values = (one.extras.get(name) for name in EXTRAS)
         extras = tuple(to_json(value) if isinstance(value, list | dict) else value for value in values)
-    return (one.message_id, one.role, one.type, one.content, one.text, iso(one.created_at), *extras)
+    payload = None if one.payload is None else to_json(one.payload)
+    return (one.message_id, one.role, one.type, one.content, one.text, iso(one.created_at), *extras, payload)

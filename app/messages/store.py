@@ -1,7 +1,7 @@
 """The store of messages: appending to a chat, and reading it, always within one user's rows."""
 
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import orjson
@@ -15,15 +15,16 @@ from app.chats.rows import etag
 from app.db.database import Database
 from app.db.driver import Reader, Row, SessionReader
 from app.db.types import now
+from app.dialects import DIALECTS
 from app.errors import NotFound, Overloaded, Problem
 from app.feed.entries import record
 from app.idempotency import Once
 from app.messages import history as linear
 from app.messages.cache import HistoryCache, HistoryPage
 from app.messages.draft import Draft, counts, draft, totals
-from app.messages.history import History, Placed, Span, cursor_after
+from app.messages.history import Placed, Span, cursor_after
 from app.messages.lines import BranchReader
-from app.messages.rows import EXTRAS, JOIN_PARENT, PARENT_ID, columns, dumps, message_fields, message_json
+from app.messages.rows import EXTRAS, JOIN_PARENT, PARENT_ID, columns, dumps, items_of, message_fields, message_json
 from app.messages.schemas import HistoryQuery, MessageIn
 from app.messages.tables import count, named, of
 from app.messages.tree import END, LINEAR, Range, Tree
@@ -43,6 +44,17 @@ _INSTRUCTIONS = "m.role IN ('system', 'developer')"
 # A tree that changes between two reads is read again; who changes it that often can wait.
 _ATTEMPTS = 20
 _TURN = "SELECT turn_holder, turn_until FROM chats WHERE user_id = $1 AND {} = $2 AND deleted_at IS NULL"
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a query found in a chat: messages of one version of it, and whether there are more."""
+
+    chat_id: str
+    version: int
+    tree: Tree
+    placed: Sequence[Placed]
+    more: bool
 
 
 class MessageStore:
@@ -98,52 +110,45 @@ class MessageStore:
             chat_id, version = await self._version(ref)
             if page is not None and page.etag == etag(chat_id, version):
                 return page
-        page = await self._read(chat_id, name, query)
+        page = self._written(name, query, await self._read(chat_id, name, query))
         self._cache.put(remembered_as, page)
         return page
 
-    async def _read(self, chat_id: str, name: str, query: HistoryQuery) -> HistoryPage:
+    async def _read(self, chat_id: str, name: str, query: HistoryQuery) -> Found:
+        """What a query finds in a chat, which cursors call `name`. Raises NotFound and InvalidCursor (400)."""
         if query.head is None and (query.tree or self._trees.get(self._user_id, chat_id) is None):
             window = linear.history(self._user_id, name, query)
             rows = await self._db.driver.fetch(window.statement, self._user_id, chat_id, *window.arguments)
             if rows:
-                return await self._page(chat_id, name, query, window, rows)
+                version, number = window.version(rows)
+                tree = await self._tree(chat_id, number) if number else LINEAR
+                return Found(chat_id, version, tree, *window.page(rows))
         return await self._along(chat_id, name, query)
 
-    async def _page(
-        self, chat_id: str, name: str, query: HistoryQuery, window: History, rows: Sequence[Row]
-    ) -> HistoryPage:
-        version, number = window.version(rows)
-        tree = await self._tree(chat_id, number) if number else LINEAR
-        placed, more = window.page(rows)
-        return self._written(chat_id, name, query, placed, more, version, tree)
-
-    def _written(
-        self,
-        chat_id: str,
-        name: str,
-        query: HistoryQuery,
-        placed: Sequence[Placed],
-        more: bool,
-        version: int,
-        tree: Tree,
-    ) -> HistoryPage:
-        if tree.siblings:
+    def _written(self, name: str, query: HistoryQuery, found: Found) -> HistoryPage:
+        chat_id, placed, tree = found.chat_id, found.placed, found.tree
+        next_cursor = cursor_after(self._user_id, name, query, placed[-1][0][1]) if found.more else None
+        if query.format is not None:
+            dialect, step = DIALECTS[query.format], -1 if query.order == "desc" else 1
+            items = [one for row, parent in placed for one in items_of(row, chat_id, parent, dialect)[::step]]
+            if dialect.join is not None:
+                items = dialect.join(items[::step])[::step]
+        elif tree.siblings:
             items = [message_fields(row, chat_id, parent, tree.siblings.get(row[1])) for row, parent in placed]
         else:
             items = [message_fields(row, chat_id, parent) for row, parent in placed]
-        next_cursor = cursor_after(self._user_id, name, query, placed[-1][0][1]) if more else None
-        return HistoryPage(etag(chat_id, version), dumps({"items": items, "next_cursor": next_cursor}), next_cursor)
+        body = dumps({"items": items, "next_cursor": next_cursor})
+        return HistoryPage(etag(chat_id, found.version), body, next_cursor)
 
-    async def _along(self, chat_id: str, name: str, query: HistoryQuery) -> HistoryPage:
-        """A page of a branch, of the active one or that of `query.head`."""
+    async def _along(self, chat_id: str, name: str, query: HistoryQuery) -> Found:
+        """The messages of a branch, of the active one or that of `query.head`."""
         for _ in range(_ATTEMPTS):
             tree = await self._tree(chat_id)
             branch = BranchReader(self._db.driver, self._user_id, chat_id)
             placed, more = await self._window(name, query, branch, await self._ranges(branch, tree, query.head))
             if branch.numbers == {tree.number}:
                 # What was read by several statements is at least of the version that the first of them saw.
-                return self._written(chat_id, name, query, placed, more, min(branch.versions), tree)
+                return Found(chat_id, min(branch.versions), tree, placed, more)
             await self._tree(chat_id, max(branch.numbers))
         raise Overloaded
 
@@ -217,7 +222,7 @@ class MessageStore:
         before: int | None = None
         while True:
             query = HistoryQuery(order="desc", limit=MAX_LIMIT, before_seq=before)
-            page = await self._read(chat_id, chat_id, query)
+            page = self._written(chat_id, query, await self._read(chat_id, chat_id, query))
             items: list[dict[str, Any]] = orjson.loads(page.body)["items"]
             if items:
                 yield items
@@ -300,5 +305,6 @@ def _values(one: Draft) -> dict[str, Any]:
         "type": one.type,
         "content": JSON.NULL if content is None and "content" in said else content,
         "text": one.text,
+        "payload": one.payload,
         "created_at": one.created_at,
     } | {"metadata_" if name == "metadata" else name: one.extras.get(name) for name in EXTRAS}

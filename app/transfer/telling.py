@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 import orjson
 
-from app.messages.parts import File, Image, Part, parts_of
-from app.messages.said import Call, Result, said
+from app.dialects.parts import File, Image, Part, parts_of
+from app.dialects.said import Call, Result, said
 from app.transfer.records import Record
 
 # Nothing in it that could end it where it is written, or lead elsewhere than it says.
@@ -14,16 +14,25 @@ _WEB = re.compile(r"https?://[^\s\x00-\x20\x7f\"'`]+", re.IGNORECASE)
 
 
 def told(message: Record) -> Iterator[Part | Call | Result | str]:
-    """What a message tells, in order. What is understood by nobody is JSON text: nothing that it says is left out."""
+    """What a message tells, in order. What is understood by nobody is JSON text: nothing that it says is left out.
+
+    Where a call stands among the parts is not known: it comes before its result, or else last.
+    """
     content = message.get("content")
+    one = said({**message, "content": None})
+    left = list(one.calls)
     if isinstance(content, str):
         if content:
             yield content
     elif isinstance(content, list):
         for part in content:
-            yield from _part(message, part)
-    one = said({**message, "content": None})
-    yield from one.calls
+            for told_part in _part(message, part):
+                if isinstance(told_part, Result):
+                    answered = [call for call in left if call.id == told_part.call_id]
+                    left = [call for call in left if call not in answered]
+                    yield from answered
+                yield told_part
+    yield from left
     calls = message.get("tool_calls") or ()
     for place in one.malformed:
         if place is not None:
@@ -43,8 +52,9 @@ def _part(message: Record, part: object) -> Iterator[Part | Call | Result | str]
         yield from known
         return
     one = said({**message, "content": [part], "tool_calls": None})
-    if message["role"] != "tool" and (one.calls or one.results):
+    results = [result for result in one.results if result.place is not None]
+    if one.calls or results:
         yield from one.calls
-        yield from one.results
+        yield from results
     elif not (isinstance(part, dict) and part.get("type") in ("text", "input_text", "output_text")):
         yield orjson.dumps(part, option=orjson.OPT_INDENT_2).decode()

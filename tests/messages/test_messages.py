@@ -1,5 +1,6 @@
 """Messages go in, come back as they went in, are changed, and go."""
 
+import asyncio
 from datetime import UTC, datetime
 from typing import Any
 from unittest.mock import ANY
@@ -275,3 +276,28 @@ async def test_a_page_or_a_message_is_one_statement_and_a_remembered_page_too(
     async with statements(app) as seen:
         ok(await me.get(f"{path}?include=conversation"))
     assert len([statement for statement in seen if "SELECT" in statement]) == 2, seen
+
+
+async def test_an_append_may_ask_for_a_version_of_its_chat(me: httpx2.AsyncClient, path: str) -> None:
+    ok(await me.post(f"{path}/messages", json=HELLO))
+    etag = (await me.get(f"{path}/messages")).headers["ETag"]
+    guarded = {"If-Match": etag, "Idempotency-Key": "once"}
+    first = await me.post(f"{path}/messages", json={"messages": [HELLO, HELLO]}, headers=guarded)
+    assert [message["seq"] for message in ok(first)["messages"]] == [2, 3]
+    # A retry is answered as ever; for others the version is another one by now.
+    again = await me.post(f"{path}/messages", json={"messages": [HELLO, HELLO]}, headers=guarded)
+    assert again.content == first.content
+    problem(await me.post(f"{path}/messages", json=HELLO, headers={"If-Match": etag}), 412)
+    problem(await me.post("/chats/key:none/messages", json=HELLO, headers={"If-Match": "*"}), 404)
+    ok(await me.post(f"{path}/messages", json=HELLO, headers={"If-Match": "*"}))
+    assert ok(await me.get(path))["last_seq"] == 4
+
+
+async def test_of_two_appends_to_one_version_one_is_stored(me: httpx2.AsyncClient, path: str) -> None:
+    ok(await me.post(f"{path}/messages", json=HELLO))
+    guarded = {"If-Match": (await me.get(path)).headers["ETag"]}
+    answers = await asyncio.gather(
+        *(me.post(f"{path}/messages", json=HELLO | {"parent": 1}, headers=guarded) for _ in range(8))
+    )
+    assert sorted(answer.status_code for answer in answers) == [201] + [412] * 7
+    assert len(await every_item(me, f"{path}/messages", tree=True)) == 2

@@ -183,3 +183,31 @@ def test_lossless_formats_say_everything(form: ExportFormat) -> None:
         }
         assert orjson.loads(body) == [whole, {"conversation": bare[5], "messages": []}]
         assert orjson.loads(written(form, *records[:5], many=False)) == whole
+
+
+READERS, LEARNERS = ("markdown", "html"), ("openai", "sharegpt")
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"), [*((name, True) for name in READERS), *((name, False) for name in LEARNERS)]
+)
+def test_reasoning_is_shown_to_readers_and_not_to_be_learnt(name: str, shown: bool) -> None:
+    content = [{"type": "reasoning", "text": "Eggs take a while."}, {"type": "text", "text": "Eight minutes."}]
+    found = said_in(exports()[name], written(exports()[name], chat(), message(1, "assistant", content=content)))
+    assert holds(found, "Eight minutes.")
+    assert holds(found, "Eggs take a while.") == shown
+
+
+@every_format
+def test_a_message_that_holds_results_is_told_whole(form: ExportFormat) -> None:
+    content = [
+        {"type": "text", "text": "I will tell you."},
+        {"type": "tool_result", "tool_use_id": "call_1", "content": "It rang."},
+        {"type": "text", "text": "It is done."},
+    ]
+    body = written(form, chat(), message(1, "assistant", content=content, tool_calls=[TOOL]))
+    for text in ("I will tell you.", "It is done."):
+        assert holds(said_in(form, body), text)
+    assert form.name == "csv" or holds(said_in(form, body), "It rang.")
+    if form.name in READERS:
+        assert body.index(b"timer") < body.index(b"It rang") < body.index(b"It is done"), "calls before their results"

@@ -5,8 +5,8 @@ import hashlib
 from collections.abc import Iterable, Iterator
 from html import escape
 
-from app.messages.parts import Audio, File, Image, Part, Refusal, Text, placeholder
-from app.messages.said import Call, Result
+from app.dialects.parts import Audio, File, Image, Part, Reasoning, Refusal, Text, placeholder
+from app.dialects.said import Call, Result
 from app.transfer.records import Record
 from app.transfer.telling import link, told
 
@@ -98,6 +98,8 @@ def _block(one: Part | Call | Result | str) -> str:
             return _text(one)
         case Text(text) | Refusal(text):
             return _text(text)
+        case Reasoning(text):
+            return f"<div>Reasoning:</div>\n{_text(text)}"
         case Call(name=name, arguments=arguments):
             return f"<div>Calls <bdi>{escape(name)}</bdi>:</div>\n<pre>{escape(arguments)}</pre>\n"
         case Result(parts=parts):

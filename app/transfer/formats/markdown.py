@@ -4,8 +4,8 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from app.messages.parts import Audio, File, Image, Part, placeholder
-from app.messages.said import Call, Result
+from app.dialects.parts import Audio, File, Image, Part, Reasoning, placeholder
+from app.dialects.said import Call, Result
 from app.transfer.records import Record
 from app.transfer.telling import link, told
 
@@ -57,6 +57,8 @@ def _block(one: Part | Call | Result | str) -> str:
             return f"Calls {_line(name)}:\n\n{_fenced(arguments)}"
         case Result(parts=parts):
             return "\n\n".join(["Result:", *map(_block, parts)])
+        case Reasoning(text):
+            return f"Reasoning:\n\n{_fenced(text)}"
         case Image() | Audio() | File():
             name, url = _line(placeholder(one)), link(one)
             return f"[{name}](<{url.translate(_ESCAPED_IN_URL)}>)" if url else name

@@ -10,15 +10,13 @@ from typing import Any
 import orjson
 
 from app.db.types import iso, now
-from app.messages.parts import Audio, File, Image, Part, Refusal, Text, placeholder
-from app.messages.said import Call, Said, said
+from app.dialects import chat_completions
+from app.dialects.said import said
 from app.transfer.incoming import foreign
 from app.transfer.incoming.checks import Damaged
 from app.transfer.incoming.scanning import Broken
 from app.transfer.incoming.sources import Damage, Found, Source, check_whole, decoded
 from app.transfer.records import Record
-
-_IMAGE_URLS = ("https://", "http://", "data:image/")
 
 
 class OpenAI:
@@ -46,70 +44,13 @@ class OpenAI:
 
 def messages_of(message: Record) -> Iterator[dict[str, Any]]:
     """The messages of Chat Completions that a message is; none for one of another type."""
-    if message["type"] != "message":
-        return
-    one = said(message)
-    for result in one.results:
-        yield {"role": "tool", "tool_call_id": result.call_id, "content": _texts(result.parts)}
-    if one.role == "tool" or (one.results and not one.parts):
-        return
-    written: dict[str, Any] = {"role": one.role, "content": _content(one)}
-    if isinstance(message.get("name"), str):
-        written["name"] = message["name"]
-    if one.calls:
-        written["tool_calls"] = [_call(call) for call in one.calls]
-    yield written
+    if message["type"] == "message":
+        yield from chat_completions.write(said(message)) or [{"role": message["role"], "content": ""}]
 
 
 def _tools(record: Record) -> Any:
     tools = record.get("metadata", {}).get("tools")
     return tools if isinstance(tools, list) else None
-
-
-def _content(one: Said) -> Any:
-    given = one.message.get("content")
-    if isinstance(given, str):
-        return given
-    if one.role == "user":
-        return [_user_part(part) for part in one.parts] or ""
-    if one.role == "assistant":
-        return [_assistant_part(part) for part in one.parts] or (None if one.calls else "")
-    return _texts(one.parts)
-
-
-def _texts(parts: tuple[Part, ...]) -> str | list[dict[str, Any]]:
-    if len(parts) == 1:
-        return placeholder(parts[0])
-    return [_text(part) for part in parts] or ""
-
-
-def _text(part: Part) -> dict[str, Any]:
-    return {"type": "text", "text": placeholder(part)}
-
-
-def _assistant_part(part: Part) -> dict[str, Any]:
-    return {"type": "refusal", "refusal": part.text} if isinstance(part, Refusal) else _text(part)
-
-
-def _user_part(part: Part) -> dict[str, Any]:
-    match part:
-        case Text():
-            return _text(part)
-        case Image(url=str(url), detail=detail) if url.startswith(_IMAGE_URLS):
-            return {"type": "image_url", "image_url": {"url": url} | ({"detail": detail} if detail else {})}
-        case Audio(data, "wav" | "mp3" as kind):
-            return {"type": "input_audio", "input_audio": {"data": data, "format": kind}}
-        case File(file_id=str(file_id)):
-            return {"type": "file", "file": {"file_id": file_id}}
-        case File(data=str(data), filename=name):
-            return {"type": "file", "file": {"file_data": data, "filename": name or "file"}}
-    return _text(part)
-
-
-def _call(call: Call) -> dict[str, Any]:
-    if call.custom:
-        return {"id": call.id, "type": "custom", "custom": {"name": call.name, "input": call.arguments}}
-    return {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
 
 
 EXPORT = OpenAI()

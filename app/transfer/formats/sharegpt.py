@@ -9,8 +9,8 @@ from typing import Any
 
 import orjson
 
-from app.messages.parts import Part, Refusal, Text, placeholder
-from app.messages.said import Call, Result
+from app.dialects.parts import Part, Reasoning, Refusal, Text, placeholder
+from app.dialects.said import Call, Result
 from app.transfer.incoming import foreign
 from app.transfer.incoming.items import ItemFormat
 from app.transfer.incoming.sources import Found
@@ -56,6 +56,8 @@ def _said(message: Record) -> Iterator[dict[str, Any]]:
                 others.append({"from": "observation", "value": _text(parts)})
             case str():
                 texts.append(one)
+            case Reasoning():
+                pass
             case _:
                 texts.append(_text((one,)))
     if texts or not others:

@@ -8,7 +8,7 @@ _DETAILS = frozenset({"auto", "low", "high", "original"})
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A text with more than white space in it: empty ones are refused by providers, and say nothing."""
+    """A text, never an empty one. What is only white space is refused by providers; see `app.context`."""
 
     text: str
 
@@ -16,6 +16,13 @@ class Text:
 @dataclass(frozen=True, slots=True)
 class Refusal:
     """What the model said where it refused."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reasoning:
+    """What the model thought before it spoke. Providers take their own back, as they gave it, and nobody else's."""
 
     text: str
 
@@ -47,13 +54,13 @@ class File:
     filename: str | None
 
 
-Part = Text | Refusal | Image | Audio | File
+Part = Text | Refusal | Reasoning | Image | Audio | File
 
 
 def parts_of(content: Any) -> tuple[Part, ...]:
-    """What a content says, without what no provider would take: empty texts, and parts of unknown or broken shape."""
+    """What a content says, without what says nothing: empty texts, and parts of unknown or broken shape."""
     if isinstance(content, str):
-        return (Text(content),) if content.strip() else ()
+        return (Text(content),) if content else ()
     if not isinstance(content, list):
         return ()
     return tuple(part for one in content if isinstance(one, dict) and (part := _part(one)) is not None)
@@ -64,6 +71,8 @@ def placeholder(part: Part) -> str:
     match part:
         case Text(text) | Refusal(text):
             return text
+        case Reasoning():
+            return "[reasoning]"
         case Image():
             return "[image]"
         case Audio():
@@ -83,8 +92,12 @@ def _part(one: dict[str, Any]) -> Part | None:
             return _text(one.get("text"))
         case "refusal":
             refusal = _string(one.get("refusal"))
-            return Refusal(refusal) if refusal and refusal.strip() else None
-        case "image_url" | "input_image":
+            return Refusal(refusal) if refusal else None
+        case "reasoning" | "reasoning_text" | "summary_text":
+            return _reasoning(one.get("text"))
+        case "thinking":
+            return _reasoning(one.get("thinking"))
+        case "image_url" | "input_image" | "computer_screenshot":
             return _image(one)
         case "image":
             return _image_from(_object(one.get("source")))
@@ -100,7 +113,11 @@ def _part(one: dict[str, Any]) -> Part | None:
 
 
 def _text(value: object) -> Text | None:
-    return Text(value) if isinstance(value, str) and value.strip() else None
+    return Text(value) if isinstance(value, str) and value else None
+
+
+def _reasoning(value: object) -> Reasoning | None:
+    return Reasoning(value) if isinstance(value, str) and value else None
 
 
 def _image(one: dict[str, Any]) -> Image | None:

@@ -1,11 +1,11 @@
 """A stored message as what it says: its parts, its tool calls, and the results it brings."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import orjson
 
-from app.messages.parts import Part, Refusal, Text, parts_of
+from app.dialects.parts import Part, Refusal, Text, parts_of
 
 Place = tuple[str, int] | None
 """Where in a message something stands: `("tool_calls", 0)`, `("content", 2)`, or None for the message as a whole."""
@@ -61,6 +61,11 @@ class Said:
         """Who speaks."""
         return str(self.message["role"])
 
+    @property
+    def type(self) -> str:
+        """What kind of message it is: `message`, or a kind of its own, which only its own dialect can say."""
+        return str(self.message.get("type", "message"))
+
 
 def said(message: dict[str, Any]) -> Said:
     """What a message (its JSON in the API) says. Nothing that it holds makes this fail."""
@@ -69,13 +74,49 @@ def said(message: dict[str, Any]) -> Said:
         case "assistant":
             return _assistant(message, content)
         case "tool":
-            spoken = Said(message)
-            call_id = message.get("tool_call_id")
-            result = Result(call_id if isinstance(call_id, str) else "", parts_of(content), False, None, spoken)
-            return Said(message, results=(result,))
+            blocks = () if message.get("tool_call_id") else _results(message, content)
+            return Said(message, results=blocks or (_result(message, content),))
         case "user":
             return Said(message, parts_of(content), results=_results(message, content))
     return Said(message, tuple(part for part in parts_of(content) if isinstance(part, Text | Refusal)))
+
+
+def steps(one: Said) -> list[Said]:
+    """A message as the steps it was made in: in each, things are said, then tools called, then results come.
+
+    Only an assistant's message that holds results of its own calls has several; a call that it holds no result of is in
+    its last step. Where a library has one message for all of it, others need one for each step.
+    """
+    if not one.results or one.role != "assistant":
+        return [one]
+    found: list[Said] = []
+    parts: list[Part] = []
+    results: list[Result] = []
+    own = {result.place: result for result in one.results}
+    left = list(one.calls)
+
+    def close() -> None:
+        ids = [result.call_id for result in results]
+        calls = [call for call in left if call.id in ids] if ids else []
+        left[:] = [call for call in left if call not in calls]
+        found.append(replace(one, parts=tuple(parts), calls=tuple(calls), results=tuple(results), malformed=()))
+        parts.clear()
+        results.clear()
+
+    for index, block in enumerate(one.message["content"]):
+        if (result := own.get(("content", index))) is not None:
+            results.append(result)
+        elif known := parts_of([block]):
+            if results:
+                close()
+            parts += known
+    close()
+    if left:
+        if found[-1].results:
+            found.append(replace(one, parts=(), calls=tuple(left), results=(), malformed=()))
+        else:
+            found[-1] = replace(found[-1], calls=tuple(left))
+    return found
 
 
 def _assistant(message: dict[str, Any], content: Any) -> Said:
@@ -94,11 +135,17 @@ def _assistant(message: dict[str, Any], content: Any) -> Said:
             malformed.append(("content", index))
         else:
             calls.append(call)
-    return Said(message, parts_of(content), tuple(calls), malformed=tuple(malformed))
+    return Said(message, parts_of(content), tuple(calls), _results(message, content), tuple(malformed))
+
+
+def _result(message: dict[str, Any], content: Any) -> Result:
+    """The result that a tool's message is."""
+    call_id = message.get("tool_call_id")
+    return Result(call_id if isinstance(call_id, str) else "", parts_of(content), False, None, Said(message))
 
 
 def _results(message: dict[str, Any], content: Any) -> tuple[Result, ...]:
-    """The results that a user's message brings as Anthropic's blocks."""
+    """The results that a message brings as blocks of its content, as Anthropic's do."""
     spoken = Said(message)
     found = []
     for index, block in _blocks(content, "tool_result"):

@@ -1,0 +1,72 @@
+"""Messages in the languages of other APIs and libraries, by the query's `format`: on their way in, and taken off."""
+
+from typing import Any
+
+import orjson
+from fastapi.exceptions import RequestValidationError
+from pydantic import ValidationError
+from starlette.requests import Request
+
+from app.auth.dependencies import AuthenticatedRoute
+from app.dialects import DIALECTS, Dialect, Untranslatable, given, taken
+from app.http.query import QueryOf
+from app.messages.schemas import AppendQuery, MessageBatch, TranslatedMessage
+
+APPEND_QUERY = QueryOf(AppendQuery)
+
+Place = tuple[str | int, ...]
+
+
+class TranslatingRoute(AuthenticatedRoute):
+    """A route that takes messages, which its query's `format` may say are another API's or library's items."""
+
+    async def read_body(self, request: Request) -> Any:
+        """The body's value; where items are meant, the messages that they say, as models.
+
+        Raises RequestValidationError (422) for what are no such items.
+        """
+        value = await super().read_body(request)
+        if self.methods != {"POST"} or not request.scope["query_string"]:
+            return value
+        dialect = APPEND_QUERY.read(request).format
+        return value if dialect is None else _read(DIALECTS[dialect], value)
+
+
+def _read(dialect: Dialect, value: Any) -> Any:
+    if not isinstance(value, dict):
+        return value
+    if not isinstance(items := value.get("messages"), list):
+        return translated(dialect, value, ("body",))
+    place: Place = ("body", "messages")
+    messages = [
+        translated(dialect, item, (*place, number)) if isinstance(item, dict) else item
+        for number, item in enumerate(items)
+    ]
+    try:
+        return MessageBatch.model_validate(value | {"messages": messages})
+    except ValidationError as error:
+        raise _refused(error, ("body",)) from None
+
+
+def translated(dialect: Dialect, item: dict[str, Any], place: Place) -> TranslatedMessage:
+    """An item of a dialect as the message to be stored. Raises RequestValidationError (422), which names `place`."""
+    try:
+        message, payload = taken(dialect, item)
+    except Untranslatable as error:
+        wrong = {"loc": (*place, *error.place), "msg": str(error), "type": "untranslatable"}
+        raise RequestValidationError([wrong]) from None
+    try:
+        return TranslatedMessage.model_validate(message | {"payload": payload})
+    except ValidationError as error:
+        raise _refused(error, place) from None
+
+
+def _refused(error: ValidationError, place: Place) -> RequestValidationError:
+    return RequestValidationError(
+        [{**one, "loc": (*place, *one["loc"])} for one in error.errors(include_input=False, include_context=False)]
+    )
+
+
+def as_items(message: bytes, payload: Any, dialect: str) -> bytes:
+    """A message (its JSON in the API) as `{"items": [...]}` in a dialect."""
+    return orjson.dumps({"items": given(DIALECTS[dialect], orjson.loads(message), payload)})

@@ -1,0 +1,181 @@
+"""What every dialect keeps to. A new one enters by itself, with the items in `tests/dialects/items` that it needs."""
+
+from importlib import import_module
+from itertools import permutations
+from typing import Any
+from uuid import UUID
+
+import orjson
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from app.dialects import DIALECTS, Dialect, Untranslatable, same, taken
+from app.dialects import given as items_of
+from app.dialects.said import said
+from app.messages.schemas import TranslatedMessage
+from tests.callers import Json
+from tests.dialects.facts import Facts, facts
+from tests.dialects.items.values import JSON, OBJECT, TEXT
+from tests.messages.strategies import MESSAGES
+
+every_dialect = pytest.mark.parametrize("dialect", DIALECTS.values(), ids=lambda dialect: dialect.name)
+every_pair = pytest.mark.parametrize(
+    ("source", "target"), list(permutations(DIALECTS.values(), 2)), ids=lambda dialect: dialect.name
+)
+relaxed = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
+WORDS = (
+    "role type content text user assistant system tool message parts data id call_id tool_calls function name "
+    "arguments kind args output image_url source reasoning summary tool_use tool_result metadata human ai author model"
+)
+ANYTHING: st.SearchStrategy[Any] = st.recursive(
+    JSON | st.sampled_from(WORDS.split()),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(WORDS.split()) | TEXT, inner, max_size=5)
+    ),
+    max_leaves=20,
+)
+
+
+def items(dialect: Dialect) -> Any:
+    """The module with a dialect's items."""
+    return import_module(f"tests.dialects.items.{dialect.name}")
+
+
+def stored(value: Any) -> Any:
+    """A value as it comes back from where JSON is stored."""
+    return orjson.loads(orjson.dumps(value))
+
+
+def answered(message: Json) -> Json:
+    """A message as it is answered once it is stored."""
+    made = {"message_id": str(UUID(int=1)), "seq": 1, "type": "message", "created_at": "2026-01-31T12:00:00.000000Z"}
+    said = {name: value for name, value in message.items() if value is not None or name == "content"}
+    found: Json = stored({**made, "chat_id": str(UUID(int=2)), "parent_id": None, **said})
+    return found
+
+
+@every_dialect
+def test_every_dialect_has_examples(dialect: Dialect) -> None:
+    assert DIALECTS[dialect.name] is dialect
+    assert len(items(dialect).EXAMPLES) > 3
+
+
+def test_the_dialects_that_there_are() -> None:
+    assert {"chat_completions", "responses", "anthropic"} <= DIALECTS.keys()
+
+
+def check_round_trip(dialect: Dialect, item: Json) -> None:
+    """Checks that an item comes back equal from where messages are stored."""
+    before = stored(item)
+    message, payload = taken(dialect, item)
+    assert item == before, "reading leaves the item alone"
+    TranslatedMessage.model_validate({**message, "payload": payload})
+    assert same(items_of(dialect, answered(message), stored(payload)), [item])
+
+
+@every_dialect
+def test_examples_come_back_equal(dialect: Dialect) -> None:
+    for item in items(dialect).EXAMPLES:
+        check_round_trip(dialect, item)
+
+
+@every_dialect
+@relaxed
+@given(data=st.data())
+def test_items_come_back_equal(dialect: Dialect, data: st.DataObject) -> None:
+    check_round_trip(dialect, data.draw(items(dialect).ITEMS))
+
+
+def check_readable(dialect: Dialect, item: Json) -> None:
+    """Checks that something is an item, or refused for a reason."""
+    refused: Untranslatable | None = None
+    try:
+        taken(dialect, item)
+    except Untranslatable as error:
+        refused = error
+    if refused is None:
+        check_round_trip(dialect, item)
+    else:
+        assert str(refused)
+        assert all(isinstance(step, str | int) for step in refused.place)
+
+
+@every_dialect
+@relaxed
+@given(item=st.dictionaries(st.sampled_from(WORDS.split()) | TEXT, ANYTHING, max_size=5) | OBJECT)
+def test_whatever_is_read_is_a_message_or_none(dialect: Dialect, item: Json) -> None:
+    check_readable(dialect, item)
+
+
+@every_dialect
+@relaxed
+@given(data=st.data())
+def test_damaged_items_are_messages_or_none(dialect: Dialect, data: st.DataObject) -> None:
+    item = stored(data.draw(st.sampled_from(items(dialect).EXAMPLES)))
+    place: Any = item
+    while True:
+        key = data.draw(st.sampled_from(list(place) if isinstance(place, dict) else list(range(len(place)))))
+        if not place[key] or not isinstance(place[key], dict | list) or data.draw(st.booleans()):
+            break
+        place = place[key]
+    place[key] = data.draw(ANYTHING)
+    check_readable(dialect, item)
+
+
+def check_written(dialect: Dialect, message: Json) -> list[Json]:
+    """Checks that a message can be said in a dialect, and read again in it."""
+    before = stored(message)
+    written = dialect.write(said(message))
+    assert message == before, "writing leaves the message alone"
+    for item in written:
+        assert same(stored(item), item), "it is JSON"
+        check_round_trip(dialect, stored(item))
+    return written
+
+
+@every_dialect
+@relaxed
+@given(message=MESSAGES)
+def test_every_message_can_be_said(dialect: Dialect, message: Json) -> None:
+    check_written(dialect, message)
+    check_written(dialect, answered(message))
+
+
+@every_pair
+def test_examples_of_others_are_said(source: Dialect, target: Dialect) -> None:
+    for item in items(source).EXAMPLES:
+        check_kept(source, target, item)
+
+
+@every_pair
+@settings(relaxed, max_examples=40)
+@given(data=st.data())
+def test_what_others_say_is_said(source: Dialect, target: Dialect, data: st.DataObject) -> None:
+    check_kept(source, target, data.draw(items(source).ITEMS))
+
+
+def check_kept(source: Dialect, target: Dialect, item: Json) -> None:
+    """Checks that what an item says of what every dialect can say is said in another, and read from it again."""
+    message = answered(taken(source, item)[0])
+    written = check_written(target, message)
+    if message["type"] != "message":
+        return
+    there = Facts()
+    for one in written:
+        there += facts(answered(taken(target, one)[0]))
+    facts(message).must_be_in(there)
+
+
+@every_dialect
+def test_an_edited_message_is_said_anew(dialect: Dialect) -> None:
+    for item in items(dialect).EXAMPLES:
+        message, payload = taken(dialect, item)
+        assume_text = isinstance(message.get("content"), str) and message["role"] in ("user", "assistant")
+        if not assume_text or message.get("type", "message") != "message":
+            continue
+        edited = answered(message) | {"content": "Poached, please.", "edited_at": "2026-01-31T12:01:00.000000Z"}
+        texts = [facts(answered(taken(dialect, one)[0])).texts for one in items_of(dialect, edited, stored(payload))]
+        assert ["Poached, please."] in texts
+        noted = answered(message) | {"metadata": {"a": 1}, "edited_at": "2026-01-31T12:01:00.000000Z"}
+        assert same(items_of(dialect, noted, stored(payload)), [item])
