@@ -11,6 +11,8 @@ from app.live.answers import routes as answers
 from app.messages import branch_routes as branches
 from app.messages import conversation, feedback, revisions, turns
 from app.messages import routes as messages
+from app.openai_api import item_routes as items
+from app.openai_api import routes as conversations
 from app.search import routes as search
 from app.stats import routes as stats
 from app.transfer import export_routes as exports
@@ -25,6 +27,8 @@ ROUTERS: tuple[APIRouter, ...] = (
     revisions.router,
     feedback.router,
     context.router,
+    items.router,
+    conversations.router,
     chats.router,
     changes.router,
     search.router,

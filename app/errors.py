@@ -16,12 +16,14 @@ Problem
 └── StorageFull           507
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import orjson
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field
+from starlette._utils import get_route_path
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -174,34 +176,53 @@ def responses(*problems: type[Problem]) -> dict[int | str, dict[str, Any]]:
     return entries
 
 
-def _problem_response(
-    status: int,
-    slug: str,
-    title: str,
-    detail: str,
-    errors: Sequence[Mapping[str, Any]] = (),
-    headers: Mapping[str, str] | None = None,
-    extensions: Mapping[str, Any] | None = None,
-) -> Response:
-    body: dict[str, Any] = {"type": f"urn:chatkeep:problem:{slug}", "title": title, "status": status, "detail": detail}
-    if errors:
-        body["errors"] = errors
-    body |= extensions or {}
-    return Response(orjson.dumps(body), status, headers, PROBLEM_JSON)
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """What is told of an error, in whatever shape: `slug` and `extensions` are for programs, `detail` for people."""
+
+    status: int
+    slug: str
+    title: str
+    detail: str
+    errors: Sequence[Mapping[str, Any]] = ()
+    headers: Mapping[str, str] | None = None
+    extensions: Mapping[str, Any] | None = None
 
 
-async def handle_http_exception(_request: Request, error: Exception) -> Response:
-    """Answers a Problem, or an HTTPException of the framework, as problem+json."""
+SHAPES: dict[str, Callable[[Failure], Response]] = {}
+"""How errors are told to those who speak another API's language, by the first segment of the path."""
+
+
+def _problem_response(failure: Failure) -> Response:
+    body: dict[str, Any] = {
+        "type": f"urn:chatkeep:problem:{failure.slug}",
+        "title": failure.title,
+        "status": failure.status,
+        "detail": failure.detail,
+    }
+    if failure.errors:
+        body["errors"] = failure.errors
+    body |= failure.extensions or {}
+    return Response(orjson.dumps(body), failure.status, failure.headers, PROBLEM_JSON)
+
+
+async def handle_http_exception(request: Request, error: Exception) -> Response:
+    """Answers a Problem, or an HTTPException of the framework, as problem+json or in the shape of the path's API."""
+    segment = get_route_path(request.scope).split("/", 2)[1:2]
+    tell = SHAPES.get(segment[0], _problem_response) if segment else _problem_response
+    return tell(_failure(error))
+
+
+def _failure(error: Exception) -> Failure:
     if isinstance(error, Problem):
-        return _problem_response(
+        return Failure(
             error.status, error.slug, error.title, error.detail, error.errors, error.headers, error.extensions
         )
     if isinstance(error, RequestValidationError):
         # `input` and `ctx` are left out: an error must not repeat content into logs and consoles.
         items = [{"loc": list(e["loc"]), "msg": e["msg"], "type": e["type"]} for e in error.errors()]
-        return _problem_response(422, Unprocessable.slug, Unprocessable.title, Unprocessable.default_detail, items)
+        return Failure(422, Unprocessable.slug, Unprocessable.title, Unprocessable.default_detail, items)
     if isinstance(error, HTTPException):
         title = TITLES.get(error.status_code, "Error")
-        slug = title.lower().replace(" ", "-")
-        return _problem_response(error.status_code, slug, title, error.detail, headers=error.headers)
-    return _problem_response(500, Problem.slug, Problem.title, Problem.default_detail)
+        return Failure(error.status_code, title.lower().replace(" ", "-"), title, error.detail, headers=error.headers)
+    return Failure(500, Problem.slug, Problem.title, Problem.default_detail)

@@ -42,6 +42,7 @@ from app.messages.sqlite import SqliteGroup
 from app.messages.store import MessageStore
 from app.messages.trees import TreeCache
 from app.messages.writer import Writer
+from app.openai_api.retries import Underway
 from app.search.indexing import Index
 from app.settings import Settings
 from app.stats.counters import Counters
@@ -60,6 +61,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     app.state.writer = Writer(group, settings.write_queue_size, db.announcer)
     app.state.history = HistoryCache(settings.history_cache_bytes)
     app.state.trees = TreeCache()
+    app.state.underway = Underway()
     app.state.authenticator = Authenticator(db, settings)
     app.state.hub = hub = _hub(db)
     app.state.feeds = Feeds(db, hub)
@@ -158,15 +160,9 @@ def create_app(settings: Settings | None = None, *, background: bool = True) -> 
             CORSMiddleware,
             allow_origins=settings.cors_origins,
             allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
-            allow_headers=[
-                "Authorization",
-                "Content-Type",
-                "Idempotency-Key",
-                "If-Match",
-                "If-None-Match",
-                "Last-Event-ID",
-                "X-User-Id",
-            ],
+            # OpenAI's client alone sends a dozen of its own. None says who calls but Authorization, which no page of
+            # another origin has.
+            allow_headers=["*"],
             expose_headers=["Content-Disposition", "ETag", "Link", "Location", "Retry-After", "X-Request-Id", REPLAYED],
             max_age=600,
         )

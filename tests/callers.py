@@ -50,6 +50,17 @@ def problem(answer: httpx2.Response, status: int) -> Json:
     return details
 
 
+def openai_error(answer: httpx2.Response, status: int) -> Json:
+    """The details of an answer that must be an error of the API that is OpenAI's, with this status."""
+    assert answer.status_code == status, f"{answer.status_code} {answer.text}"
+    assert answer.headers["content-type"] == "application/json"
+    (error,) = answer.json().values()
+    details: Json = error
+    assert list(details) == ["message", "type", "param", "code"]
+    assert details["message"]
+    return details
+
+
 async def every_item(client: httpx2.AsyncClient, path: str, **query: Any) -> list[Json]:
     """What all pages of a list have, one after the other."""
     items: list[Json] = []

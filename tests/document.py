@@ -41,6 +41,11 @@ class Operation:
         """Whether its answer is a stream of events, which may have no end."""
         return "text/event-stream" in self.entry["responses"].get("200", {}).get("content", {})
 
+    @property
+    def is_openais(self) -> bool:
+        """Whether it belongs to the API that is OpenAI's: its errors have another shape, and what is wrong is a 400."""
+        return self.path.startswith("/v1/")
+
     def has(self, *parameters: str) -> bool:
         """Whether its path has one of these parameters."""
         return any(f"{{{name}}}" in self.path for name in parameters)

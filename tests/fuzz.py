@@ -123,6 +123,35 @@ def messages(source: random.Random) -> str:
     return "[" + ",".join(some(source, MESSAGE) for _ in range(source.randint(1, 3))) + "]"
 
 
+def items(source: random.Random) -> str:
+    """A list of items of the Responses API, most of them good."""
+    kinds = (
+        '"message"',
+        '"function_call"',
+        '"function_call_output"',
+        '"reasoning"',
+        '"web_search_call"',
+        text(source),
+        "null",
+    )
+    plain = {"call_id": '"1"', "arguments": '"{}"', "output": parts(source), "summary": parts(source)}
+    some_items = []
+    for _ in range(source.randint(1, 3)):
+        good = {"type": source.choice(kinds), "role": '"user"', "content": text(source), "name": '"f"', **plain}
+        for name in source.sample([*good, "status", "id"], source.randint(0, 3)):
+            if source.random() < 0.5:
+                good.pop(name, None)
+            else:
+                good[name] = source.choice([text, parts, value_of])(source)
+        some_items.append(json_object(good))
+    return f"[{','.join(some_items)}]"
+
+
+def value_of(source: random.Random) -> str:
+    """Anything."""
+    return value(source, 2)
+
+
 FIELDS: dict[str, Callable[[random.Random], str]] = {
     "role": lambda source: source.choice(['"user"', '"assistant"', '"tool"', '"developer"', '"robot"']),
     "content": lambda source: source.choice([text, parts])(source),
@@ -156,12 +185,15 @@ FIELDS: dict[str, Callable[[random.Random], str]] = {
     "reason": text,
     "holder": text,
     "seconds": number,
+    "items": items,
 }
 MESSAGE = ["role", "content", "content", *list(FIELDS)[2:8], "type", "name", "model", "tool_call_id"]
 CHAT = ["title", "summary", "platform", "key", "is_pinned", "tags", "metadata", "expires_at"]
 ENDING = ["offset", "content", *list(FIELDS)[2:7], "model"]
 # By a part of the path; the first one that is in it.
 NAMES = {
+    "/v1/conversations/{conversation}/items": ["items"],
+    "/v1/conversations": ["items", "metadata"],
     "/chunks": ["offset", "text"],
     "/complete": ENDING,
     "/fail": ENDING,

@@ -17,7 +17,7 @@ from app.settings import Settings
 from tests.document import RETRIED_BY_OFFSET, operations
 
 VENDOR = Path(apidocs.__file__).parent / "vendor"
-OF_A_USER = ("/chats", "/changes", "/events", "/tickets", "/export", "/import", "/search", "/stats")
+OF_A_USER = ("/chats", "/v1", "/changes", "/events", "/tickets", "/export", "/import", "/search", "/stats")
 OF_ALL = ("/stats/top", "/stats/storage")
 PUBLIC = {"GET /healthz", "GET /readyz"}
 
@@ -108,13 +108,15 @@ def test_errors_have_one_shape(app: FastAPI, document: dict[str, Any]) -> None:
         call, answers = str(operation), operation.entry["responses"]
         for status, answer in answers.items():
             if status >= "400":
-                assert list(answer["content"]) == [PROBLEM_JSON], call
-                schema = answer["content"][PROBLEM_JSON]["schema"]
-                assert schema == {"$ref": "#/components/schemas/ProblemDetails"}, call
+                kind, name = (
+                    ("application/json", "ErrorOut") if operation.is_openais else (PROBLEM_JSON, "ProblemDetails")
+                )
+                assert list(answer["content"]) == [kind], call
+                assert answer["content"][kind]["schema"] == {"$ref": f"#/components/schemas/{name}"}, call
         if call not in PUBLIC:
             assert {"401", "403"} <= answers.keys(), call
         if operation.takes_body:
-            assert {"413", "415", "422"} <= answers.keys(), call
+            assert {"413", "415", "400" if operation.is_openais else "422"} <= answers.keys(), call
     schemas = document["components"]["schemas"]
     assert {"ProblemDetails", "ErrorItem"} <= schemas.keys()
     assert not {"HTTPValidationError", "ValidationError"} & schemas.keys()

@@ -63,6 +63,10 @@ def test_parameters(app: FastAPI) -> None:
         ("search.md", ("MessageHit", "ChatHit")),
         ("stats.md", ("StatsOut", "SeriesOut", "Step", "TopOut", "StorageOut", "TableSize")),
         ("auth.md", ("ApiKeyIn", "ApiKeyMade")),
+        (
+            "openai.md",
+            ("ConversationIn", "ConversationOut", "ConversationDeleted", "MetadataIn", "ItemsIn", "ItemList"),
+        ),
     ],
 )
 def test_fields(app: FastAPI, page: str, schemas: tuple[str, ...]) -> None:

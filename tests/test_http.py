@@ -31,7 +31,10 @@ async def started(settings: Settings) -> AsyncIterator[httpx2.AsyncClient]:
 
 async def test_browsers_of_the_origins_that_are_set_may_call(settings: Settings) -> None:
     async with started(settings.model_copy(update={"cors_origins": ("https://chat.example",)})) as client:
-        asked = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization,x-user-id"}
+        asked = {
+            "Access-Control-Request-Method": "POST",
+            "Access-Control-Request-Headers": "authorization,turn-token,x-stainless-lang",
+        }
         allowed = await client.options("/chats", headers={"Origin": "https://chat.example", **asked})
         assert allowed.status_code == 200
         assert allowed.headers["access-control-allow-origin"] == "https://chat.example"

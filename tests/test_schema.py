@@ -33,6 +33,9 @@ CONVERSATION: list[Json] = [
 ]
 
 
+OPENAIS = {"conversation": "chat_id", "item": "head_id"}
+
+
 @pytest.fixture(scope="module")
 def running(dialect: str, databases: Databases) -> Iterator[ServiceProcess]:
     """The service as a process."""
@@ -55,7 +58,7 @@ ENDLESS = "GET /events"
 def test_every_answer_is_as_documented(running: ServiceProcess, operation: Operation, data: st.DataObject) -> None:
     mode = data.draw(st.sampled_from([GenerationMode.POSITIVE, GenerationMode.POSITIVE, GenerationMode.NEGATIVE]))
     case = drawn(data, operation, mode)
-    if operation.has("chat") and data.draw(st.booleans()):
+    if operation.has("chat", "conversation") and data.draw(st.booleans()):
         case.path_parameters |= there(running, operation)
     case.call_and_validate(base_url=running.base_url, headers=running.headers("ann"), checks=CHECKS)
 
@@ -97,4 +100,5 @@ def there(running: ServiceProcess, operation: Operation) -> dict[str, str]:
     with httpx2.Client(base_url=running.base_url, headers=running.headers("ann"), trust_env=False) as client:
         chat = ok(client.put(f"/chats/key:{key}", json={"conversation": CONVERSATION}))
     names = {"chat": f"key:{key}", "message": str(chat["last_seq"])}
+    names |= {of: f"{of[:4]}_{chat[name].replace('-', '')}" for of, name in OPENAIS.items()}
     return {name: value for name, value in names.items() if operation.has(name)}

@@ -35,6 +35,7 @@ TAGS = {
     "messages": "What was said in a chat, in the order it was written: `seq` 1, 2, 3 …",
     "answers": "An answer that is written while somebody reads: its text in chunks, its end, and the stream of both.",
     "context": "What a model is given of a chat, what its provider would refuse of that, and the repair.",
+    "openai": "The OpenAI Conversations API, for its clients: chats are conversations, messages are items.",
     "changes": "What changed, in the order in which it was committed: read it, or follow it as it happens.",
     "search": "Full text over messages, titles and summaries.",
     "export and import": "Chats as files, in many formats: out, and in.",
@@ -73,7 +74,10 @@ def _complete(made: dict[str, Any]) -> None:
     for operation in _operations(made):
         used.update(operation.get("tags", []))
         answers = operation["responses"]
-        if "application/json" in answers.get("422", {}).get("content", {}):
+        if "application/json" in answers.get("400", {}).get("content", {}):
+            # In the shape of another API, which calls that a 400 too.
+            answers.pop("422", None)
+        elif "application/json" in answers.get("422", {}).get("content", {}):
             answers["422"] = responses(Unprocessable)[422]
         if "304" in answers:
             operation["parameters"].append(IF_NONE_MATCH)

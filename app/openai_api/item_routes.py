@@ -1,0 +1,183 @@
+"""The routes of a conversation's items."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Annotated
+
+import orjson
+from fastapi import APIRouter, Path, Request
+from starlette.responses import Response
+
+from app.auth.caller import User
+from app.auth.dependencies import AuthenticatedRoute, Reader, Writer
+from app.chats.ref import ChatRef
+from app.chats.routes import BODY_ERRORS, READ_ERRORS, WRITE_ERRORS, chat_store, documented
+from app.db.types import now
+from app.errors import Conflict, NotFound
+from app.http.query import QueryOf
+from app.idempotency import REPLAYED, Answer, Once, once_only, replayed
+from app.messages.appending import branch_off
+from app.messages.branches import BranchStore
+from app.messages.draft import draft
+from app.messages.edits import EditStore
+from app.messages.schemas import TranslatedMessage
+from app.messages.turn import IN_TURN, RETRIED_IN_TURN, check_own_turn, check_turn, turn_of
+from app.messages.writer import Elsewhere, Repeated
+from app.openai_api.conversations import conversation_of
+from app.openai_api.deleting import delete_item
+from app.openai_api.errors import refused
+from app.openai_api.ids import chat_of, message_of
+from app.openai_api.items import shown
+from app.openai_api.retries import SOONEST, Marks, is_retry, underway
+from app.openai_api.routes import ConversationPath, answered_with, messages_of
+from app.openai_api.routes import router as conversations
+from app.openai_api.schemas import INCLUDE, ConversationOut, ItemList, ItemOut, ItemQuery, ItemsIn
+from app.openai_api.store import ItemStore, list_json
+
+router = APIRouter(
+    prefix=f"{conversations.prefix}/{{conversation}}/items", tags=["openai"], route_class=AuthenticatedRoute
+)
+_list_query = QueryOf(ItemQuery)
+
+ItemPath = Annotated[
+    str,
+    Path(
+        alias="item",
+        description="An item's id: the 32 digits of its message's `message_id` after any beginning.",
+        examples=["msg_01932c07209c700080001234567890ab"],
+    ),
+]
+
+
+def _store(request: Request, user: User) -> ItemStore:
+    state = request.app.state
+    return ItemStore(state.db, user.user_id, state.writer, state.history, state.trees)
+
+
+@router.post(
+    "",
+    summary="Add items",
+    response_class=Response,
+    responses={**documented(ItemList), **refused(NotFound, Conflict, *BODY_ERRORS)},
+    openapi_extra={"parameters": [*RETRIED_IN_TURN["parameters"], INCLUDE]},
+)
+async def create_items(request: Request, user: Writer, conversation: ConversationPath, body: ItemsIn) -> Response:
+    """Adds items at the end, next to each other, or none; answered once they are on disk."""
+    ref, once, turn = chat_of(conversation), await once_only(request), turn_of(request)
+    messages = messages_of(body.items)
+    headers: dict[str, str] = {}
+    call = (user.user_id, conversation, await request.body())
+    if once is None and is_retry(request):
+        await underway(request).ended(call)
+        ids = await _append_unless_there(request, user, ref, messages, turn)
+    else:
+        began = now()
+        with underway(request).attempt(call):
+            ids, headers = await _append(request, user, ref, messages, once, turn)
+            if once is None and now() - began > SOONEST and await request.is_disconnected():
+                await _withdraw_if_overtaken(request, user, ref, ids, began)
+    items = [
+        shown(item, message_id, came=message.payload is not None)
+        for item, message_id, message in zip(body.items, ids, messages, strict=True)
+    ]
+    return Response(list_json(items, False), headers=headers, media_type="application/json")
+
+
+async def _append(
+    request: Request,
+    user: User,
+    ref: ChatRef,
+    messages: Sequence[TranslatedMessage],
+    once: Once | None,
+    turn: int | None,
+) -> tuple[list[str], dict[str, str]]:
+    """Appends messages; gives their ids, and the headers to answer with."""
+    outcome, drafts = await _store(request, user).append(ref, messages, once, None, turn)
+    if isinstance(outcome, Elsewhere):
+        response = await branch_off(request, user, ref, messages, once, None, turn, True)
+        replay = {REPLAYED: "true"} if REPLAYED in response.headers else {}
+        return _ids(bytes(response.body)), replay
+    if isinstance(outcome, Repeated):
+        assert once is not None
+        first = replayed(once, outcome.request_sha256, Answer(outcome.status, outcome.body.encode()))
+        return _ids(first.body), first.headers
+    return [one.message_id for one in drafts], {}
+
+
+def _ids(answer: bytes) -> list[str]:
+    """The ids in what an append was answered, or in what is kept of that."""
+    said = orjson.loads(answer)
+    return [one["message_id"] for one in (said["messages"] if isinstance(said, dict) else said)]
+
+
+async def _append_unless_there(
+    request: Request, user: User, ref: ChatRef, messages: Sequence[TranslatedMessage], turn: int | None
+) -> Sequence[str]:
+    """Appends messages unless the chat ends with them already, by the first attempt at this; gives their ids."""
+    store = _store(request, user)
+    async with request.app.state.db.write() as session:
+        chat = await chat_store(request, user).find(session, ref)
+        at = now()
+        drafts = [draft(message, at) for message in messages]
+        if (there := await store.tail(session, chat, drafts)) is not None:
+            return there
+        check_turn(chat, turn)
+        await BranchStore(store).append(session, chat, None, drafts)
+        await Marks(session, chat).retried(await request.body())
+        return [one.message_id for one in drafts]
+
+
+async def _withdraw_if_overtaken(
+    request: Request, user: User, ref: ChatRef, ids: Sequence[str], began: datetime
+) -> None:
+    """Deletes what a first attempt stored, where its client had gone and another process stored it by a retry first."""
+    async with request.app.state.db.write() as session:
+        chat = await chat_store(request, user).find(session, ref)
+        if await Marks(session, chat).was_retried(await request.body(), began):
+            for message_id in ids:
+                await EditStore().delete(session, chat, message_id)
+
+
+@router.get(
+    "",
+    summary="List items",
+    response_class=Response,
+    responses={**documented(ItemList), **refused(NotFound, *READ_ERRORS)},
+    openapi_extra={"parameters": [*_list_query.parameters(), INCLUDE]},
+)
+async def list_items(request: Request, user: Reader, conversation: ConversationPath) -> Response:
+    """Those of the active branch, by pages: the next one is `after` the `last_id` of this one while `has_more`."""
+    query = _list_query.read(request)
+    return answered_with(await _store(request, user).page(chat_of(conversation), query, request.scope["query_string"]))
+
+
+@router.get(
+    "/{item}",
+    summary="Read an item",
+    response_class=Response,
+    responses={**documented(ItemOut), **refused(NotFound, *READ_ERRORS)},
+    openapi_extra={"parameters": [INCLUDE]},
+)
+async def read_item(request: Request, user: Reader, conversation: ConversationPath, item: ItemPath) -> Response:
+    """One item, of whichever branch."""
+    return answered_with(await _store(request, user).item(chat_of(conversation), item))
+
+
+@router.delete(
+    "/{item}",
+    summary="Delete an item",
+    response_class=Response,
+    responses={**documented(ConversationOut), **refused(NotFound, Conflict, *WRITE_ERRORS)},
+    openapi_extra=IN_TURN,
+)
+async def remove_item(request: Request, user: Writer, conversation: ConversationPath, item: ItemPath) -> Response:
+    """For good, and answers the conversation. Of a message that gives several items the others stay."""
+    ref, (message_id, place) = chat_of(conversation), message_of(item)
+    async with request.app.state.db.write() as session:
+        chat = await chat_store(request, user).find(session, ref)
+        marks = Marks(session, chat)
+        if not (is_retry(request) and await marks.was_deleted(message_id, place)):
+            check_own_turn(chat, turn_of(request))
+            await delete_item(session, chat, message_id, place)
+            await marks.deleted(message_id, place)
+        return answered_with(conversation_of(chat))

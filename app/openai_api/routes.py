@@ -1,0 +1,135 @@
+"""The routes of conversations."""
+
+from typing import Annotated
+
+import orjson
+from fastapi import APIRouter, Path, Request
+from starlette.responses import Response
+from uuid_utils import uuid7
+
+from app.auth.dependencies import AuthenticatedRoute, Reader, Writer
+from app.chats.routes import BODY_ERRORS, READ_ERRORS, WRITE_ERRORS, chat_store, documented
+from app.chats.schemas import ChatDetails, ChatPatch
+from app.errors import Conflict, NotFound, Unprocessable
+from app.idempotency import MAY_BE_RETRIED, Answer, once_only, run_once
+from app.messages.appending import message_store
+from app.messages.schemas import TranslatedMessage
+from app.messages.translating import translated
+from app.messages.turn import RETRIED_IN_TURN, check_own_turn, turn_of
+from app.openai_api.conversations import conversation_of, conversation_of_row, pairs
+from app.openai_api.errors import SEGMENT, refused
+from app.openai_api.ids import chat_of, conversation_id
+from app.openai_api.retries import is_retry
+from app.openai_api.schemas import ConversationDeleted, ConversationIn, ConversationOut, Item, MetadataIn
+from app.openai_api.store import responses
+
+router = APIRouter(prefix=f"/{SEGMENT}/conversations", tags=["openai"], route_class=AuthenticatedRoute)
+
+ConversationPath = Annotated[
+    str,
+    Path(
+        alias="conversation",
+        description="A conversation's id: `conv_` and the 32 digits of its chat's `chat_id`.",
+        examples=["conv_01932c071f3e70008000abcdef012345"],
+    ),
+]
+
+
+def messages_of(items: list[Item]) -> list[TranslatedMessage]:
+    """The messages that items say. Raises RequestValidationError or Unprocessable (422) for what are no items."""
+    messages = [translated(responses(), item, ("body", "items", number)) for number, item in enumerate(items)]
+    for number, message in enumerate(messages):
+        if message.type == "item_reference":
+            # All it says is an id, and here it would get another.
+            where = {"loc": ["body", "items", number], "msg": "a reference is no item: send the item itself"}
+            raise Unprocessable(errors=[{**where, "type": "item_reference"}])
+    return messages
+
+
+def answered_with(body: bytes) -> Response:
+    """A good answer."""
+    return Response(body, media_type="application/json")
+
+
+@router.post(
+    "",
+    summary="Create a conversation",
+    response_class=Response,
+    responses={**documented(ConversationOut), **refused(*BODY_ERRORS)},
+    openapi_extra=MAY_BE_RETRIED,
+)
+async def create_conversation(request: Request, user: Writer, body: ConversationIn | None = None) -> Response:
+    """A new chat, with its first items if they are given, stored together or not at all."""
+    once, given = await once_only(request), body or ConversationIn()
+    messages = messages_of(given.items or [])
+    async with request.app.state.db.write() as session:
+
+        async def create() -> Answer:
+            details = ChatDetails(metadata=dict(given.metadata or {}))
+            chat = await chat_store(request, user).create(session, str(uuid7()), details)
+            await message_store(request, user).insert(session, chat, messages)
+            return Answer(200, conversation_of(chat), chat_id=chat.chat_id)
+
+        answer = await run_once(session, user.user_id, once, create)
+    return answer.response()
+
+
+@router.get(
+    "/{conversation}",
+    summary="Read a conversation",
+    response_class=Response,
+    responses={**documented(ConversationOut), **refused(NotFound, *READ_ERRORS)},
+)
+async def read_conversation(request: Request, user: Reader, conversation: ConversationPath) -> Response:
+    """Its metadata, and when it was created. Its items are read by pages."""
+    return answered_with(conversation_of_row(await chat_store(request, user).get(chat_of(conversation))))
+
+
+@router.post(
+    "/{conversation}",
+    summary="Replace a conversation's metadata",
+    response_class=Response,
+    responses={**documented(ConversationOut), **refused(NotFound, Conflict, *BODY_ERRORS)},
+    openapi_extra=RETRIED_IN_TURN,
+)
+async def update_conversation(
+    request: Request, user: Writer, conversation: ConversationPath, body: MetadataIn
+) -> Response:
+    """Replaces what a conversation shows of its chat's metadata. What it does not show stays as it is."""
+    ref, store, once, turn = (
+        chat_of(conversation),
+        chat_store(request, user),
+        await once_only(request),
+        turn_of(request),
+    )
+    async with request.app.state.db.write() as session:
+
+        async def update() -> Answer:
+            chat = await store.find(session, ref)
+            check_own_turn(chat, turn)
+            before, after = pairs(chat.metadata_), body.metadata or {}
+            # A retry changes nothing: what it asks for is there.
+            if before != after:
+                await store.patch(session, chat, ChatPatch(metadata={**dict.fromkeys(before), **after}))
+            return Answer(200, conversation_of(chat), chat_id=chat.chat_id)
+
+        answer = await run_once(session, user.user_id, once, update)
+    return answer.response()
+
+
+@router.delete(
+    "/{conversation}",
+    summary="Delete a conversation",
+    response_class=Response,
+    responses={**documented(ConversationDeleted), **refused(NotFound, *WRITE_ERRORS)},
+)
+async def delete_conversation(request: Request, user: Writer, conversation: ConversationPath) -> Response:
+    """Puts its chat into the trash, from which `POST /chats/{chat}/restore` brings it back."""
+    ref, store = chat_of(conversation), chat_store(request, user)
+    async with request.app.state.db.write() as session:
+        # That of a retry may be there by the first attempt.
+        chat = await store.find(session, ref, deleted=None if is_retry(request) else False)
+        if chat.deleted_at is None:
+            await store.delete(session, chat)
+    deleted = {"id": conversation_id(chat.chat_id), "object": "conversation.deleted", "deleted": True}
+    return answered_with(orjson.dumps(deleted))

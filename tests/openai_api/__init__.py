@@ -1,0 +1,1 @@
+"""The OpenAI Conversations API, by OpenAI's own client."""
