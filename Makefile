@@ -2,12 +2,16 @@
 
 VENV := .venv
 BIN := $(VENV)/bin
+# The client is a package of its own, tested with libraries that cannot share an environment with the service.
+CLIENT_VENV := client/.venv
+CLIENT_BIN := $(CLIENT_VENV)/bin
 JOBS ?= logical
 # The first Python on the PATH that is new enough; PYTHON=… names another.
 PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 # Wheels only: building from source would fetch build tools that no hash was checked for.
-PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all:
+PIP_OPTIONS := --quiet --disable-pip-version-check --require-hashes --only-binary :all:
+PIP_INSTALL := $(BIN)/python -m pip install $(PIP_OPTIONS)
 # The build backend looks for its own binary on the PATH.
 PIP_INSTALL_PROJECT := PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pip install --quiet --disable-pip-version-check \
 	--no-deps --no-build-isolation
@@ -25,16 +29,18 @@ help: ## list what can be made
 run: $(VENV)/.run ## migrate the database and serve on CHATKEEP_HOST:CHATKEEP_PORT
 	@exec $(BIN)/chatkeep serve
 
-test: $(VENV)/.dev ## run every test, on SQLite and on a Postgres that the suite starts itself
+test: $(VENV)/.dev $(CLIENT_VENV)/.dev ## run every test, on SQLite and on a Postgres that the suite starts itself
 	$(BIN)/pytest -n $(JOBS) --maxprocesses 8 $(ARGS)
+	$(if $(ARGS),,cd client && .venv/bin/pytest -n $(JOBS) --maxprocesses 8)
 
-test-e2e: $(VENV)/.dev ## run the tests that need Node or a browser; they say what is missing
+test-e2e: $(VENV)/.dev $(CLIENT_VENV)/.dev ## run the tests that need Node or a browser; they say what is missing
 	$(BIN)/pytest tests/e2e $(ARGS)
 
-lint: $(VENV)/.dev ## check style, types, import direction, dependencies and the Dockerfile
+lint: $(VENV)/.dev $(CLIENT_VENV)/.dev ## check style, types, import direction, dependencies and the Dockerfile
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	cd client && .venv/bin/mypy
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/deptry .
 	$(BIN)/hadolint Dockerfile
@@ -50,6 +56,8 @@ lock: $(VENV)/.dev ## lock what pyproject.toml asks for; UPGRADE=1 takes the new
 	$(LOCK) $(if $(UPGRADE),--upgrade) pyproject.toml -o requirements.txt
 	$(LOCK) $(if $(UPGRADE),--upgrade) pyproject.toml --group dev -c requirements.txt -o requirements-dev.txt
 	$(LOCK) $(if $(UPGRADE),--upgrade) --group build -o requirements-build.txt
+	$(LOCK) $(if $(UPGRADE),--upgrade) client/pyproject.toml --all-extras --group client/pyproject.toml:dev \
+		-o client/requirements-dev.txt
 
 # A stamp is written last: an installation that was cut short is done again.
 $(VENV)/.run: requirements.txt requirements-build.txt pyproject.toml | $(BIN)/python
@@ -58,9 +66,18 @@ $(VENV)/.run: requirements.txt requirements-build.txt pyproject.toml | $(BIN)/py
 	@$(PIP_INSTALL_PROJECT) --editable .
 	@touch $@
 
-$(VENV)/.dev: requirements-dev.txt $(VENV)/.run
+$(VENV)/.dev: requirements-dev.txt client/pyproject.toml $(VENV)/.run
 	@echo "Installing the test tools into $(VENV) …"
 	@$(PIP_INSTALL) -r requirements-dev.txt
+	@$(PIP_INSTALL_PROJECT) --editable client
+	@touch $@
+
+$(CLIENT_VENV)/.dev: client/requirements-dev.txt client/pyproject.toml $(VENV)/.run
+	@echo "Installing what tests the client into $(CLIENT_VENV) …"
+	@$(BIN)/python -m venv $(CLIENT_VENV)
+	@$(CLIENT_BIN)/python -m pip install $(PIP_OPTIONS) -r client/requirements-dev.txt -r requirements-build.txt
+	@PATH="$(CURDIR)/$(CLIENT_BIN):$$PATH" $(CLIENT_BIN)/python -m pip install --quiet --disable-pip-version-check \
+		--no-deps --no-build-isolation --editable client
 	@touch $@
 
 $(BIN)/python:

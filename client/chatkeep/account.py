@@ -1,0 +1,50 @@
+"""Where the service is, and who asks it."""
+
+import os
+from dataclasses import dataclass, field, replace
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from chatkeep.request import Call
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """The address of a service, a key or token for it, and the user that a service key acts for."""
+
+    url: str
+    key: str = field(repr=False)
+    user_id: str | None = None
+
+    @staticmethod
+    def of(url: str | None, key: str | None, user_id: str | None) -> "Account":
+        """What is given, and what is not from CHATKEEP_URL, CHATKEEP_KEY and CHATKEEP_USER.
+
+        Raises ValueError where there is no address or no key.
+        """
+        url = url or os.environ.get("CHATKEEP_URL")
+        key = key or os.environ.get("CHATKEEP_KEY")
+        if not url or not key:
+            missing = "an address: give url" if not url else "a key: give key"
+            raise ValueError(f"Chatkeep needs {missing}=… or set CHATKEEP_{'KEY' if url else 'URL'}.")
+        return Account(url.rstrip("/"), key, user_id or os.environ.get("CHATKEEP_USER") or None)
+
+    def of_user(self, user_id: str | None) -> "Account":
+        """The same acting for another user, or for nobody."""
+        return replace(self, user_id=user_id)
+
+    def address(self, call: Call[Any]) -> str:
+        """The whole address of a call."""
+        return self.url + call.path + (f"?{urlencode(call.query, doseq=True)}" if call.query else "")
+
+    def headers(self, call: Call[Any]) -> dict[str, str]:
+        """The headers of a call. A user's id may have any characters, so it is percent-encoded UTF-8."""
+        said = {
+            "Authorization": f"Bearer {self.key}",
+            "Accept": "application/json",
+            "User-Agent": "chatkeep-python",
+            **call.headers,
+        }
+        if call.for_user and self.user_id is not None:
+            said["X-User-Id"] = quote(self.user_id, safe="")
+        return said

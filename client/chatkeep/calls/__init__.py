@@ -1,0 +1,1 @@
+"""The calls, a module for each noun: pure functions that make the requests which both clients send."""

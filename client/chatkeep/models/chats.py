@@ -1,0 +1,139 @@
+"""Chats, their branches, and whose turn it is."""
+
+from typing import Any
+
+from pydantic import AwareDatetime, PrivateAttr
+
+from chatkeep.models.messages import Message
+from chatkeep.models.model import Model
+from chatkeep.request import Answer
+
+
+class Chat(Model):
+    """A chat. `conversation` is there where it was asked for."""
+
+    chat_id: str
+    user_id: str
+    key: str | None
+    title: str | None
+    summary: str | None
+    platform: str | None
+    tags: list[str]
+    is_pinned: bool
+    metadata: dict[str, Any]
+    message_count: int
+    input_tokens: int
+    output_tokens: int
+    total_tokens: int
+    last_seq: int
+    version: int
+    head_id: str | None
+    forked_from: str | None
+    forked_at: str | None
+    source: str | None
+    is_active: bool
+    created_at: AwareDatetime
+    updated_at: AwareDatetime
+    last_activity_at: AwareDatetime
+    deleted_at: AwareDatetime | None
+    expires_at: AwareDatetime | None
+    conversation: list[Message] | None = None
+
+    _etag: str | None = PrivateAttr(default=None)
+
+    @property
+    def etag(self) -> str | None:
+        """What `if_match` takes, to change only what was seen. None for one that came in a list."""
+        return self._etag
+
+
+def chat(answer: Answer) -> Chat:
+    """Reads an answer that is a chat."""
+    value = Chat.model_validate_json(answer.body)
+    value._etag = answer.headers.get("etag")
+    return value
+
+
+class Branch(Model):
+    """A branch: the way from a root to its head, and what lies on it."""
+
+    head_id: str
+    head_seq: int
+    is_active: bool
+    message_count: int
+    input_tokens: int
+    output_tokens: int
+    total_tokens: int
+    forked_at: str | None
+    created_at: AwareDatetime
+
+
+class Shared(Model):
+    """What two branches share, and the last message of that."""
+
+    head_id: str | None
+    head_seq: int | None
+    message_count: int
+
+
+class Side(Model):
+    """What one of two branches has after what they share; `items` are the first of it."""
+
+    head_id: str | None
+    head_seq: int | None
+    message_count: int
+    items: list[Message]
+
+
+class Diff(Model):
+    """Two branches compared."""
+
+    shared: Shared
+    a: Side
+    b: Side
+
+
+class Turn(Model):
+    """Whose turn a chat is; nulls where nobody holds it."""
+
+    holder: str | None
+    until: AwareDatetime | None
+
+
+class TurnTaken(Model):
+    """A turn that was taken: its `token` is what writes take as `turn`, until `until`."""
+
+    token: int
+    holder: str
+    until: AwareDatetime
+
+
+class Finding(Model):
+    """What a provider would refuse of a message."""
+
+    rule: str
+    message_id: str
+    seq: int
+    detail: str
+
+
+class Lint(Model):
+    """What a provider would refuse of a chat; `ok` where there is nothing."""
+
+    ok: bool
+    items: list[Finding]
+    truncated: bool
+
+
+class Context(Model):
+    """What a model is sent of a chat: `messages`, `input` or `system` and `messages`, as its format has it."""
+
+    format: str
+    messages: list[dict[str, Any]] | None = None
+    input: list[dict[str, Any]] | None = None
+    system: list[dict[str, Any]] | None = None
+    tokens: int
+    message_count: int
+    truncated: bool
+    first_seq: int | None
+    last_seq: int | None

@@ -1,0 +1,82 @@
+"""The service, run from the folder above on SQLite and on Postgres, for every test that asks for it."""
+
+import contextlib
+import json
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from chatkeep import Chatkeep, retrying
+from tests.proxy import Proxy
+from tests.waited import opened
+
+REPOSITORY = Path(__file__).parents[2]
+DATABASES = ("sqlite", "postgres")
+_users = count()
+
+
+@dataclass(frozen=True)
+class Service:
+    """A running service: where it listens, and a key of it that may act for any user."""
+
+    url: str
+    key: str
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    """Async tests run on asyncio."""
+    return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def services() -> Iterator[dict[str, Service]]:
+    """The service on each database. Its processes end with this one, however it ends."""
+    command = [str(REPOSITORY / ".venv/bin/python"), "-m", "tests.servers"]
+    with subprocess.Popen(command, cwd=REPOSITORY, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        assert process.stdin
+        try:
+            line = process.stdout.readline()
+            assert line, "the service of the tests did not start: see what it printed"
+            yield {name: Service(**one) for name, one in json.loads(line).items()}
+        finally:
+            with contextlib.suppress(BrokenPipeError):
+                process.stdin.close()
+            process.wait(30)
+
+
+@pytest.fixture(params=DATABASES)
+def service(request: pytest.FixtureRequest, services: dict[str, Service]) -> Service:
+    """The service, on SQLite for one run of the test and on Postgres for another."""
+    return services[request.param]
+
+
+@pytest.fixture
+def user(worker_id: str) -> str:
+    """A user whom no other test has."""
+    return f"{worker_id}-{next(_users)}"
+
+
+@pytest.fixture(params=["sync", "async"])
+def client(request: pytest.FixtureRequest, service: Service, user: str) -> Iterator[Chatkeep]:
+    """The client of a user, the one that waits for one run of the test and the one that is awaited for another."""
+    with opened(request.param, service.url, service.key, user) as client:
+        yield client
+
+
+@pytest.fixture(params=["sync", "async"])
+def proxy(request: pytest.FixtureRequest, service: Service) -> Iterator[Proxy]:
+    """A way to the service that does what it is told to; `proxy.client(user)` is a client that goes it."""
+    with Proxy(service.url, service.key, request.param) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Clients wait a hundredth of what they would before they try again."""
+    monkeypatch.setattr(retrying, "FIRST_WAIT", 0.005)
