@@ -1,0 +1,1 @@
+"""What agents that run inside the service's own process need."""

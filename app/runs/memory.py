@@ -1,0 +1,270 @@
+"""The items of an agent's session, kept by the service's stores: for agents that run inside its own process.
+
+It has the methods that `chatkeep.openai_agents.ChatkeepSession` asks of its `items`, and does what the same session
+does over HTTP, by the same rules: what a request's body may hold, whose chat it is, whose turn.
+"""
+
+import json
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from sqlmodel.ext.asyncio.session import AsyncSession
+from starlette.datastructures import State
+from uuid_utils import uuid7
+
+from app.chats.ref import ChatRef
+from app.chats.schemas import ChatDetails
+from app.chats.store import ChatStore
+from app.db.driver import SessionReader
+from app.db.types import now
+from app.dialects import DIALECTS, Dialect, given
+from app.errors import NotFound
+from app.http import strict_json
+from app.messages.branches import BranchStore
+from app.messages.draft import draft
+from app.messages.edits import EditStore
+from app.messages.history import Span
+from app.messages.lines import BranchReader
+from app.messages.rows import items_of
+from app.messages.schemas import HistoryQuery, TranslatedMessage
+from app.messages.store import MessageStore
+from app.messages.translating import translated
+from app.messages.tree import Range
+from app.messages.trees import tree_of
+from app.messages.turn import check_turn
+from app.messages.writer import Elsewhere
+from app.models import Chat
+from app.paging import MAX_LIMIT
+
+Item = dict[str, Any]
+Expired = Callable[[Item], bool]
+"""Says of an item whether nobody may read it any more."""
+Replace = Callable[[int, Sequence[Item]], Awaitable[bool]]
+"""Puts items in the place of those from a number on, counted from 0. False where that is not possible any more."""
+
+
+class StoredItems:
+    """The items of one session: the messages of a chat in a dialect, oldest first.
+
+    Args:
+        state: the app's, `request.app.state`; used in the app's event loop.
+        user_id: whose chat it is. Nobody else's is ever read or written.
+        chat: a `chat_id` or `key:<key>`; one by key is created by the first append.
+        dialect: in which the items are, `responses` or another that `format` knows.
+    """
+
+    def __init__(self, state: State, user_id: str, chat: str, dialect: str = "responses") -> None:
+        self._db = state.db
+        self._ref = ChatRef.parse(chat)
+        self._dialect = DIALECTS[dialect]
+        self._chats = ChatStore(state.db, user_id)
+        self._messages = MessageStore(state.db, user_id, state.writer, state.history, state.trees)
+
+    async def newest(self, limit: int | None) -> list[Item]:
+        """The newest items, at most `limit`, in the order they were added; all with None. [] where there is no chat."""
+        if limit is not None and limit <= 0:
+            return []
+        # From the end backwards where not all are asked for: a long chat costs what its end costs.
+        said: dict[str, Any] = {"format": self._dialect.name, "order": "asc", "limit": MAX_LIMIT}
+        if limit is not None:
+            said |= {"order": "desc", "limit": min(limit, MAX_LIMIT)}
+        found: list[Item] = []
+        cursor: str | None = None
+        try:
+            while limit is None or len(found) < limit:
+                query = HistoryQuery.model_validate(said | {"cursor": cursor})
+                page = await self._messages.history(self._ref, query, f"runs {query.model_dump_json()}".encode())
+                found += orjson.loads(page.body)["items"]
+                cursor = page.next_cursor
+                if cursor is None:
+                    break
+        except NotFound:
+            return []
+        return found if limit is None else found[:limit][::-1]
+
+    async def append(self, items: Sequence[Item]) -> None:
+        """Adds items together, next to each other, or none of them, however many they are.
+
+        Raises RequestValidationError for what is no item of the dialect, Unprocessable (422) for what JSON does not
+        carry safely, Conflict (409) while somebody holds the chat's turn, NotFound for a `chat_id` that is not there.
+        """
+        if not items:
+            return
+        outcome, drafts = await self._messages.append(self._ref, self._read(items), None, None, None)
+        if isinstance(outcome, Elsewhere):
+            # Others may follow the head already: these begin a branch there.
+            async with self._db.write() as session:
+                chat = await self._chats.find(session, self._ref)
+                check_turn(chat, None)
+                await BranchStore(self._messages).append(session, chat, None, drafts)
+
+    async def pop(self) -> Item | None:
+        """Takes the newest item off, and gives it to nobody else; None where there is none. Raises Conflict (409)."""
+        async with self._db.write() as session:
+            try:
+                chat = await self._chats.find(session, self._ref)
+            except NotFound:
+                return None
+            check_turn(chat, None)
+            while (popped := await EditStore().pop(session, chat)) is not None:
+                body, payload = popped
+                items = given(self._dialect, orjson.loads(body), payload)
+                if items:
+                    # Another library's message may be several items: those before the last go back.
+                    await self._insert(session, chat, items[:-1])
+                    return items[-1]
+        return None
+
+    async def clear(self) -> None:
+        """Takes every item off; the chat stays. Raises Conflict (409)."""
+        async with self._db.write() as session:
+            try:
+                chat = await self._chats.find(session, self._ref)
+            except NotFound:
+                return
+            check_turn(chat, None)
+            await EditStore().clear(session, chat)
+
+    async def replace(self, items: Sequence[Item]) -> bool:
+        """Puts items in the place of all there are: a branch from the root, which is the active one then.
+
+        What was there stays readable as a branch. False where there is nothing to put. Raises what `append` raises.
+        """
+        messages = self._read(items)
+        if not messages:
+            return False
+        async with self._db.write() as session:
+            try:
+                chat = await self._chats.find(session, self._ref)
+            except NotFound:
+                if self._ref.key is None:
+                    raise
+                chat = await self._chats.create(session, str(uuid7()), ChatDetails(key=self._ref.key))
+            check_turn(chat, None)
+            at = now()
+            await BranchStore(self._messages).append(session, chat, "", [draft(one, at) for one in messages])
+        return True
+
+    async def snapshot(self, limit: int, expired: Expired | None = None) -> tuple[list[Item], bool, Replace]:
+        """The newest items, at most `limit`, whether those are all, and how to replace the end of them.
+
+        That happens in one step, and only while the chat is at the version that was read: the replacement begins a
+        branch there. Expired items that the chat begins with are deleted with it. It raises what `append` raises.
+        """
+        async with self._db.snapshot() as session:
+            try:
+                chat = await self._chats.find(session, self._ref, lock=False)
+            except NotFound:
+                return [], True, _nothing_to_replace
+            branch = await self._branch(session, chat)
+            held: list[_Held] = []
+            size = min(limit + 1, MAX_LIMIT)
+            more = True
+            while more and sum(len(one.items) for one in held) <= limit:
+                some = await branch.read(None, held[-1].seq if held else None, "desc", size)
+                held += some
+                more = len(some) == size
+        items = [item for one in reversed(held) for item in one.items]
+        newest = items[max(0, len(items) - limit) :]
+
+        async def replace(start: int, output: Sequence[Item]) -> bool:
+            first = _first(held, len(newest) - start)
+            return first is not None and await self._replace_from(first, chat, output, expired)
+
+        return newest, len(items) <= limit, replace
+
+    async def _replace_from(self, first: "_Held", seen: Chat, output: Sequence[Item], expired: Expired | None) -> bool:
+        messages = self._read(output)
+        parent = first.parent_id or ""
+        async with self._db.write() as session:
+            try:
+                chat = await self._chats.find(session, self._ref)
+            except NotFound:
+                return False
+            if (chat.chat_id, chat.version) != (seen.chat_id, seen.version):
+                return False
+            check_turn(chat, None)
+            over = [] if expired is None else await self._expired(session, chat, first.seq, expired)
+            if messages:
+                at = now()
+                await BranchStore(self._messages).append(session, chat, parent, [draft(one, at) for one in messages])
+            else:
+                await BranchStore(self._messages).switch(session, chat, parent)
+            for message_id in over:
+                await EditStore().delete(session, chat, message_id)
+        return True
+
+    async def _expired(self, session: AsyncSession, chat: Chat, before: int, expired: Expired) -> list[str]:
+        """The messages before a seq with which the chat begins and all of whose items are expired."""
+        branch = await self._branch(session, chat)
+        found: list[str] = []
+        after: int | None = None
+        while some := await branch.read(after, before, "asc"):
+            for one in some:
+                if not one.items or not all(expired(item) for item in one.items):
+                    return found
+                found.append(one.message_id)
+                after = one.seq
+        return found
+
+    async def _branch(self, session: AsyncSession, chat: Chat) -> "_Branch":
+        reader = SessionReader(session)
+        tree = await tree_of(reader, chat)
+        lines = BranchReader(reader, chat.user_id, chat.chat_id, in_session=True)
+        return _Branch(lines, tree.active_branch, self._dialect)
+
+    async def _insert(self, session: AsyncSession, chat: Chat, items: Sequence[Item]) -> None:
+        await self._messages.insert(session, chat, self._read(items))
+
+    def _read(self, items: Sequence[Item]) -> list[TranslatedMessage]:
+        # As a request's body is read: what another process could not send is not stored by this one either.
+        value = json.loads(json.dumps(list(items)))
+        strict_json.check(value)
+        return [translated(self._dialect, item, ("items", number)) for number, item in enumerate(value)]
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """A message, and the items that it is."""
+
+    message_id: str
+    seq: int
+    parent_id: str | None
+    items: list[Item]
+
+
+@dataclass(frozen=True, slots=True)
+class _Branch:
+    """The active branch of a chat, for one session."""
+
+    lines: BranchReader
+    ranges: Sequence[Range]
+    dialect: Dialect
+
+    async def read(self, after: int | None, before: int | None, order: str, limit: int = MAX_LIMIT) -> list[_Held]:
+        """At most `limit` of its messages between two seqs, in that order."""
+        placed = await self.lines.read(self.ranges, Span(after, before, None, order, limit))
+        return [
+            _Held(str(row[0]), row[1], parent and str(parent), items_of(row, self.lines.chat_id, parent, self.dialect))
+            for row, parent in placed
+        ]
+
+
+async def _nothing_to_replace(start: int, output: Sequence[Item]) -> bool:
+    return False
+
+
+def _first(held: Sequence[_Held], number: int) -> _Held | None:
+    """The message with which the last `number` items begin, of messages that begin with the newest.
+
+    None where there are none, and where they begin inside of a message.
+    """
+    if number <= 0:
+        return None
+    for one in held:
+        number -= len(one.items)
+        if number <= 0:
+            return one if number == 0 else None
+    return None

@@ -1,0 +1,1 @@
+"""The dialects of libraries, with the libraries' own objects, through the running service."""
