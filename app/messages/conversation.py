@@ -60,7 +60,9 @@ class ChatChange(ChatPatch):
     model_config = ConfigDict(json_schema_extra={"examples": [EXAMPLE_PATCH, {"head": 4}]})
 
     head: str | int | None = Field(
-        default=None, description="The message that the active branch ends with from now on, by `message_id` or `seq`."
+        default=None,
+        description="The message that the active branch ends with from now on, by `message_id` or `seq`; with null it "
+        "has none, and what is appended next begins at the root.",
     )
 
     def details(self) -> ChatPatch:
@@ -162,9 +164,9 @@ async def patch_chat(
         found = await store.find(session, ref)
         check_version(found, if_match)
         check_own_turn(found, turn)
-        if patch.head is not None:
+        if "head" in patch.model_fields_set:
             check_turn(found, turn)
-            await _switch(request, user, session, found, str(patch.head))
+            await _switch(request, user, session, found, "" if patch.head is None else str(patch.head))
         if patch.model_fields_set - {"head"}:
             await store.patch(session, found, patch.details())
     return chat_response(row_of(found))

@@ -177,15 +177,8 @@ class _End:
         parent, messages = first.parent_id, self.client.messages
         if output:
             await messages.append(self.chat, output, format=FORMAT, parent=parent, turn=self.turn, if_match=self.etag)
-        elif parent is not None:
-            await self.client.chats.patch(self.chat, head=parent, turn=self.turn, if_match=self.etag)
         else:
-            # A chat of messages has a head: one that is no item, and is deleted, leaves it without.
-            empty = await messages.append(
-                self.chat, {"role": "assistant", "content": []}, parent=None, turn=self.turn, if_match=self.etag
-            )
-            with suppress(NotFound):
-                await messages.delete(empty.chat_id, empty.message_id, turn=self.turn)
+            await self.client.chats.patch(self.chat, head=parent, turn=self.turn, if_match=self.etag)
 
     async def _first(self, number: int) -> Message | None:
         """The message with which the last `number` items begin; None where they begin inside of one."""

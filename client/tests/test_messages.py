@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from chatkeep import Chatkeep, NotFound, Unprocessable
+from chatkeep import Chatkeep, NotFound, PreconditionFailed, Unprocessable
 
 CALL = {"id": "call_1", "type": "function", "function": {"name": "timer", "arguments": '{"minutes": 8}'}}
 HISTORY: list[dict[str, Any]] = [
@@ -123,3 +123,16 @@ def test_what_json_cannot_say_is_not_sent(client: Chatkeep) -> None:
         client.messages.append("key:c", {"role": "user", "content": "x", "metadata": {"a": object()}})
     with pytest.raises(NotFound):
         client.chats.get("key:c")
+
+
+def test_what_is_appended_follows_only_what_was_seen(client: Chatkeep) -> None:
+    first = client.messages.append("key:s", {"role": "user", "content": "1"})
+    page = client.messages.page("key:s")
+    items = client.messages.page("key:s", format="responses")
+    assert page.etag is not None
+    assert page.etag == items.etag == client.chats.get("key:s").etag
+    second = client.messages.append("key:s", {"role": "user", "content": "2"}, if_match=page.etag)
+    for messages in ({"role": "user", "content": "3"}, [{"role": "user", "content": "3"}]):
+        with pytest.raises(PreconditionFailed):
+            client.messages.append("key:s", messages, parent=None, if_match=page.etag)
+    assert [message.seq for message in client.messages.list("key:s")] == [first.seq, second.seq]

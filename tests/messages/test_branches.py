@@ -335,3 +335,21 @@ async def test_a_parent_that_is_no_message(me: httpx2.AsyncClient) -> None:
     for parent in (0, 11, -1, "", "x", ABSENT, True):
         problem(await me.post(f"{path}/messages", json=said("lost", parent=parent)), 422)
     assert ok(await me.get(path))["message_count"] == len(TREE)
+
+
+async def test_a_head_of_null_begins_at_the_root(me: httpx2.AsyncClient, me_too: httpx2.AsyncClient) -> None:
+    path = (await me.post("/chats", json={"conversation": [said("a"), said("b")]})).headers["Location"]
+    chat = ok(await me.patch(path, json={"head": None}))
+    assert (chat["head_id"], chat["message_count"]) == (None, 2)
+    for client in (me, me_too):
+        assert await every_item(client, f"{path}/messages") == []
+        assert len(await every_item(client, f"{path}/messages", tree=True)) == 2
+    change = ok(await me.get("/changes"))["items"][-1]
+    assert (change["type"], change["head_id"], change["head_seq"]) == ("head.moved", None, None)
+    # Where it is already, nothing changes.
+    assert ok(await me.patch(path, json={"head": None}))["version"] == chat["version"]
+    after = ok(await me_too.post(f"{path}/messages", json=said("c")))
+    assert (after["parent_id"], after["seq"], len(after["siblings"])) == (None, 3, 2)
+    assert [one["content"] for one in await every_item(me, f"{path}/messages")] == ["c"]
+    ok(await me.patch(path, json={"head": 2}))
+    assert [one["content"] for one in await every_item(me, f"{path}/messages")] == ["a", "b"]
