@@ -1,15 +1,13 @@
 """The OpenAI Agents SDK's own tests of sessions, as its source distribution has them, run on `ChatkeepSession`."""
 
-import hashlib
 import os
 import re
 import subprocess
-import sys
-import tarfile
 from pathlib import Path
 
 import pytest
 
+from tests.e2e.sources import unpacked
 from tests.servers.service import ADMIN_KEY, REPOSITORY, ServiceProcess
 
 VERSION = "0.24.0"
@@ -21,16 +19,7 @@ PYTHON = REPOSITORY / "client/.venv/bin/python"
 @pytest.fixture(scope="session")
 def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The SDK's source distribution, unpacked."""
-    folder = tmp_path_factory.mktemp("agents-sdk")
-    # Not :all:, which would have pip build what builds it too.
-    only_source = ["--no-deps", "--no-binary", "openai-agents", f"openai-agents=={VERSION}"]
-    pip = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--dest", str(folder)]
-    subprocess.run([*pip, *only_source], check=True, timeout=170)
-    archive = folder / f"openai_agents-{VERSION}.tar.gz"
-    assert hashlib.sha256(archive.read_bytes()).hexdigest() == SHA256
-    with tarfile.open(archive) as packed:
-        packed.extractall(folder, filter="data")
-    return folder / f"openai_agents-{VERSION}"
+    return unpacked("openai-agents", VERSION, SHA256, tmp_path_factory.mktemp("agents-sdk"))
 
 
 @pytest.mark.timeout(1200)

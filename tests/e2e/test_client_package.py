@@ -18,7 +18,7 @@ pytestmark = pytest.mark.timeout(900)
 
 CLIENT = REPOSITORY / "client"
 ABOUT_IT = ("client", "openai-agents", "adapters", "openai", "dialects")
-PAGES = [REPOSITORY / "docs" / f"{name}.md" for name in ABOUT_IT]
+PAGES = [REPOSITORY / "README.md", *(REPOSITORY / "docs" / f"{name}.md" for name in ABOUT_IT)]
 NEEDS = {"httpx2", "pydantic"}
 ADAPTERS = {"openai_agents": "agents", "langchain": "langchain_core", "pydantic_ai": "pydantic_ai", "adk": "google"}
 
