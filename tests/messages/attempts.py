@@ -8,7 +8,7 @@ import httpx2
 from fastapi import FastAPI
 
 from app.models import Chat
-from tests.callers import Json, ok
+from tests.callers import Json, ok, openai_error, problem
 from tests.document import Operation
 from tests.tables import stored
 
@@ -45,6 +45,9 @@ SET_UPS: dict[str, Callable[[httpx2.AsyncClient, str], Awaitable[None]]] = {
 DONE_ONCE = ("/restore", "/complete", "/fail", "/repair")
 """The ends of paths that have no more effect on a chat after the first time."""
 
+REPLACING = "/v1/conversations/{conversation}"
+"""The path of an operation that puts something in the place of what is there: the second time that is the same."""
+
 TAKEN_ONCE = ("/turn",)
 """The ends of paths that are refused with 409 after the first time."""
 
@@ -60,7 +63,8 @@ async def a_chat(client: httpx2.AsyncClient, post: Operation, **details: Any) ->
 
 def path_of(post: Operation, chat: str) -> str:
     """The path of the operation on a chat, and on the message that was set up where it is about one."""
-    return post.path.replace("{chat}", chat).replace("{message}", "3")
+    path = post.path.replace("{conversation}", f"conv_{chat.replace('-', '')}")
+    return path.replace("{chat}", chat).replace("{message}", "3")
 
 
 @dataclass
@@ -72,6 +76,7 @@ class Attempt:
     owners: tuple[str, str]  # whose rows it can change: the user's, and those of the API key itself
     path: str
     body: Any
+    has_no_second_effect: bool = False
 
     async def send(
         self, key: str | None = "key", *, query: str = "", again: bool = False, **changes: Any
@@ -95,7 +100,13 @@ class Attempt:
             assert answer.status_code == 409
             return 0
         ok(answer)
-        return 0 if self.path.endswith(DONE_ONCE) else 1
+        return 0 if self.has_no_second_effect else 1
+
+    def refused(self, answer: httpx2.Response, status: int) -> Json:
+        """The details of an answer that must be an error. In OpenAI's API what cannot be helped is a 400."""
+        if self.path.startswith("/v1/"):
+            return openai_error(answer, 400 if status == 422 else status)
+        return problem(answer, status)
 
 
 async def prepared(me: httpx2.AsyncClient, me_too: httpx2.AsyncClient, post: Operation) -> Attempt:
@@ -109,4 +120,5 @@ async def prepared(me: httpx2.AsyncClient, me_too: httpx2.AsyncClient, post: Ope
         client.headers["Authorization"] = f"Bearer {caller['key']}"
     body = {**post.body, "key": None} if post.path == "/chats" else post.body
     owners = (me.headers["X-User-Id"], f"key:{caller['key_id']}")
-    return Attempt(me, me_too, owners, path_of(post, chat_id), body)
+    once = post.path.endswith(DONE_ONCE) or post.path == REPLACING
+    return Attempt(me, me_too, owners, path_of(post, chat_id), body, once)

@@ -81,9 +81,9 @@ async def test_a_retry_has_no_effect_and_the_first_answer(app: FastAPI, attempt:
 async def test_the_same_key_for_another_request_is_refused(app: FastAPI, attempt: Attempt) -> None:
     ok(await attempt.send())
     after = await stored(app, *attempt.owners)
-    problem(await attempt.send(query="?x=1"), 422)
+    attempt.refused(await attempt.send(query="?x=1"), 422)
     if attempt.body is not None:
-        problem(await attempt.send(name="another"), 422)
+        attempt.refused(await attempt.send(name="another"), 422)
     assert await stored(app, *attempt.owners) == after
 
 
@@ -113,10 +113,10 @@ async def test_without_a_key_each_has_its_effect(app: FastAPI, attempt: Attempt)
 async def test_a_refused_request_leaves_no_key_behind(app: FastAPI, attempt: Attempt, post: Operation) -> None:
     before = await stored(app, *attempt.owners)
     if post.takes_body:
-        problem(await attempt.send(unknown_field=1), 422)
-    if post.has("chat"):
+        attempt.refused(await attempt.send(unknown_field=1), 422)
+    if post.has("chat", "conversation"):
         attempt.path, right = path_of(post, ABSENT), attempt.path
-        problem(await attempt.send(), 404)
+        attempt.refused(await attempt.send(), 404)
         attempt.path = right
     assert await stored(app, *attempt.owners) == before
     assert REPLAYED not in ok_headers(await attempt.send())
@@ -164,10 +164,10 @@ async def test_a_key_belongs_to_its_caller(
 ) -> None:
     ok(await attempt.send())
     attempt.client.headers.update(as_user(f"{attempt.client.headers['X-User-Id']}-2"))
-    if post.has("chat"):
-        problem(await attempt.send(), 404)
-        attempt.path = path_of(post, "key:mine")
-        await a_chat(attempt.client, post, key="mine")
+    if post.has("chat", "conversation"):
+        attempt.refused(await attempt.send(), 404)
+        chat_id = await a_chat(attempt.client, post, key="mine")
+        attempt.path = path_of(post, "key:mine" if post.has("chat") else chat_id)
     answer = await attempt.send()
     assert answer.is_success
     assert REPLAYED not in answer.headers
@@ -213,9 +213,9 @@ async def test_a_key_is_kept_for_a_day(app: FastAPI, attempt: Attempt) -> None:
 async def test_a_key_that_is_none_is_refused(app: FastAPI, attempt: Attempt, post: Operation) -> None:
     before = await stored(app, *attempt.owners)
     for key in ("", "x" * 256, "a\tb", "a\x00b", "\x7f"):
-        problem(await attempt.send(key), 422)
+        attempt.refused(await attempt.send(key), 422)
     twice = [("Idempotency-Key", "a"), ("Idempotency-Key", "b")]
-    problem(await attempt.client.post(attempt.path, json=attempt.body, headers=twice), 422)
+    attempt.refused(await attempt.client.post(attempt.path, json=attempt.body, headers=twice), 422)
     assert await stored(app, *attempt.owners) == before
     for key in ("x" * 255, "8e03978e-40d5-43dd-bc93-6894a57f9324", '"quoted"', "a b", "'; --"):
         taken = await prepared(attempt.client, attempt.other, post)
