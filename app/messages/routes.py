@@ -29,6 +29,8 @@ from app.messages.schemas import (
     AppendBody,
     BatchOut,
     HistoryQuery,
+    Item,
+    ItemsOut,
     MessageBatch,
     MessageOut,
     MessagePatch,
@@ -106,7 +108,7 @@ async def append(request: Request, user: Writer, chat: ChatPath, body: AppendBod
     summary="Read a chat's messages",
     response_class=Response,
     responses={
-        **documented(Page[MessageOut], 200, ETAG_HEADER, LINK_HEADER),
+        **documented(Page[MessageOut] | Page[Item], 200, ETAG_HEADER, LINK_HEADER),
         304: {"description": "The chat is still at the version in If-None-Match."},
         **responses(InvalidCursor, NotFound, *READ_ERRORS),
     },
@@ -146,7 +148,7 @@ async def clear(request: Request, user: Writer, chat: ChatPath) -> Response:
     summary="Take the last message off",
     response_class=Response,
     responses={
-        **documented(MessageOut),
+        **documented(MessageOut | ItemsOut),
         204: {"description": "The chat has no message."},
         **responses(NotFound, Conflict, *BODY_ERRORS),
     },

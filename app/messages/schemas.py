@@ -201,6 +201,17 @@ class BatchOut(BaseModel):
     messages: list[MessageOut]
 
 
+Item = dict[str, Any]
+
+
+class ItemsOut(BaseModel):
+    """A message as items of another API or library."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"items": [HELLO]}]})
+
+    items: list[Item]
+
+
 Seq = Annotated[int, Field(ge=0, le=2**31 - 1)]
 
 

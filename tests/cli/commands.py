@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -35,7 +36,13 @@ class Command:
         environment = {**ours, "PYTHONPATH": str(REPOSITORY), "NO_PROXY": "127.0.0.1", **self.environment}
         command = [sys.executable, "-m", "app.cli", *arguments]
         pipe = subprocess.PIPE
-        return subprocess.Popen(command, env=environment, stdin=pipe, stdout=pipe, stderr=pipe)
+        before = signal.getsignal(signal.SIGINT)
+        # What a shell starts in the background ignores Ctrl-C, and so would what it starts.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        try:
+            return subprocess.Popen(command, env=environment, stdin=pipe, stdout=pipe, stderr=pipe)
+        finally:
+            signal.signal(signal.SIGINT, before)
 
     def json(self, *arguments: str | Path) -> Any:
         """What it prints with `--json`; it must end well, and say nothing else."""
