@@ -3,7 +3,8 @@
 import pytest
 
 from app.dialects import DIALECTS, Dialect
-from tests.dialects.losses import FEATURES, KEPT, PAGE, outcome, page, rows
+from tests.dialects.features import FEATURES, KEPT
+from tests.dialects.losses import PAGE, outcome, page, rows
 
 
 def test_the_page_has_the_losses_that_there_are() -> None:
