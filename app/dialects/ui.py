@@ -72,7 +72,7 @@ def join(items: list[Json]) -> list[Json]:
     joined: list[Json] = []
     waiting: dict[str, tuple[int, int]] = {}  # call id -> the message and the part in it that calls
     for item in items:
-        results = [part for part in item["parts"] if part.get("callProviderMetadata") == _RESULT_ONLY]
+        results = [part for part in item["parts"] if _is_result_only(part)]
         ids = {part["toolCallId"] for part in results}
         if results and len(ids) == len(item["parts"]) and ids <= waiting.keys():
             for part in results:
@@ -86,6 +86,10 @@ def join(items: list[Json]) -> list[Json]:
             if part.get("state") == "input-available" and isinstance(part.get("toolCallId"), str):
                 waiting[part["toolCallId"]] = (len(joined) - 1, index)
     return joined
+
+
+def _is_result_only(part: Json) -> bool:
+    return part.get("callProviderMetadata") == _RESULT_ONLY and isinstance(part.get("toolCallId"), str)
 
 
 def _read(part: Json, speech: Speech) -> None:

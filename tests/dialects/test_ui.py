@@ -185,3 +185,15 @@ def test_results_are_joined_to_their_calls_and_strays_stay() -> None:
     assert states == {"call_1": ("input-available", None), "call_2": ("output-available", "two")}
     assert [part["output"] for part in stray["parts"]] == ["two again"]
     assert last["role"] == "user"
+
+
+@pytest.mark.parametrize("call_id", [None, 1, [], {}])
+def test_what_only_looks_like_a_result_stays_as_it_came(call_id: Any) -> None:
+    looks_like = {"type": "dynamic-tool", "callProviderMetadata": {"chatkeep": {"resultOnly": True}}}
+    item = {
+        "id": "m1",
+        "role": "assistant",
+        "parts": [looks_like | ({} if call_id is None else {"toolCallId": call_id})],
+    }
+    assert ui.read(item)["role"] == "assistant"
+    assert ui.join([item, item]) == [item, item]
