@@ -68,11 +68,32 @@ def given(dialect: Dialect, message: Json, payload: Any) -> list[Json]:
 
     The one that came where it came in this dialect, and says what the message says: an edited message is written anew.
     """
+    item = kept(dialect, payload)
+    if item is not None and ("edited_at" not in message or _says(dialect, item, message)):
+        return [item]
+    return dialect.write(said(message))
+
+
+def kept(dialect: Dialect, payload: Any) -> Json | None:
+    """The item that a payload keeps, if it is one of this dialect."""
     if isinstance(payload, dict) and payload.get("format") == dialect.name:
         item: Json = payload["item"]
-        if "edited_at" not in message or _says(dialect, item, message):
-            return [item]
-    return dialect.write(said(message))
+        return item
+    return None
+
+
+def check_payload(payload: Any) -> None:
+    """Raises Untranslatable for a payload from elsewhere that says it is of a dialect, and is none of its items.
+
+    What is of no dialect that we know is nobody's to read, and may be anything.
+    """
+    name = payload.get("format") if isinstance(payload, dict) else None
+    dialect = DIALECTS.get(name) if isinstance(name, str) else None
+    if dialect is None:
+        return
+    if payload.keys() != {"format", "item"} or not isinstance(payload["item"], dict):
+        raise Untranslatable("a payload has a format and an item")
+    dialect.read(payload["item"])
 
 
 def same(one: Any, other: Any) -> bool:
@@ -87,7 +108,11 @@ _SAID = ("role", "type", "content", "tool_calls", "tool_call_id", "name")
 
 
 def _says(dialect: Dialect, item: Json, message: Json) -> bool:
-    first = {"type": "message"} | dialect.read(item)
+    try:
+        first = {"type": "message"} | dialect.read(item)
+    except Untranslatable:
+        # A later version may take less than the one that took it.
+        return False
     return all(same(first.get(name), message.get(name)) for name in _SAID)
 
 

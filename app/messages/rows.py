@@ -8,7 +8,7 @@ import orjson
 from app.chats.rows import moment
 from app.db.driver import Row
 from app.db.types import iso
-from app.dialects import Dialect, Json, given
+from app.dialects import Dialect, Json, given, kept
 
 _JSON = frozenset({"content", "tool_calls", "metadata", "payload"})
 # Columns that most messages do not have, and that are left out where they are NULL.
@@ -99,9 +99,9 @@ def message_json(row: Row, chat_id: str, parent_id: Any, siblings: Sequence[str]
 def items_of(row: Row, chat_id: str, parent_id: Any, dialect: Dialect) -> list[Json]:
     """A message as items of a dialect; takes what `message_fields` takes."""
     payload = None if row[_PAYLOAD] is None else orjson.loads(row[_PAYLOAD])
-    if payload is not None and row[_EDITED_AT] is None and payload["format"] == dialect.name:
+    if row[_EDITED_AT] is None and (item := kept(dialect, payload)) is not None:
         # As `given` would: most messages are read by those who wrote them.
-        return [payload["item"]]
+        return [item]
     message = message_fields(row, chat_id, parent_id, json=orjson.loads)
     if type(message["created_at"]) is not str:
         message["created_at"] = iso(message["created_at"])

@@ -7,6 +7,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, 
 from app.auth.caller import is_user_id
 from app.chats.ref import is_uuid
 from app.chats.schemas import ChatDetails
+from app.dialects import check_payload
 from app.errors import Unprocessable
 from app.http import strict_json
 from app.http.moment import Moment
@@ -57,13 +58,19 @@ class ChatRecord(ChatDetails):
     deleted_at: Moment | None = None
 
 
+def _checked_payload(payload: Any) -> Any:
+    """A payload as it is. Raises Untranslatable, a ValueError, for one that could not be given back."""
+    check_payload(payload)
+    return payload
+
+
 class MessageRecord(MessageIn):
     """A message, which may have ended without a word where it has a status."""
 
     message_id: Uuid | None = None
     seq: Seq
     parent_seq: Seq | None = None
-    payload: Any = None
+    payload: Annotated[Any, AfterValidator(_checked_payload)] = None
     status: Literal["completed", "failed", "incomplete"] | None = None
     created_at: Moment
     edited_at: Moment | None = None
