@@ -22,6 +22,7 @@ from chatkeep import AsyncChatkeep, ChatkeepError, Conflict, Forbidden, NotFound
 from chatkeep.adk_chats import FORMAT, MAX_PAGE
 from chatkeep.adk_session import PLATFORM, Names, Scopes
 from chatkeep.models.chats import Chat
+from chatkeep.settling import settle
 
 # For how long a process that died amid an append can hold up the others, in seconds.
 TURN_SECONDS = 5
@@ -104,7 +105,7 @@ class ChatkeepSessionService(BaseSessionService):
             self._apply_temp_state(session, event)
             event = self._trim_temp_delta_state(event)
             storing = asyncio.ensure_future(self._append(session, event))
-            cancelled = await _settled(storing)
+            cancelled = await settle(storing)
             if cancelled is not None and storing.exception() is not None:
                 raise cancelled
             session._storage_update_marker = storing.result()
@@ -325,17 +326,6 @@ def _session(chat: Chat, names: Names, state: Scopes, at: float, events: list[Ev
     )
     session._storage_update_marker = adk_chats.marker(chat.chat_id, chat.head_id)
     return session
-
-
-async def _settled(work: asyncio.Future[Any]) -> asyncio.CancelledError | None:
-    """Waits for the outcome of a write, and gives the cancellation that came meanwhile, if one did."""
-    cancelled: asyncio.CancelledError | None = None
-    while not work.done():
-        try:
-            await asyncio.wait({work})
-        except asyncio.CancelledError as error:
-            cancelled = cancelled or error
-    return cancelled
 
 
 __all__ = ["ChatkeepSessionService"]

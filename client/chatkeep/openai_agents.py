@@ -14,6 +14,7 @@ from agents.memory.session_settings import SessionSettings, coerce_session_setti
 
 from chatkeep import AsyncChatkeep
 from chatkeep.chat_items import OTHER, ChatItems, Item
+from chatkeep.settling import settle
 
 if TYPE_CHECKING:
     from agents.memory.session import _CompactionSnapshot
@@ -195,18 +196,13 @@ def _client_for(url: str | None, key: str | None, user_id: str | None) -> AsyncC
 async def _settled(work: Awaitable[T]) -> T:
     """What a write gives. Cancelled, it is waited for all the same: nobody is to guess whether it happened."""
     task = asyncio.ensure_future(work)
-    cancelled: list[asyncio.CancelledError] = []
-    while not task.done():
-        try:
-            await asyncio.wait({task})
-        except asyncio.CancelledError as error:
-            cancelled.append(error)
-    if not cancelled:
+    cancelled = await settle(task)
+    if cancelled is None:
         return task.result()
     if not task.cancelled():
         # Looked at, so that asyncio does not report as forgotten what nobody asks for any more.
         task.exception()
-    raise cancelled[0]
+    raise cancelled
 
 
 def _to_keep(item: TResponseInputItem) -> Item:
