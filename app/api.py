@@ -2,28 +2,30 @@
 
 from fastapi import APIRouter
 
-from app import health
 from app.auth import routes as api_keys
+from app.changes import routes as changes
+from app.chats import lease_routes
 from app.chats import routes as chats
 from app.context import routes as context
-from app.live import routes as changes
-from app.live.answers import routes as answers
-from app.messages import branch_routes as branches
-from app.messages import conversation, feedback, revisions, turns
+from app.conversations import routes
+from app.exporting import routes as exports
+from app.http import health
+from app.importing import routes as incoming
+from app.messages import feedback, revisions
 from app.messages import routes as messages
+from app.messages.branching import routes as branches
 from app.openai_api import item_routes as items
 from app.openai_api import routes as conversations
 from app.search import routes as search
 from app.stats import routes as stats
-from app.transfer import export_routes as exports
-from app.transfer.incoming import routes as incoming
+from app.streaming import routes as answers
 
 ROUTERS: tuple[APIRouter, ...] = (
     answers.router,
     messages.router,
-    conversation.router,
+    routes.router,
     branches.router,
-    turns.router,
+    lease_routes.router,
     revisions.router,
     feedback.router,
     context.router,

@@ -17,37 +17,36 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app import apidocs
 from app.api import ROUTERS
 from app.auth.authenticator import Authenticator
+from app.changes.shared_feed import Feeds
 from app.db.database import Database
-from app.db.failures import problem_of
-from app.errors import handle_http_exception
-from app.feed.following import Follower, Rest
-from app.http import logs
+from app.events.consumer import Follower, Rest
+from app.events.postgres import PostgresSignals
+from app.events.pubsub import DEAF_POLL_SECONDS, Hub, Silence
+from app.events.sqlite import SqliteSignals
+from app.events.stream_authorizer import Guard
+from app.exporting.exporter import Exports
+from app.exporting.snapshot import opener
+from app.http import docs, logs
+from app.http.database_errors import problem_of
+from app.http.errors import handle_http_exception
+from app.http.idempotency import REPLAYED
 from app.http.middleware import RequestMiddleware
 from app.http.plain import PlainRoutes
-from app.idempotency import REPLAYED
+from app.http.shutdown import when_asked_to_stop
 from app.jobs.housekeeping import keep_house
-from app.live.answers.answers import Answers
-from app.live.feeds import Feeds
-from app.live.guard import Guard
-from app.live.hub import DEAF_POLL_SECONDS, Hub, Silence
-from app.live.postgres import PostgresSignals
-from app.live.sqlite import SqliteSignals
-from app.live.stopping import when_asked_to_stop
+from app.messages.append.postgres import PostgresGroup
+from app.messages.append.sqlite import SqliteGroup
+from app.messages.append.writer import Writer
+from app.messages.branching.tree_cache import TreeCache
 from app.messages.cache import HistoryCache
-from app.messages.postgres import PostgresGroup
-from app.messages.sqlite import SqliteGroup
 from app.messages.store import MessageStore
-from app.messages.trees import TreeCache
-from app.messages.writer import Writer
 from app.openai_api.retries import Underway
-from app.search.indexing import Index
+from app.search.indexer import Index
 from app.settings import Settings
 from app.stats.counters import Counters
-from app.transfer.exporting import Exports
-from app.transfer.snapshot import opener
+from app.streaming.streaming_messages import Answers
 
 _log = structlog.get_logger("chatkeep")
 
@@ -149,7 +148,7 @@ def create_app(settings: Settings | None = None, *, background: bool = True) -> 
     for router in ROUTERS:
         # Not include_router: FastAPI would match the routes of an included router twice for each request.
         app.router.routes.extend(router.routes)
-    apidocs.install(app)
+    docs.install(app)
     app.add_exception_handler(HTTPException, handle_http_exception)
     app.add_exception_handler(RequestValidationError, handle_http_exception)
     for failure in (SQLAlchemyError, sqlite3.Error, asyncpg.PostgresError, asyncpg.InterfaceError, OSError):

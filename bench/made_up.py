@@ -8,8 +8,8 @@ from random import Random
 from typing import Any
 
 from app.db.types import iso
-from app.feed.counts import slot_of
-from app.messages.draft import to_json
+from app.events.counter_deltas import slot_of
+from app.messages.append.new_message import to_json
 from bench.vocabulary import FIRST_MIDDLING, FIRST_RARE, RANK, WORDS, draw, sentences
 
 CHATS = (

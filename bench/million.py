@@ -16,7 +16,7 @@ from rich.console import Console
 
 from app.db import migrations
 from app.db.database import Database
-from app.search.indexing import Index
+from app.search.indexer import Index
 from app.settings import Settings
 from bench import made_up
 from bench.bulk import Bulk, opened

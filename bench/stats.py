@@ -22,7 +22,7 @@ from sqlalchemy import insert, update
 from sqlmodel import col
 
 from app.db.database import Database
-from app.feed.counts import slot_of
+from app.events.counter_deltas import slot_of
 from app.models import Change, Chat, Feed
 from app.settings import Settings
 from app.stats.counters import Counters

@@ -32,7 +32,7 @@ def _swapped(text: str, at: int, character: str) -> str:
 
 
 def forged(binding: Any, place: bytes) -> str:
-    """A cursor with any place in it, made as `app.paging` makes them: no secret is in one, only a checksum."""
+    """A cursor with any place in it, made as `app.http.paging` makes them: no secret is in one, only a checksum."""
     digest = hashlib.blake2b(orjson.dumps(binding) + b"\0" + place, digest_size=12).digest()
     return base64.urlsafe_b64encode(digest + place).rstrip(b"=").decode()
 

@@ -10,13 +10,13 @@ import httpx2
 import pytest
 from fastapi import FastAPI
 
-from app import apidocs
-from app.errors import PROBLEM_JSON
+from app.http import docs
+from app.http.errors import PROBLEM_JSON
 from app.main import create_app
 from app.settings import Settings
 from tests.document import RETRIED_BY_OFFSET, operations
 
-VENDOR = Path(apidocs.__file__).parent / "vendor"
+VENDOR = Path(docs.__file__).parent / "vendor"
 OF_A_USER = ("/chats", "/v1", "/changes", "/events", "/tickets", "/export", "/import", "/search", "/stats")
 OF_ALL = ("/stats/top", "/stats/storage")
 PUBLIC = {"GET /healthz", "GET /readyz"}

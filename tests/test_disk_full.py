@@ -10,8 +10,8 @@ import httpx2
 import pytest
 from sqlalchemy.exc import DBAPIError
 
-from app.db.failures import problem_of
-from app.errors import StorageFull
+from app.http.database_errors import problem_of
+from app.http.errors import StorageFull
 from tests.servers.service import ServiceProcess
 
 

@@ -11,7 +11,7 @@ from pydantic.fields import FieldInfo
 from typer.core import TyperGroup
 
 from app.cli import app as cli
-from app.errors import Problem
+from app.http.errors import Problem
 from app.main import create_app
 from app.settings import Settings
 from tests.document import operations

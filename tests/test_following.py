@@ -5,7 +5,7 @@ from collections.abc import Collection
 
 from fastapi import FastAPI
 
-from app.feed.following import Follower, Rest
+from app.events.consumer import Follower, Rest
 
 
 async def test_a_follower_makes_way_and_then_goes_on(app: FastAPI) -> None:

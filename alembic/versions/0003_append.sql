@@ -5,7 +5,7 @@
 -- the token of the turn it belongs to. `at` is now. Answers a row for each append: appended, repeated (its
 -- Idempotency-Key was seen), missing (no such chat), elsewhere (it may begin a branch) or held (it is somebody else's
 -- turn). Then records for each user what was changed, and what that adds to the counters: `a_counts` is that of an append,
--- rows as in app/feed/counts.py separated by commas. The position of a user is locked last of all.
+-- rows as in app/events/counter_deltas.py separated by commas. The position of a user is locked last of all.
 CREATE FUNCTION chatkeep_append(
     a_first boolean[], a_last boolean[],
     a_user_id text[], a_chat_id uuid[], a_key text[], a_new_chat_id uuid[], a_count int[],

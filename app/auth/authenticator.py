@@ -16,7 +16,7 @@ from app.auth.jwks import JwksCache
 from app.auth.jwt import JwtVerifier
 from app.auth.store import ApiKeyStore
 from app.db.database import Database
-from app.errors import BadRequest, Forbidden, Unauthorized
+from app.http.errors import BadRequest, Forbidden, Unauthorized
 from app.settings import Settings
 
 # A revoked key is refused within 5 seconds in every process: this long it is trusted, and a request takes its time too.

@@ -8,7 +8,7 @@ from fastapi.security.base import SecurityBase
 from starlette.requests import Request
 
 from app.auth.caller import ADMIN, CHATS_READ, CHATS_WRITE, MAX_USER_ID, Caller, User
-from app.errors import BadRequest, Forbidden, Overloaded, Unauthorized
+from app.http.errors import BadRequest, Forbidden, Overloaded, Unauthorized
 from app.http.request import StrictRoute
 
 __all__ = [

@@ -11,8 +11,8 @@ import structlog
 from joserfc.errors import JoseError
 from joserfc.jwk import Key, import_key
 
-from app.errors import Overloaded, Unprocessable
 from app.http import strict_json
+from app.http.errors import Overloaded, Unprocessable
 
 REFRESH_SECONDS = 600
 # However many unknown key ids come: that is what a forger can make us do.

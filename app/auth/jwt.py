@@ -16,8 +16,8 @@ from joserfc.jws import JWSRegistry
 
 from app.auth.caller import CHATS_READ, CHATS_WRITE, SCOPES, User, is_user_id
 from app.auth.jwks import JwksCache
-from app.errors import Unauthorized, Unprocessable
 from app.http import strict_json
+from app.http.errors import Unauthorized, Unprocessable
 from app.settings import Settings
 
 MAX_TOKEN_BYTES = 8192

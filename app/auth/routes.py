@@ -9,7 +9,7 @@ from starlette.requests import Request
 from app.auth.authenticator import Authenticator, bearer_token
 from app.auth.dependencies import CALLER_PROBLEMS, Admin, AuthenticatedRoute
 from app.auth.schemas import ApiKeyIn, ApiKeyMade, ApiKeyOut, ApiKeyQuery, shown
-from app.errors import (
+from app.http.errors import (
     BodyTooLarge,
     Conflict,
     InvalidCursor,
@@ -19,8 +19,8 @@ from app.errors import (
     UnsupportedMediaType,
     responses,
 )
-from app.idempotency import MAY_BE_RETRIED, once_only
-from app.paging import Page, decode_cursor, encode_cursor, page_body, page_response
+from app.http.idempotency import MAY_BE_RETRIED, once_only
+from app.http.paging import Page, decode_cursor, encode_cursor, page_body, page_response
 
 router = APIRouter(prefix="/admin/api-keys", route_class=AuthenticatedRoute, tags=["admin"])
 

@@ -7,9 +7,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from app.auth.caller import MAX_USER_ID, SCOPES, Scope, is_user_id
 from app.db.types import iso, now
-from app.http.moment import Moment
+from app.http.paging import DEFAULT_LIMIT, Cursor, Limit
+from app.http.timestamps import Moment
 from app.models import ApiKey
-from app.paging import DEFAULT_LIMIT, Cursor, Limit
 
 KEY_ID = "01932c07-209c-7000-8000-1234567890ab"
 

@@ -17,8 +17,8 @@ from app.auth.caller import Caller, User
 from app.auth.schemas import ApiKeyIn, shown
 from app.db.database import Database
 from app.db.types import now
-from app.errors import Conflict, NotFound
-from app.idempotency import REPLAYED, Answer, Once, run_once
+from app.http.errors import Conflict, NotFound
+from app.http.idempotency import REPLAYED, Answer, Once, run_once
 from app.models import ApiKey
 
 _FIND = "SELECT key_id, user_id, scopes, expires_at FROM api_keys WHERE sha256 = $1 AND revoked_at IS NULL"

@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, Field
 
 from app.auth.caller import ADMIN, CHATS_READ, MAX_USER_ID, Caller, is_user_id
-from app.errors import BadRequest, Forbidden
+from app.http.errors import BadRequest, Forbidden
 
 
 def _checked_user(value: str) -> str:

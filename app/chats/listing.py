@@ -6,13 +6,13 @@ from typing import Any, Protocol
 
 import orjson
 
-from app.chats.ref import is_uuid
-from app.chats.rows import COLUMNS, FIELDS, moment
 from app.chats.schemas import ChatFilters, ChatQuery
+from app.chats.serialize import COLUMNS, FIELDS, moment
 from app.db.driver import Row
 from app.db.types import iso
-from app.errors import InvalidCursor
-from app.paging import decode_cursor, encode_cursor
+from app.http.errors import InvalidCursor
+from app.http.paging import decode_cursor, encode_cursor
+from app.http.references import is_uuid
 
 _STATES = {
     "active": ("deleted_at IS NULL",),

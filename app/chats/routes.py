@@ -1,96 +1,34 @@
 """The routes of chats: their list, their details, the trash.
 
-Creating, reading and changing a chat can reach into its messages: those are in `app.messages.conversation`.
+Creating, reading and changing a chat can reach into its messages: those are in `app.conversations.routes`.
 """
 
-import re
-from typing import Annotated, Any
+from typing import Annotated
 
-from fastapi import APIRouter, Header, Path, Query, Request
+from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
-from app.auth.caller import User
 from app.auth.dependencies import AuthenticatedRoute, Reader, Writer
+from app.chats.dependencies import chat_store
+from app.chats.filters import METADATA_PARAMETER, metadata_filters
 from app.chats.listing import Listing
-from app.chats.ref import ChatRef
-from app.chats.rows import chat_json, etag_of, row_of
 from app.chats.schemas import ChatList, ChatOut, ChatQuery
-from app.chats.store import ChatStore, check_version
-from app.db.database import Database
-from app.errors import (
-    BadRequest,
-    BodyTooLarge,
+from app.chats.serialize import chat_json, etag_of, row_of
+from app.chats.store import check_version
+from app.http.conditional import IfMatch
+from app.http.errors import (
     Conflict,
-    Forbidden,
     InvalidCursor,
     NotFound,
-    Overloaded,
     PreconditionFailed,
-    StorageFull,
-    Unauthorized,
-    Unprocessable,
-    UnsupportedMediaType,
     responses,
 )
-from app.idempotency import MAY_BE_RETRIED, Answer, once_only, run_once
-from app.paging import page_body, page_response
-
-READ_ERRORS = (BadRequest, Unauthorized, Forbidden, Unprocessable, Overloaded)
-WRITE_ERRORS = (*READ_ERRORS, StorageFull)
-BODY_ERRORS = (*WRITE_ERRORS, BodyTooLarge, UnsupportedMediaType)
-
-_METADATA_NAME = re.compile(r"[^\"\\\x00-\x1f\ud800-\udfff]{1,128}")
+from app.http.idempotency import MAY_BE_RETRIED, Answer, once_only, run_once
+from app.http.openapi import BODY_ERRORS, ETAG_HEADER, LINK_HEADER, READ_ERRORS, WRITE_ERRORS, documented
+from app.http.paging import page_body, page_response
+from app.http.references import ChatPath, ChatRef
 
 router = APIRouter(prefix="/chats", tags=["chats"], route_class=AuthenticatedRoute)
-
-ChatPath = Annotated[
-    str,
-    Path(
-        alias="chat",
-        description="A chat's UUID, or `key:` and its key, percent-encoded.",
-        examples=["01932c07-1f3e-7000-8000-abcdef012345", "key:feishu:group:user123"],
-    ),
-]
-IfMatch = Annotated[str | None, Header(alias="If-Match", description="Only if the chat still has this ETag; else 412.")]
-ETAG_HEADER = {"ETag": {"schema": {"type": "string"}, "description": "The chat's version."}}
-LINK_HEADER = {"Link": {"schema": {"type": "string"}, "description": '`rel="next"`: the page after this one.'}}
-
-METADATA_PARAMETER: dict[str, Any] = {
-    "name": "metadata.<name>",
-    "in": "query",
-    "schema": {"type": "string"},
-    "description": "Only chats whose metadata has this value under this name. For several names, several.",
-}
-
-
-def chat_store(request: Request, user: User) -> ChatStore:
-    """The store of the user's chats."""
-    db: Database = request.app.state.db
-    return ChatStore(db, user.user_id)
-
-
-def documented(model: Any, status: int = 200, *headers: dict[str, Any], description: str = "") -> dict[int | str, Any]:
-    """The OpenAPI entry of a route's good answer, which it writes itself as bytes."""
-    entry = {"model": model, "headers": {name: value for group in headers for name, value in group.items()}}
-    return {status: {**entry, "description": description} if description else entry}
-
-
-def chat_response(row: Any, status: int = 200) -> Response:
-    """A chat as a response, with its ETag."""
-    headers = {"ETag": etag_of(row), "Cache-Control": "private, no-cache"}
-    return Response(chat_json(row), status, headers, "application/json")
-
-
-def metadata_filters(request: Request) -> dict[str, str]:
-    """The `metadata.<name>=<value>` filters of a request. Raises BadRequest (400) for one that finds nothing."""
-    found: dict[str, str] = {}
-    for parameter, value in request.query_params.multi_items():
-        if parameter.startswith("metadata."):
-            name = parameter.removeprefix("metadata.")
-            if not _METADATA_NAME.fullmatch(name) or name in found or "\0" in value:
-                raise BadRequest("A metadata filter is metadata.<name>=<value>, each name once.")
-            found[name] = value
-    return found
 
 
 @router.get(

@@ -5,9 +5,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
 
-from app.chats.ref import MAX_KEY, is_key
-from app.http.moment import Moment
-from app.paging import DEFAULT_LIMIT, Cursor, Limit
+from app.http.paging import DEFAULT_LIMIT, Cursor, Limit
+from app.http.references import MAX_KEY, is_key
+from app.http.timestamps import Moment
 
 MAX_TAGS = 64
 

@@ -11,17 +11,17 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from app.chats.listing import JsonSql, Listing
 from app.chats.postgres import PostgresJson
-from app.chats.ref import ChatRef
-from app.chats.rows import COLUMNS, etag_of, row_of
 from app.chats.schemas import ChatDetails, ChatPatch
+from app.chats.serialize import COLUMNS, etag_of, row_of
 from app.chats.sqlite import SqliteJson
 from app.db.database import Database
 from app.db.driver import Row
 from app.db.types import now
-from app.errors import Conflict, NotFound
-from app.feed.counts import Counts, of_all_messages, of_chat, of_platform, shrunk
-from app.feed.entries import record
+from app.events.counter_deltas import Counts, of_all_messages, of_chat, of_platform, shrunk
+from app.events.log import record
 from app.http.conditional import require_match
+from app.http.errors import Conflict, NotFound
+from app.http.references import ChatRef
 from app.models import Chat, Document, Idempotency
 
 _GET = f"SELECT {COLUMNS} FROM chats WHERE user_id = $1 AND {{}} = $2 AND deleted_at IS NULL"

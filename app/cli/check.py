@@ -20,13 +20,13 @@ from app.db import migrations
 from app.db.database import Database
 from app.db.driver import SessionReader
 from app.models import Bucket, Document, Indexing
-from app.search.checking import Documents
-from app.search.indexing import Index
-from app.search.words import TOKENIZER
+from app.search.check import Documents
+from app.search.indexer import Index
+from app.search.tokenizer import TOKENIZER
 from app.settings import Settings
-from app.stats.checking import Difference, Recount
+from app.stats.check import Difference, Recount
 from app.stats.counters import Counters
-from app.stats.repairing import repair_chat, repair_user
+from app.stats.repair import repair_chat, repair_user
 
 SHOWN = 100
 _MOST_REMEMBERED = 10_000

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from app.db.database import Database
-from app.errors import Problem
+from app.http.errors import Problem
 from app.settings import Settings
 
 

@@ -14,10 +14,10 @@ from urllib.parse import quote
 import httpx2
 import typer
 
+from app.archive_formats import exports
 from app.cli.database import failed
 from app.cli.remote import AsJson, Key, Local, Query, Service, Target, Url, User, as_json, ask
 from app.cli.terminal import Bar, bar, interruptible
-from app.transfer.formats import exports
 
 STANDARD = Path("-")
 # How a line of `jsonl` begins that is a message; within a text the quotes would be escaped.

@@ -10,10 +10,10 @@ from typing import Annotated, Any, BinaryIO
 
 import typer
 
+from app.archive_formats import imports
 from app.cli.database import failed
 from app.cli.remote import AsJson, Key, Local, Service, Target, Url, User, as_json, ask, content
 from app.cli.terminal import Bar, bar, interruptible, readable, shown
-from app.transfer.formats import imports
 
 STANDARD = Path("-")
 CHUNK_BYTES = 256 * 1024

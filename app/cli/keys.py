@@ -18,7 +18,7 @@ from app.auth.schemas import ApiKeyIn, shown
 from app.auth.store import ApiKeyStore
 from app.cli.database import open_database, read_settings
 from app.db.types import iso, now
-from app.paging import MAX_LIMIT
+from app.http.paging import MAX_LIMIT
 
 T = TypeVar("T")
 

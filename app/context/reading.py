@@ -10,8 +10,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from app.dialects.parts import Part, Reasoning, Refusal, Text, parts_of
-from app.dialects.said import INSTRUCTING, Call, Place, Result, Said, said, steps
+from app.codecs.parts import Part, Reasoning, Refusal, Text, parts_of
+from app.codecs.said import INSTRUCTING, Call, Place, Result, Said, said, steps
 
 # How many messages of an assistant in a row may be one: in more of them, results are of no calls.
 _LONGEST_RUN = 256

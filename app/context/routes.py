@@ -8,21 +8,22 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from app.auth.dependencies import AuthenticatedRoute, Reader, Writer
-from app.chats.ref import ChatRef
-from app.chats.routes import BODY_ERRORS, READ_ERRORS, ChatPath, chat_store, documented
-from app.chats.rows import FIELDS
+from app.chats.dependencies import chat_store
+from app.chats.lease import RETRIED_IN_TURN, check_turn, turn_of
+from app.chats.serialize import FIELDS
 from app.context.lint import in_order
 from app.context.reading import Finding, Reading
 from app.context.repair import repair
 from app.context.schemas import ContextOut, ContextQuery, LintOut, RepairOut
 from app.context.shapes import SHAPES
 from app.context.window import Limits, Window
-from app.errors import Conflict, NotFound, responses
+from app.http.errors import Conflict, NotFound, responses
+from app.http.idempotency import Answer, once_only, run_once
+from app.http.openapi import BODY_ERRORS, READ_ERRORS, documented
 from app.http.query import QueryOf
-from app.idempotency import Answer, once_only, run_once
-from app.messages.appending import message_store
+from app.http.references import ChatPath, ChatRef
+from app.messages.dependencies import message_store
 from app.messages.edits import EditStore
-from app.messages.turn import RETRIED_IN_TURN, check_turn, turn_of
 from app.models import Message
 
 MAX_FINDINGS = 1000

@@ -8,9 +8,9 @@ from typing import Any
 
 from rs_bpe.bpe import openai  # type: ignore[import-not-found]
 
+from app.codecs.parts import Audio, File, Image, Part, Refusal, Text
+from app.codecs.said import Said
 from app.context.reading import Unit
-from app.dialects.parts import Audio, File, Image, Part, Refusal, Text
-from app.dialects.said import Said
 
 # The vocabulary holds Python's lock while it counts: 32 Ki characters take it two milliseconds.
 _AT_ONCE = 32 * 1024

@@ -4,10 +4,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from app.codecs.parts import Text
+from app.codecs.said import INSTRUCTING, Said
 from app.context import tokens
 from app.context.reading import Reading, Unit, spoken
-from app.dialects.parts import Text
-from app.dialects.said import INSTRUCTING, Said
 
 # Messages of one request: more than any model has use for, and some providers have a limit of their own.
 MAX_MESSAGES = 2048

@@ -45,7 +45,7 @@ class Driver(Reader, Protocol):
 
 
 class SessionReader:
-    """Reads by the driver inside a session's transaction. JSON must be cast to text there, see `app.messages.rows`."""
+    """Reads by the driver inside a session's transaction. JSON must be cast to text there, see `serialize.py`."""
 
     def __init__(self, session: AsyncSession) -> None:
         self._session = session

@@ -1,9 +1,12 @@
 """Conditional requests (RFC 9110, section 13): `If-None-Match` on reads, `If-Match` on writes."""
 
+from typing import Annotated
+
+from fastapi import Header
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.errors import PreconditionFailed
+from app.http.errors import PreconditionFailed
 
 IF_MATCH = {
     "name": "If-Match",
@@ -13,6 +16,8 @@ IF_MATCH = {
     "schema": {"type": "string"},
 }
 """What a plain route says of the header in the OpenAPI document; others take it as a parameter."""
+
+IfMatch = Annotated[str | None, Header(alias="If-Match", description="Only if the chat still has this ETag; else 412.")]
 
 
 def _names(header: str, etag: str, *, weak: bool) -> bool:

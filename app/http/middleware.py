@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uuid_utils import uuid7
 
-from app.errors import handle_http_exception
+from app.http.errors import handle_http_exception
 
 _log = structlog.get_logger("chatkeep.http")
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._~-]{1,128}")

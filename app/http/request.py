@@ -10,8 +10,8 @@ from fastapi.routing import APIRoute
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.errors import BodyTooLarge, UnsupportedMediaType
 from app.http import strict_json
+from app.http.errors import BodyTooLarge, UnsupportedMediaType
 
 
 class StrictRequest(Request):

@@ -8,7 +8,7 @@ import json
 import math
 from typing import Any, NoReturn
 
-from app.errors import Unprocessable
+from app.http.errors import Unprocessable
 
 MAX_DEPTH = 64
 MAX_INTEGER = 2**53

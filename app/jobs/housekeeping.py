@@ -11,10 +11,10 @@ from sqlmodel import col
 
 from app.db.database import Database
 from app.db.types import now
-from app.feed.counts import Counts
-from app.feed.entries import record
-from app.feed.pruning import prune
-from app.idempotency import cutoff
+from app.events.counter_deltas import Counts
+from app.events.log import record
+from app.events.pruning import prune
+from app.http.idempotency import cutoff
 from app.models import Chat, Idempotency, Ticket
 
 _log = structlog.get_logger("chatkeep.housekeeping")

@@ -12,14 +12,14 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from app.chats.store import forget, merged
 from app.db.driver import SessionReader
 from app.db.types import UtcDateTime, now
-from app.errors import Conflict, Unprocessable
-from app.feed.counts import Counts, of_all_messages, of_change, shrunk, slot_of
-from app.feed.entries import record
-from app.messages.draft import plain_text, to_json
-from app.messages.rows import EXTRAS, PLACED_IN_SESSION, message_json
+from app.events.counter_deltas import Counts, of_all_messages, of_change, shrunk, slot_of
+from app.events.log import record
+from app.http.errors import Conflict, Unprocessable
+from app.messages.append.new_message import plain_text, to_json
+from app.messages.branching.tree_cache import first_of_lines, tree_of
+from app.messages.queries import count, find, of, tokens_of, touch
 from app.messages.schemas import MessagePatch
-from app.messages.tables import count, find, of, tokens_of, touch
-from app.messages.trees import first_of_lines, tree_of
+from app.messages.serialize import EXTRAS, PLACED_IN_SESSION, message_json
 from app.models import Branch, Chat, Message, Revision, metadata
 
 _BY_SEQ = f"{PLACED_IN_SESSION} WHERE m.user_id = $1 AND m.chat_id = $2 AND m.seq = $3"

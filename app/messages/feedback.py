@@ -13,17 +13,17 @@ from starlette.responses import Response
 
 from app.auth.caller import User
 from app.auth.dependencies import AuthenticatedRoute, Reader, Writer
-from app.chats.ref import ChatRef
-from app.chats.routes import BODY_ERRORS, LINK_HEADER, READ_ERRORS, WRITE_ERRORS, ChatPath, chat_store, documented
-from app.chats.rows import moment
+from app.chats.dependencies import chat_store
+from app.chats.serialize import moment
 from app.db.database import Database
 from app.db.types import now
-from app.errors import InvalidCursor, NotFound, responses
+from app.http.errors import InvalidCursor, NotFound, responses
+from app.http.openapi import BODY_ERRORS, LINK_HEADER, READ_ERRORS, WRITE_ERRORS, documented
+from app.http.paging import Page, decode_cursor, encode_cursor, page_body, page_response
+from app.http.references import ChatPath, ChatRef, MessagePath
+from app.messages.queries import find, named
 from app.messages.revisions import PageQuery
-from app.messages.routes import MessagePath
-from app.messages.tables import find, named
 from app.models import Chat, Feedback, Message
-from app.paging import Page, decode_cursor, encode_cursor, page_body, page_response
 
 _FIELDS = ("caller", "rating", "reason", "text", "created_at", "updated_at")
 # One row with nulls where a message has no such feedback, none where there is no such message.

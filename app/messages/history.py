@@ -1,7 +1,7 @@
 """The SQL of a page of messages. Hot: it runs on the driver, as one range of the primary key.
 
 The page and the chat's version are read by one statement, so that they belong together. A chat of one line, as most
-are, is read here whole; the branches of one that has several in `app.messages.lines`.
+are, is read here whole; the branches of one that has several in `app.messages.branching.segments`.
 """
 
 from collections.abc import Sequence
@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.db.driver import Row
-from app.errors import InvalidCursor
-from app.messages.rows import FIELDS, PLACED, columns
+from app.http.errors import InvalidCursor
+from app.http.paging import MAX_LIMIT, decode_cursor, encode_cursor
 from app.messages.schemas import HistoryQuery
-from app.paging import MAX_LIMIT, decode_cursor, encode_cursor
+from app.messages.serialize import FIELDS, PLACED, columns
 
 _PARENT = len(FIELDS)
 _OWN = "m.user_id = $1 AND m.chat_id = $2"

@@ -9,19 +9,18 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from app.auth.dependencies import AuthenticatedRoute, Reader
-from app.chats.ref import ChatRef
-from app.chats.routes import LINK_HEADER, READ_ERRORS, ChatPath, documented
-from app.chats.rows import moment
+from app.chats.serialize import moment
 from app.db.database import Database
 from app.db.driver import Row
-from app.errors import InvalidCursor, NotFound, responses
+from app.http.errors import InvalidCursor, NotFound, responses
+from app.http.openapi import LINK_HEADER, READ_ERRORS, documented
+from app.http.paging import DEFAULT_LIMIT, Cursor, Limit, Page, decode_cursor, encode_cursor, page_body, page_response
+from app.http.references import ChatPath, ChatRef, MessagePath
+from app.messages.branching.tree import END
 from app.messages.edits import KEPT
-from app.messages.routes import MessagePath
-from app.messages.rows import dumps
+from app.messages.queries import named
 from app.messages.schemas import Role, Status
-from app.messages.tables import named
-from app.messages.tree import END
-from app.paging import DEFAULT_LIMIT, Cursor, Limit, Page, decode_cursor, encode_cursor, page_body, page_response
+from app.messages.serialize import dumps
 
 _JSON = ("content", "tool_calls", "metadata")
 # One row with nulls where a message has no such revisions, none where there is no such message.

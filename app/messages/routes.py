@@ -1,30 +1,23 @@
 """The routes of a chat's messages."""
 
-from typing import Annotated
-
 import orjson
-from fastapi import APIRouter, Path, Request
+from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from app.auth.dependencies import Reader, Writer
-from app.chats.ref import ChatRef
-from app.chats.routes import (
-    BODY_ERRORS,
-    ETAG_HEADER,
-    LINK_HEADER,
-    READ_ERRORS,
-    WRITE_ERRORS,
-    ChatPath,
-    chat_store,
-    documented,
-)
-from app.errors import Conflict, InvalidCursor, NotFound, PreconditionFailed, responses
+from app.chats.dependencies import chat_store
+from app.chats.lease import IN_TURN, RETRIED_IN_TURN, check_own_turn, check_turn, turn_of
 from app.http.conditional import IF_MATCH, not_modified
+from app.http.errors import Conflict, InvalidCursor, NotFound, PreconditionFailed, responses
+from app.http.idempotency import REPLAYED, Answer, once_only, replayed, run_once
+from app.http.openapi import BODY_ERRORS, ETAG_HEADER, LINK_HEADER, READ_ERRORS, WRITE_ERRORS, documented
+from app.http.paging import Page, page_response
 from app.http.query import QueryOf
-from app.idempotency import REPLAYED, Answer, once_only, replayed, run_once
-from app.messages.appending import branch_off, message_store, parent_of, written
+from app.http.references import ChatPath, ChatRef, MessagePath
+from app.messages.append.session_append import branch_off, parent_of, written
+from app.messages.append.writer import Elsewhere, Repeated
+from app.messages.dependencies import message_store
 from app.messages.edits import EditStore
-from app.messages.rows import appended_json
 from app.messages.schemas import (
     AppendBody,
     BatchOut,
@@ -35,24 +28,13 @@ from app.messages.schemas import (
     MessageOut,
     MessagePatch,
 )
+from app.messages.serialize import appended_json
 from app.messages.translating import APPEND_QUERY, TranslatingRoute, as_items
-from app.messages.turn import IN_TURN, RETRIED_IN_TURN, check_own_turn, check_turn, turn_of
-from app.messages.writer import Elsewhere, Repeated
-from app.paging import Page, page_response
 
 router = APIRouter(prefix="/chats/{chat}/messages", tags=["messages"], route_class=TranslatingRoute)
 _history_query = QueryOf(HistoryQuery)
 _TRANSLATED = {"parameters": [*RETRIED_IN_TURN["parameters"], *APPEND_QUERY.parameters()]}
 _APPENDED = {"parameters": [*_TRANSLATED["parameters"], IF_MATCH]}
-
-MessagePath = Annotated[
-    str,
-    Path(
-        alias="message",
-        description="A message's `message_id`, or its `seq`.",
-        examples=["1", "01932c07-209c-7000-8000-1234567890ab"],
-    ),
-]
 
 
 @router.post(

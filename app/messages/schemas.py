@@ -15,9 +15,9 @@ from pydantic import (
     model_validator,
 )
 
-from app.dialects import DIALECTS
-from app.http.moment import Moment
-from app.paging import DEFAULT_LIMIT, MAX_LIMIT, Cursor, Limit
+from app.codecs import DIALECTS
+from app.http.paging import DEFAULT_LIMIT, MAX_LIMIT, Cursor, Limit
+from app.http.timestamps import Moment
 
 MAX_BATCH = 1000
 MAX_TOKENS = 10**12
@@ -115,7 +115,7 @@ class MessageToAppend(MessageIn):
 class TranslatedMessage(MessageToAppend):
     """A message that was read from an item of a dialect; never what a client sends.
 
-    `payload` is what gives the item back, see `app.dialects.taken`.
+    `payload` is what gives the item back, see `app.codecs.taken`.
     """
 
     payload: dict[str, Any] | None = None

@@ -10,29 +10,38 @@ from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 from uuid_utils import uuid7
 
-from app.chats.ref import ChatRef
-from app.chats.rows import etag
+from app.chats.lease import refusal
+from app.chats.serialize import etag
+from app.codecs import DIALECTS
 from app.db.database import Database
 from app.db.driver import Reader, Row, SessionReader
 from app.db.types import now
-from app.dialects import DIALECTS
-from app.errors import NotFound, Overloaded, Problem
-from app.feed.entries import record
-from app.idempotency import Once
+from app.events.log import record
+from app.http.errors import NotFound, Overloaded, Problem
+from app.http.idempotency import Once
+from app.http.paging import MAX_LIMIT
+from app.http.references import ChatRef
 from app.messages import history as linear
+from app.messages.append.new_message import Draft, counts, draft, totals
+from app.messages.append.writer import Append, Appended, Elsewhere, NoSuchChat, NotYourTurn, Repeated, Writer
+from app.messages.branching.segments import BranchReader
+from app.messages.branching.tree import END, LINEAR, Range, Tree
+from app.messages.branching.tree_cache import TreeCache, load, tree_of
 from app.messages.cache import HistoryCache, HistoryPage
-from app.messages.draft import Draft, counts, draft, totals
 from app.messages.history import Placed, Span, cursor_after
-from app.messages.lines import BranchReader
-from app.messages.rows import EXTRAS, JOIN_PARENT, PARENT_ID, columns, dumps, items_of, message_fields, message_json
+from app.messages.queries import count, named, of
 from app.messages.schemas import HistoryQuery, MessageIn
-from app.messages.tables import count, named, of
-from app.messages.tree import END, LINEAR, Range, Tree
-from app.messages.trees import TreeCache, load, tree_of
-from app.messages.turn import refusal
-from app.messages.writer import Append, Appended, Elsewhere, NoSuchChat, NotYourTurn, Repeated, Writer
+from app.messages.serialize import (
+    EXTRAS,
+    JOIN_PARENT,
+    PARENT_ID,
+    columns,
+    dumps,
+    items_of,
+    message_fields,
+    message_json,
+)
 from app.models import Chat, Message
-from app.paging import MAX_LIMIT
 
 _VERSION = "SELECT chat_id, version FROM chats WHERE user_id = $1 AND {} = $2 AND deleted_at IS NULL"
 _ONE = (

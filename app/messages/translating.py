@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from starlette.requests import Request
 
 from app.auth.dependencies import AuthenticatedRoute
-from app.dialects import DIALECTS, Dialect, Untranslatable, given, taken
+from app.codecs import DIALECTS, Dialect, Untranslatable, given, taken
 from app.http.query import QueryOf
 from app.messages.schemas import AppendQuery, MessageBatch, TranslatedMessage
 

@@ -25,9 +25,9 @@ class Feed(SQLModel, table=True):
 
 
 class Change(SQLModel, table=True):
-    """What one transaction changed for a user. `position` is that of its last change; see `app.feed.entries`.
+    """What one transaction changed for a user. `position` is that of its last change; see `app.events.log`.
 
-    `counts` is what it adds to the user's counters, see `app.feed.counts`; NULL where it adds nothing.
+    `counts` is what it adds to the user's counters, see `app.events.counter_deltas`; NULL where it adds nothing.
     """
 
     __tablename__ = "changes"

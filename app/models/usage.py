@@ -1,7 +1,7 @@
 """The tables of counters: what a user has, kept with the writes, so that no statistic ever counts messages.
 
-A write says in its change what it adds (`changes.counts`, see `app.feed.counts`); that is added up here behind the
-writers, and before anything here is read.
+A write says in its change what it adds (`changes.counts`, see `app.events.counter_deltas`). That is added up here,
+behind the writers and before anything here is read.
 """
 
 from datetime import datetime

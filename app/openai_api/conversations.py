@@ -5,7 +5,7 @@ from typing import Any
 
 import orjson
 
-from app.chats.rows import FIELDS
+from app.chats.serialize import FIELDS
 from app.db.driver import Row
 from app.models import Chat
 from app.openai_api.ids import conversation_id

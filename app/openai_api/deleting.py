@@ -6,12 +6,12 @@ from typing import Any
 import orjson
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from app.dialects import Dialect, given, same
-from app.dialects.said import said
-from app.errors import NotFound, Unprocessable
+from app.codecs import Dialect, given, same
+from app.codecs.said import said
+from app.http.errors import NotFound, Unprocessable
 from app.messages.edits import EditStore, message_as_json
+from app.messages.queries import find
 from app.messages.schemas import MessagePatch
-from app.messages.tables import find
 from app.models import Chat
 from app.openai_api.items import Json
 from app.openai_api.store import responses

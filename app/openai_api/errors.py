@@ -11,7 +11,7 @@ import orjson
 from pydantic import BaseModel, Field
 from starlette.responses import Response
 
-from app.errors import SHAPES, Conflict, Failure, NotFound, Overloaded, Problem, Unauthorized
+from app.http.errors import SHAPES, Conflict, Failure, NotFound, Overloaded, Problem, Unauthorized
 
 SEGMENT = "v1"
 

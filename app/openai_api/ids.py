@@ -5,8 +5,8 @@ OpenAI's clients and models know an item's type by how its id begins, and refuse
 
 import re
 
-from app.chats.ref import ChatRef
-from app.errors import NotFound
+from app.http.errors import NotFound
+from app.http.references import ChatRef
 
 # As OpenAI's own begin.
 _PREFIXES = {

@@ -10,19 +10,20 @@ from starlette.responses import Response
 
 from app.auth.caller import User
 from app.auth.dependencies import AuthenticatedRoute, Reader, Writer
-from app.chats.ref import ChatRef
-from app.chats.routes import BODY_ERRORS, READ_ERRORS, WRITE_ERRORS, chat_store, documented
+from app.chats.dependencies import chat_store
+from app.chats.lease import IN_TURN, RETRIED_IN_TURN, check_own_turn, check_turn, turn_of
 from app.db.types import now
-from app.errors import Conflict, NotFound
+from app.http.errors import Conflict, NotFound
+from app.http.idempotency import REPLAYED, Answer, Once, once_only, replayed
+from app.http.openapi import BODY_ERRORS, READ_ERRORS, WRITE_ERRORS, documented
 from app.http.query import QueryOf
-from app.idempotency import REPLAYED, Answer, Once, once_only, replayed
-from app.messages.appending import branch_off
-from app.messages.branches import BranchStore
-from app.messages.draft import draft
+from app.http.references import ChatRef
+from app.messages.append.new_message import draft
+from app.messages.append.session_append import branch_off
+from app.messages.append.writer import Elsewhere, Repeated
+from app.messages.branching.store import BranchStore
 from app.messages.edits import EditStore
 from app.messages.schemas import TranslatedMessage
-from app.messages.turn import IN_TURN, RETRIED_IN_TURN, check_own_turn, check_turn, turn_of
-from app.messages.writer import Elsewhere, Repeated
 from app.openai_api.conversations import conversation_of
 from app.openai_api.deleting import delete_item
 from app.openai_api.errors import refused

@@ -14,7 +14,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from starlette.requests import Request
 
 from app.db.types import now
-from app.idempotency import cutoff
+from app.http.idempotency import cutoff
 from app.models import Chat, Idempotency
 
 HEADER = "x-stainless-retry-count"

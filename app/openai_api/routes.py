@@ -8,14 +8,15 @@ from starlette.responses import Response
 from uuid_utils import uuid7
 
 from app.auth.dependencies import AuthenticatedRoute, Reader, Writer
-from app.chats.routes import BODY_ERRORS, READ_ERRORS, WRITE_ERRORS, chat_store, documented
+from app.chats.dependencies import chat_store
+from app.chats.lease import RETRIED_IN_TURN, check_own_turn, turn_of
 from app.chats.schemas import ChatDetails, ChatPatch
-from app.errors import Conflict, NotFound, Unprocessable
-from app.idempotency import MAY_BE_RETRIED, Answer, once_only, run_once
-from app.messages.appending import message_store
+from app.http.errors import Conflict, NotFound, Unprocessable
+from app.http.idempotency import MAY_BE_RETRIED, Answer, once_only, run_once
+from app.http.openapi import BODY_ERRORS, READ_ERRORS, WRITE_ERRORS, documented
+from app.messages.dependencies import message_store
 from app.messages.schemas import TranslatedMessage
 from app.messages.translating import translated
-from app.messages.turn import RETRIED_IN_TURN, check_own_turn, turn_of
 from app.openai_api.conversations import conversation_of, conversation_of_row, pairs
 from app.openai_api.errors import SEGMENT, refused
 from app.openai_api.ids import chat_of, conversation_id

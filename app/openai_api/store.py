@@ -7,20 +7,20 @@ from typing import Any
 import orjson
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from app.chats.ref import ChatRef
-from app.chats.rows import etag
+from app.chats.serialize import etag
+from app.codecs import DIALECTS, Dialect, same
 from app.db.driver import Row, SessionReader
 from app.db.types import now
-from app.dialects import DIALECTS, Dialect, same
-from app.errors import NotFound, Unprocessable
+from app.http.errors import NotFound, Unprocessable
+from app.http.references import ChatRef
+from app.messages.append.new_message import Draft
+from app.messages.branching.segments import BranchReader
+from app.messages.branching.tree_cache import tree_of
 from app.messages.cache import HistoryPage
-from app.messages.draft import Draft
 from app.messages.history import Span
-from app.messages.lines import BranchReader
-from app.messages.rows import FIELDS, items_of, message_json
 from app.messages.schemas import HistoryQuery
+from app.messages.serialize import FIELDS, items_of, message_json
 from app.messages.store import Found, MessageStore
-from app.messages.trees import tree_of
 from app.models import Chat
 from app.openai_api.ids import message_of
 from app.openai_api.items import Json, shown

@@ -14,29 +14,29 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from starlette.datastructures import State
 from uuid_utils import uuid7
 
-from app.chats.ref import ChatRef
+from app.chats.lease import check_turn
 from app.chats.schemas import ChatDetails
 from app.chats.store import ChatStore
+from app.codecs import DIALECTS, Dialect, given
 from app.db.driver import SessionReader
 from app.db.types import now
-from app.dialects import DIALECTS, Dialect, given
-from app.errors import NotFound
 from app.http import strict_json
-from app.messages.branches import BranchStore
-from app.messages.draft import draft
+from app.http.errors import NotFound
+from app.http.paging import MAX_LIMIT
+from app.http.references import ChatRef
+from app.messages.append.new_message import draft
+from app.messages.append.writer import Elsewhere
+from app.messages.branching.segments import BranchReader
+from app.messages.branching.store import BranchStore
+from app.messages.branching.tree import Range
+from app.messages.branching.tree_cache import tree_of
 from app.messages.edits import EditStore
 from app.messages.history import Span
-from app.messages.lines import BranchReader
-from app.messages.rows import items_of
 from app.messages.schemas import HistoryQuery, TranslatedMessage
+from app.messages.serialize import items_of
 from app.messages.store import MessageStore
 from app.messages.translating import translated
-from app.messages.tree import Range
-from app.messages.trees import tree_of
-from app.messages.turn import check_turn
-from app.messages.writer import Elsewhere
 from app.models import Chat
-from app.paging import MAX_LIMIT
 
 Item = dict[str, Any]
 Expired = Callable[[Item], bool]

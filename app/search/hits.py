@@ -6,12 +6,12 @@ from typing import Any
 
 import orjson
 
-from app.chats.rows import moment
-from app.search.gathering import CHAT_ITSELF
+from app.chats.serialize import moment
+from app.search.index_plan import CHAT_ITSELF
+from app.search.queries import Reads
 from app.search.query import Query
 from app.search.ranking import Match
 from app.search.snippet import snippet
-from app.search.tables import Reads
 
 # Characters that snippets are made of before others have their turn.
 _SLICE_CHARACTERS = 5000

@@ -3,8 +3,8 @@
 import re
 from dataclasses import dataclass
 
-from app.errors import BadRequest
-from app.search import words
+from app.http.errors import BadRequest
+from app.search import tokenizer
 
 MAX_CHARACTERS = 1000
 MAX_PHRASES = 32
@@ -81,17 +81,17 @@ def _phrase(token: re.Match[str]) -> Phrase | None:
     """What a word or phrase of a query looks for. None: it has no words."""
     written = token["bare"] if token["quoted"] is None else token["quoted"]
     beginning = written.rstrip("*")
-    terms = words.split(beginning)
+    terms = tokenizer.split(beginning)
     if not terms:
         return None
     last = terms[-1]
-    if words.is_paired(last):
+    if tokenizer.is_paired(last):
         # The pairs before say it all; what a run ends with in a document need not be its end in the query.
-        if len(terms) > 1 and len(terms[-2]) == 2 and words.is_paired(terms[-2]):
+        if len(terms) > 1 and len(terms[-2]) == 2 and tokenizer.is_paired(terms[-2]):
             return Phrase(tuple(terms[:-1]))
         return Phrase(tuple(terms), prefix=True)
     starred = beginning != written or bool(token["stars"])
-    return Phrase(tuple(terms), starred and not words.fold(beginning).endswith(" "))
+    return Phrase(tuple(terms), starred and not tokenizer.fold(beginning).endswith(" "))
 
 
 def _check(every: tuple[tuple[Phrase, ...], ...], none: tuple[Phrase, ...]) -> None:

@@ -6,12 +6,12 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from app.auth.dependencies import AuthenticatedRoute, Reader
-from app.chats.routes import LINK_HEADER, WRITE_ERRORS, documented
-from app.errors import InvalidCursor, NotFound, responses
-from app.paging import Page, page_body, page_response
-from app.search.indexing import Index
+from app.http.errors import InvalidCursor, NotFound, responses
+from app.http.openapi import LINK_HEADER, WRITE_ERRORS, documented
+from app.http.paging import Page, page_body, page_response
+from app.search.indexer import Index
 from app.search.schemas import Hit, SearchQuery
-from app.search.search import Search
+from app.search.store import Search
 
 router = APIRouter(tags=["search"], route_class=AuthenticatedRoute)
 

@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.chats.schemas import Platform, Tag
-from app.http.moment import Moment
-from app.paging import DEFAULT_LIMIT, Cursor, Limit
+from app.http.paging import DEFAULT_LIMIT, Cursor, Limit
+from app.http.timestamps import Moment
 
 
 class SearchQuery(BaseModel):

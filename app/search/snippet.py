@@ -8,7 +8,7 @@ from functools import lru_cache
 from html import escape
 from typing import NamedTuple
 
-from app.search import words
+from app.search import tokenizer
 from app.search.query import Phrase, Query, matches
 
 LENGTH = 160
@@ -57,8 +57,10 @@ def _spans(text: str, query: Query) -> list[tuple[str, int, int]]:
     """The words of a text, or no others than those looked for, where that is all that is needed."""
     pattern = _alone(query) if text.isascii() else None
     if pattern is None:
-        return words.spans(text)
-    return [(found[0][: words.LONGEST_WORD], found.start(), found.end()) for found in pattern.finditer(text.lower())]
+        return tokenizer.spans(text)
+    return [
+        (found[0][: tokenizer.LONGEST_WORD], found.start(), found.end()) for found in pattern.finditer(text.lower())
+    ]
 
 
 @lru_cache(256)
@@ -67,7 +69,7 @@ def _alone(query: Query) -> re.Pattern[str] | None:
     phrases = {phrase for clause in query.every for phrase in clause}
     if any(len(phrase.terms) > 1 for phrase in phrases):
         return None
-    goes_on = {phrase: phrase.prefix or len(phrase.terms[0]) == words.LONGEST_WORD for phrase in phrases}
+    goes_on = {phrase: phrase.prefix or len(phrase.terms[0]) == tokenizer.LONGEST_WORD for phrase in phrases}
     found = "|".join(re.escape(phrase.terms[0]) + ("[0-9a-z]*" if goes_on[phrase] else "") for phrase in phrases)
     return re.compile(f"(?<![0-9a-z])(?:{found})(?![0-9a-z])")
 
@@ -79,7 +81,7 @@ def _place(text: str, query: Query) -> tuple[int, int]:
     best, place = 0, (0, 2 * _PIECE)
     last, folded = (0, 0), ""
     for begin, end in _pieces(text):
-        piece = words.fold(text[begin:end])
+        piece = tokenizer.fold(text[begin:end])
         met = _met(folded + piece, query)
         if met > best:
             best, place = met, (last[0], end)
@@ -106,7 +108,7 @@ def _met(folded: str, query: Query) -> int:
     ]
     if not likely:
         return 0
-    document = f" {' '.join(words.split(folded))} "
+    document = f" {' '.join(tokenizer.split(folded))} "
     return sum(matches(Query((clause,)), document) for clause in likely)
 
 
@@ -129,7 +131,7 @@ def _hits(spans: list[tuple[str, int, int]], query: Query) -> list[_Hit]:
         for number, phrase in here + [one for one in beginnings if word.startswith(one[1].terms[0])]:
             last = place + len(phrase.terms) - 1
             _, start, end = spans[last]
-            if phrase.prefix and len(found[last]) == 2 and words.is_paired(found[last]):
+            if phrase.prefix and len(found[last]) == 2 and tokenizer.is_paired(found[last]):
                 # Only the first of the pair was asked for; the next word begins with the second.
                 end = max(spans[last + 1][1], start + 1)
             hits.append(_Hit(spans[place][1], end, number, place, last))

@@ -17,11 +17,11 @@ from app.db import sqlite
 from app.db.database import Database
 from app.db.driver import Driver, Row
 from app.db.types import iso
-from app.search.filling import Filled, enough_numbers, fill
-from app.search.gathering import Draft, Progress, Source, Span, Standing, Step
+from app.search.bucket_allocation import Filled, enough_numbers, fill
+from app.search.index_plan import Draft, Progress, Source, Span, Standing, Step
+from app.search.queries import LONG_CHARACTERS, SHOWN_CHARACTERS, Changes, gone
 from app.search.query import Phrase, Query
 from app.search.ranking import LOOKED_AT_CHARACTERS
-from app.search.tables import LONG_CHARACTERS, SHOWN_CHARACTERS, Changes, gone
 
 _STANDINGS = """
 SELECT w.value, f.position, f.pruned, i.position, i.tokenizer, i.rebuilt_chat, i.rebuilt_seq

@@ -12,7 +12,7 @@ from functools import cache
 from typing import Literal
 from zoneinfo import ZoneInfo, available_timezones
 
-from app.errors import BadRequest
+from app.http.errors import BadRequest
 
 By = Literal["hour", "day", "week"]
 

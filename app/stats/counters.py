@@ -16,8 +16,8 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from app.db.database import Database
 from app.db.driver import Row, SessionReader
 from app.models import Usage
-from app.stats.dialect import dialect_of
-from app.stats.sums import SLOT_TOTALS, TOTALS, Sums
+from app.stats.database_kind import dialect_of
+from app.stats.deltas import SLOT_TOTALS, TOTALS, Sums
 
 USERS_AT_ONCE = 200
 # Rows of the feeds read in one query, shared among its users; each has a few, however many users there are.

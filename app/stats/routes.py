@@ -10,10 +10,10 @@ from app.auth.dependencies import CALLER_PROBLEMS, Admin, AuthenticatedRoute, Re
 from app.auth.whose import WhoseQuery, whose
 from app.db.database import Database
 from app.db.types import now
-from app.errors import StorageFull, Unprocessable, responses
+from app.http.errors import StorageFull, Unprocessable, responses
 from app.stats.calendar import steps, zone_of
 from app.stats.counters import Counters
-from app.stats.dialect import dialect_of
+from app.stats.database_kind import dialect_of
 from app.stats.schemas import SeriesOut, SeriesQuery, StatsOut, StorageOut, TopOut, TopQuery
 from app.stats.series import series
 from app.stats.storage import storage

@@ -6,10 +6,10 @@ from typing import Any
 import orjson
 
 from app.db.driver import Reader
-from app.feed.counts import SLOT
+from app.events.counter_deltas import SLOT
 from app.stats.calendar import SECONDS, By, Steps
-from app.stats.dialect import StatsSql
-from app.stats.sums import SLOT_TOTALS
+from app.stats.database_kind import StatsSql
+from app.stats.deltas import SLOT_TOTALS
 
 _QUARTER = int(SLOT.total_seconds())
 # Makes every number positive, since a division cuts towards zero; a multiple of every step.

@@ -3,7 +3,7 @@
 from typing import Any
 
 from app.db.database import Database
-from app.stats.dialect import dialect_of
+from app.stats.database_kind import dialect_of
 from app.stats.totals import totals
 
 

@@ -7,7 +7,7 @@ import orjson
 
 from app.db.driver import Reader, Row
 from app.db.types import iso
-from app.stats.sums import TOTALS
+from app.stats.deltas import TOTALS
 
 # Of roles, models and platforms each, in an answer: clients may have made up any number of them.
 MOST_NAMES = 1000

@@ -21,8 +21,8 @@ from app.auth.cache import ExpiringCache
 from app.auth.schemas import ApiKeyIn
 from app.auth.store import ApiKeyStore
 from app.db.database import Database
-from app.errors import Conflict
-from app.idempotency import Once
+from app.http.errors import Conflict
+from app.http.idempotency import Once
 from app.main import create_app
 from app.settings import Settings
 from tests.servers.service import ADMIN_KEY

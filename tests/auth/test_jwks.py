@@ -12,7 +12,7 @@ from fastapi import FastAPI
 
 from app.auth import jwks
 from app.auth.jwks import JwksCache
-from app.errors import Overloaded
+from app.http.errors import Overloaded
 from app.main import create_app
 from app.settings import Settings
 from tests.auth.test_jwt import bearing, trusting

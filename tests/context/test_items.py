@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
+from app.codecs import DIALECTS, taken
+from app.codecs.said import said
 from app.context.lint import lint
 from app.context.repair import repair
 from app.context.shapes import SHAPES
-from app.dialects import DIALECTS, taken
-from app.dialects.said import said
 from tests.callers import Json
 from tests.context.histories import Generator
 from tests.context.test_context import check, context

@@ -5,8 +5,8 @@ from typing import Any, Self
 
 import orjson
 
-from app.dialects.parts import Image, Refusal, Text
-from app.dialects.said import Call, said
+from app.codecs.parts import Image, Refusal, Text
+from app.codecs.said import Call, said
 from tests.callers import Json
 
 

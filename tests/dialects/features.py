@@ -9,9 +9,9 @@ from typing import Any
 
 import orjson
 
-from app.dialects import neutral
-from app.dialects.parts import Audio, File, Image, Part, Reasoning, Refusal, Text
-from app.dialects.said import Said
+from app.codecs import neutral
+from app.codecs.parts import Audio, File, Image, Part, Reasoning, Refusal, Text
+from app.codecs.said import Said
 from tests.callers import Json
 
 KEPT, AS_TEXT, LOST = "kept", "as text", "lost"

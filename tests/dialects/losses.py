@@ -6,8 +6,8 @@ What another dialect makes of a feature is read again from what it wrote.
 from collections.abc import Iterator
 from pathlib import Path
 
-from app.dialects import DIALECTS, Dialect, taken
-from app.dialects.said import said
+from app.codecs import DIALECTS, Dialect, taken
+from app.codecs.said import said
 from tests.callers import Json
 from tests.dialects.features import FEATURES, KEPT, Feature
 

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from app.dialects import Untranslatable, adk
-from app.dialects.said import said
+from app.codecs import Untranslatable, adk
+from app.codecs.said import said
 from tests.callers import Json
 
 

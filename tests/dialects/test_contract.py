@@ -10,9 +10,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from app.dialects import DIALECTS, Dialect, Untranslatable, same, taken
-from app.dialects import given as items_of
-from app.dialects.said import said
+from app.codecs import DIALECTS, Dialect, Untranslatable, same, taken
+from app.codecs import given as items_of
+from app.codecs.said import said
 from app.messages.schemas import TranslatedMessage
 from tests.callers import Json
 from tests.dialects.facts import Facts, facts

@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.dialects import DIALECTS, Dialect
+from app.codecs import DIALECTS, Dialect
 from tests.dialects.features import FEATURES, KEPT
 from tests.dialects.losses import PAGE, outcome, page, rows
 

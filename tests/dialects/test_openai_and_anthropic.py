@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from app.dialects import DIALECTS, Untranslatable, taken
-from app.dialects.neutral import function_call, result
-from app.dialects.said import said
+from app.codecs import DIALECTS, Untranslatable, taken
+from app.codecs.neutral import function_call, result
+from app.codecs.said import said
 from tests.callers import Json
 
 THOUGHT: Json = {"type": "reasoning", "text": "Eggs take eight minutes."}

@@ -8,8 +8,8 @@ from openai.types.chat import ChatCompletionMessageParam
 from openai.types.responses import ResponseInputItemParam
 from pydantic import TypeAdapter, ValidationError
 
-from app.dialects import DIALECTS, Dialect, Untranslatable, taken
-from app.dialects.said import said
+from app.codecs import DIALECTS, Dialect, Untranslatable, taken
+from app.codecs.said import said
 from tests.callers import Json
 from tests.context.test_context import walk
 from tests.dialects.items import chat_completions, responses

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from app.dialects import Untranslatable, pydantic_ai
-from app.dialects.said import said
+from app.codecs import Untranslatable, pydantic_ai
+from app.codecs.said import said
 from tests.callers import Json
 from tests.dialects.items.pydantic_ai import AT
 from tests.dialects.items.values import PNG

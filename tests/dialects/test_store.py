@@ -8,8 +8,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from app.dialects import DIALECTS, Dialect, same
-from app.dialects import given as items_of
+from app.codecs import DIALECTS, Dialect, same
+from app.codecs import given as items_of
 from tests.callers import Json, ok, problem
 from tests.dialects.test_contract import items
 

@@ -12,10 +12,10 @@ from sqlalchemy import select, update
 from sqlmodel import col
 
 from app.db.types import now
-from app.errors import Overloaded
-from app.live.answers import collector, sweeper
+from app.http.errors import Overloaded
 from app.models import Answer, Piece
 from app.settings import Settings
+from app.streaming import chunk_writer, reaper
 from tests.callers import Json, acting, ok, problem, started
 from tests.live.conftest import Person
 from tests.live.streams import Stream, events
@@ -259,14 +259,14 @@ async def test_what_the_disk_refuses_is_kept_and_tried_again(
     app: FastAPI, answer: Written, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kept = app.state.answers.store.write
-    monkeypatch.setattr(collector, "RETRY_SECONDS", 0.05)
+    monkeypatch.setattr(chunk_writer, "RETRY_SECONDS", 0.05)
 
     async def write(group: Any) -> Any:
         raise Overloaded
 
     monkeypatch.setattr(app.state.answers.store, "write", write)
     assert await answer.chunk(0, "one ") == (4, 0)
-    await asyncio.sleep(2 * collector.PACE_SECONDS)
+    await asyncio.sleep(2 * chunk_writer.PACE_SECONDS)
     await answer.refused(4, "two", 503)
     problem(await answer.client.post(f"{answer.path}/complete", json={"offset": 4}), 503)
     monkeypatch.setattr(app.state.answers.store, "write", kept)
@@ -417,12 +417,12 @@ async def test_a_writer_that_is_gone_leaves_an_incomplete_answer(
     async with app.state.db.write() as session:
         await session.execute(update(Answer).where(mine).values(touched_at=old))
     # A word, even without text, says that its writer lives. Not every one is written down.
-    monkeypatch.setattr(collector, "TOUCH_SECONDS", 0.0)
+    monkeypatch.setattr(chunk_writer, "TOUCH_SECONDS", 0.0)
     assert await alive.chunk(4, "") == (4, 4)
     await stored(app, alive, 4, since=old)
     async with events(second, ann.headers, f"{answer.path}/stream") as stream:
         assert (await event(stream)).data["text"] == "one "
-        await asyncio.gather(*(sweeper.once(one.state.answers.endings, one.state.hub, 60) for one in (app, second)))
+        await asyncio.gather(*(reaper.once(one.state.answers.endings, one.state.hub, 60) for one in (app, second)))
         last = await event(stream)
     message = await answer.read()
     assert (message["content"], message["status"]) == ("one ", "incomplete")
@@ -519,7 +519,7 @@ def event_of(message: Json) -> Event:
 async def test_a_reader_that_fell_behind_reads_it_all(
     app: FastAPI, ann: Person, answer: Written, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.live.answers.reels.KEPT", 50)
+    monkeypatch.setattr("app.streaming.tail_buffer.KEPT", 50)
     text = "".join(f"{number} " for number in range(500))
     async with events(app, ann.headers, f"{answer.path}/stream") as slow:
         slow.reading.clear()
@@ -545,7 +545,7 @@ async def test_another_text_in_the_end_is_in_the_last_event(app: FastAPI, ann: P
 async def test_a_silent_stream_says_that_it_lives(
     app: FastAPI, ann: Person, answer: Written, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.live.answers.events.SILENCE_SECONDS", 0.05)
+    monkeypatch.setattr("app.streaming.events.SILENCE_SECONDS", 0.05)
     async with events(app, ann.headers, f"{answer.path}/stream") as stream:
         blocks = [await stream.block() for _ in range(3)]
         assert blocks[1:] == [": still here"] * 2

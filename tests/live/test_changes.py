@@ -10,11 +10,11 @@ from fastapi import FastAPI
 from sqlalchemy import update
 from sqlmodel import col
 
-from app.feed import pruning
-from app.feed.entries import record
-from app.feed.pruning import prune
+from app.changes import reader as changes_module
+from app.events import pruning
+from app.events.log import record
+from app.events.pruning import prune
 from app.jobs import housekeeping
-from app.live import changes as changes_module
 from app.models import Change
 from tests.callers import Json, ok, problem
 from tests.live.conftest import Person

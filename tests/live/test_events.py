@@ -6,8 +6,9 @@ import time
 import pytest
 from fastapi import FastAPI
 
-from app.live import events as events_module
-from app.live import stream as stream_module
+from app.changes import following as stream_module
+from app.events import sse as events_module
+from app.events import streams
 from app.settings import Settings
 from tests.callers import ok, problem, started
 from tests.live.conftest import Person
@@ -76,7 +77,7 @@ async def test_one_chat(app: FastAPI, ann: Person, monkeypatch: pytest.MonkeyPat
 
 
 async def test_a_sign_of_life(app: FastAPI, ann: Person, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert stream_module.SILENCE_SECONDS == 15
+    assert streams.SILENCE_SECONDS == 15
     monkeypatch.setattr(stream_module, "SILENCE_SECONDS", 0.1)
     async with events(app, ann.headers) as stream:
         await stream.event()

@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import given, strategies
 
-from app.live.answers.growing import REMEMBERED, Ahead, Differs, Growing
+from app.streaming.text_buffer import REMEMBERED, Ahead, Differs, Growing
 
 
 def test_it_grows_and_trims_what_it_has() -> None:

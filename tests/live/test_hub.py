@@ -11,11 +11,11 @@ from fastapi import FastAPI
 
 from app.db import postgres
 from app.db.database import Database
-from app.feed.entries import record
-from app.live import postgres as live_postgres
-from app.live.hub import Hub, Silence, address, feed_topic
-from app.live.postgres import PostgresSignals
-from app.live.sqlite import SqliteSignals
+from app.events import postgres as live_postgres
+from app.events.log import record
+from app.events.postgres import PostgresSignals
+from app.events.pubsub import Hub, Silence, address, feed_topic
+from app.events.sqlite import SqliteSignals
 from app.settings import Settings
 from tests.callers import acting, ok, started
 from tests.conftest import settings_for

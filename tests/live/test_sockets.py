@@ -9,9 +9,9 @@ from fastapi import FastAPI
 from sqlalchemy import select, update
 from sqlmodel import col
 
+from app.changes import following as stream_module
+from app.changes import websocket as sockets_module
 from app.jobs import housekeeping
-from app.live import sockets as sockets_module
-from app.live import stream as stream_module
 from app.models import Ticket
 from app.settings import Settings
 from tests.callers import Json, acting, ok, problem, started

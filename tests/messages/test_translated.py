@@ -6,7 +6,7 @@ import httpx2
 import pytest
 from fastapi import FastAPI
 
-from app.dialects import DIALECTS
+from app.codecs import DIALECTS
 from tests.callers import Json, every_item, ok, problem
 
 ASKED: Json = {"role": "user", "content": "What is the weather in Rome?"}

@@ -14,10 +14,10 @@ from fastapi import FastAPI
 from sqlalchemy import update
 from sqlmodel import col
 
-from app.chats.ref import ChatRef
+from app.chats.lease import release
 from app.chats.store import ChatStore
 from app.db.types import now
-from app.messages.turn import release
+from app.http.references import ChatRef
 from app.models import Chat
 from tests.callers import Json, every_item, ok, problem
 from tests.tables import stored

@@ -16,12 +16,12 @@ from uuid_utils import uuid7
 
 from app.db.database import Database
 from app.db.types import now
-from app.errors import Overloaded
-from app.messages.draft import draft
-from app.messages.postgres import PostgresGroup
+from app.http.errors import Overloaded
+from app.messages.append.new_message import draft
+from app.messages.append.postgres import PostgresGroup
+from app.messages.append.sqlite import SqliteGroup
+from app.messages.append.writer import Append, Appended, NoSuchChat, Outcome, Writer
 from app.messages.schemas import MessageIn
-from app.messages.sqlite import SqliteGroup
-from app.messages.writer import Append, Appended, NoSuchChat, Outcome, Writer
 from app.models import Chat
 from app.settings import Settings
 from tests.callers import Json, acting, every_item, ok, problem, started

@@ -11,9 +11,9 @@ import orjson
 import pytest
 from fastapi import FastAPI
 
-from app.messages.postgres import PostgresGroup
-from app.messages.sqlite import SqliteGroup
-from app.messages.writer import Append, Group, Outcome, Writer
+from app.messages.append.postgres import PostgresGroup
+from app.messages.append.sqlite import SqliteGroup
+from app.messages.append.writer import Append, Group, Outcome, Writer
 from app.settings import Settings
 from tests.callers import Json, ok, started
 from tests.openai_api.clients import async_client

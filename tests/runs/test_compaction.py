@@ -14,7 +14,7 @@ from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from openai import AsyncOpenAI
 
-from app.errors import Conflict
+from app.http.errors import Conflict
 from app.runs.memory import StoredItems
 from chatkeep.openai_agents import ChatkeepSession
 from tests.callers import acting, ok

@@ -12,7 +12,7 @@ from agents.testing import ScriptedModel, assistant_message, function_call
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 
-from app.errors import Conflict, NotFound, Unprocessable
+from app.http.errors import Conflict, NotFound, Unprocessable
 from app.runs.memory import StoredItems
 from chatkeep.openai_agents import ChatkeepSession
 from tests.callers import acting, ok

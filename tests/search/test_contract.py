@@ -6,10 +6,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from app.errors import BadRequest
-from app.search import filling
+from app.http.errors import BadRequest
+from app.search import bucket_allocation
 from app.search.query import matches, parse
-from app.search.words import split
+from app.search.tokenizer import split
 from tests.callers import Json, ok
 from tests.search.both import Both, both
 from tests.search.texts import TEXTS as ANY_TEXT
@@ -93,7 +93,7 @@ async def two(
 ) -> AsyncIterator[Both]:
     """Both services with the corpus, in many small buckets."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(filling, "BUCKET_SIZE", 7)
+        patch.setattr(bucket_allocation, "BUCKET_SIZE", 7)
         headers = admin | {"X-User-Id": "ann"}
         async with both(databases, headers, tmp_path_factory.mktemp("data")) as made:
             for number, (title, summary) in enumerate(CHATS.items()):

@@ -3,8 +3,8 @@
 import random
 import time
 
-from app.errors import BadRequest
-from app.search import words
+from app.http.errors import BadRequest
+from app.search import tokenizer
 from app.search.query import MAX_CHARACTERS, MAX_PHRASES, MAX_TERMS, matches, parse
 from app.search.snippet import snippet
 from tests.search.texts import AWKWARD, document
@@ -35,7 +35,7 @@ SECONDS = 0.1
 
 def test_ten_thousand_queries() -> None:
     draw = random.Random(4)
-    text = document(words.split(TEXT))
+    text = document(tokenizer.split(TEXT))
     found = refused = 0
     slowest = 0.0
     for _ in range(10_000):

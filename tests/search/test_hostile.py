@@ -7,7 +7,7 @@ from urllib.parse import quote
 import httpx2
 import orjson
 
-from app.paging import encode_cursor
+from app.http.paging import encode_cursor
 from tests.callers import PROBLEM_JSON, Json, ok
 from tests.search.test_fuzz import FRAGMENTS, TEXT
 

@@ -11,14 +11,14 @@ from sqlalchemy import delete, func, select, update
 from sqlmodel import col
 
 from app.db.types import now
-from app.feed.entries import Entry
-from app.feed.pruning import prune
+from app.events.log import Entry
+from app.events.pruning import prune
 from app.models import Bucket, Document, Indexing
-from app.search import filling, indexing
-from app.search.filling import Filled, enough_numbers, fill
-from app.search.gathering import Draft, Progress, Span, Standing, gather
-from app.search.indexing import Index
-from app.search.words import TOKENIZER
+from app.search import bucket_allocation, indexer
+from app.search.bucket_allocation import Filled, enough_numbers, fill
+from app.search.index_plan import Draft, Progress, Span, Standing, gather
+from app.search.indexer import Index
+from app.search.tokenizer import TOKENIZER
 from app.settings import Settings
 from tests.callers import Json, acting, every_item, ok, problem, started
 from tests.servers.service import StartService
@@ -69,7 +69,7 @@ def test_a_step_ends_anywhere_and_the_next_goes_on_there(room: int) -> None:
 
 
 def test_buckets_are_filled_one_after_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(filling, "BUCKET_SIZE", 4)
+    monkeypatch.setattr(bucket_allocation, "BUCKET_SIZE", 4)
     drafts = [Draft(USER, "c", seq, "user", f"{9 - seq}", " a ") for seq in range(1, 8)]
     drafts.append(Draft(USER, "c", 8, "user", "0", " a " * 2000))
     drafts[3].doc, drafts[3].bucket = 50, 40
@@ -176,7 +176,7 @@ async def test_an_index_that_is_of_no_use_is_made_anew(
 async def test_a_search_that_would_wait_long_is_answered_503(
     app: FastAPI, me: httpx2.AsyncClient, user: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(indexing, "SEARCH_WAITS_SECONDS", 0.0)
+    monkeypatch.setattr(indexer, "SEARCH_WAITS_SECONDS", 0.0)
     monkeypatch.setattr(app.state.search, "_room", 2)
     await write(me, 60)
     await is_indexed(app, user, 60)
@@ -186,7 +186,7 @@ async def test_a_search_that_would_wait_long_is_answered_503(
     problem(answer, 503)
     # It goes on meanwhile.
     await is_indexed(app, user, 60)
-    monkeypatch.setattr(indexing, "SEARCH_WAITS_SECONDS", 5.0)
+    monkeypatch.setattr(indexer, "SEARCH_WAITS_SECONDS", 5.0)
     assert len(await seqs(me, "egg")) == 60
 
 

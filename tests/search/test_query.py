@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.errors import BadRequest
-from app.search import words
+from app.http.errors import BadRequest
+from app.search import tokenizer
 from app.search.query import MAX_CHARACTERS, MAX_PHRASES, MAX_TERMS, Phrase, Query, matches, parse
 from tests.search.texts import TEXTS, document
 
@@ -145,7 +145,7 @@ def test_limits_are_what_is_still_taken() -> None:
     ],
 )
 def test_matches(text: str, finds: bool) -> None:
-    assert matches(parse(text), document(words.split("How do I boil an egg for 8 minutes, 北京大学?"))) is finds
+    assert matches(parse(text), document(tokenizer.split("How do I boil an egg for 8 minutes, 北京大学?"))) is finds
 
 
 @given(TEXTS, st.text('ab漢字 "-*OR', max_size=30))
@@ -163,4 +163,4 @@ def test_whatever_is_asked_has_an_answer(text: str, asked: str) -> None:
             # What was looked for is itself found by looking for it.
             found = list(phrase.terms)
             assert matches(Query(((phrase,),)), document(found))
-            assert all(words.split(term)[0] == term for term in found)
+            assert all(tokenizer.split(term)[0] == term for term in found)

@@ -6,7 +6,7 @@ import httpx2
 import pytest
 from fastapi import FastAPI
 
-from app.search import filling, finding, search
+from app.search import bucket_allocation, executor, store
 from app.settings import Settings
 from tests.callers import Json, acting, every_item, ok, problem, started
 
@@ -128,7 +128,7 @@ async def test_best_first(me: httpx2.AsyncClient) -> None:
 
 @pytest.mark.parametrize("order", ["best", "newest"])
 async def test_pages(me: httpx2.AsyncClient, order: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(search, "WINDOW", 7)
+    monkeypatch.setattr(store, "WINDOW", 7)
     chat_id = await chat(me, *("egg " * (number % 5 + 1) for number in range(30)))
     expected = await hits(me, "egg", order=order)
     assert sorted(hit["seq"] for hit in expected) == [*range(1, 31)]
@@ -212,8 +212,8 @@ async def test_an_answer_is_found_when_it_has_ended(me: httpx2.AsyncClient) -> N
 
 
 async def test_too_much_to_look_through(me: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(finding, "BUDGET", 50)
-    monkeypatch.setattr(filling, "BUCKET_SIZE", 20)
+    monkeypatch.setattr(executor, "BUDGET", 50)
+    monkeypatch.setattr(bucket_allocation, "BUCKET_SIZE", 20)
 
     def messages(step: int) -> list[Json]:
         moments = [f"2026-01-01T00:{number * step % 60:02}:00Z" for number in range(60)]
@@ -233,7 +233,7 @@ async def test_too_much_to_look_through(me: httpx2.AsyncClient, monkeypatch: pyt
     page = ok(await me.get("/search", params={"q": '"egg soft"'}))
     details = problem(await me.get("/search", params={"q": '"egg soft"', "cursor": page["next_cursor"]}), 400)
     assert "looked through" in details["detail"]
-    monkeypatch.setattr(finding, "BUDGET", 5000)
+    monkeypatch.setattr(executor, "BUDGET", 5000)
     assert await hits(me, '"egg soft"') == []
     assert len(await hits(me, "soft egg", chat=mixed, limit=7)) == 60
 

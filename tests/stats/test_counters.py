@@ -16,7 +16,7 @@ from fastapi import FastAPI
 from sqlalchemy import delete, insert, update
 from sqlmodel import col
 
-from app.feed.pruning import prune
+from app.events.pruning import prune
 from app.jobs import housekeeping
 from app.models import Change, Feed, Usage
 from tests.callers import Json, acting, ok

@@ -5,8 +5,7 @@ from typing import Any
 
 import orjson
 
-from app.transfer import records
-from app.transfer.formats import ExportFormat
+from app.archive_formats import ExportFormat, records
 from tests.callers import Json
 
 AT = "2026-01-31T12:00:00.000000Z"

@@ -11,10 +11,10 @@ from fastapi import FastAPI
 from openai.types.chat import ChatCompletionMessageParam
 from pydantic import TypeAdapter
 
-from app.transfer.attachment import attachment
-from app.transfer.encoding import ENCODERS, chosen, zstd
-from app.transfer.exporting import MOST
-from app.transfer.formats import exports
+from app.archive_formats import exports
+from app.exporting.compression import ENCODERS, chosen, zstd
+from app.exporting.content_disposition import attachment
+from app.exporting.exporter import MOST
 from tests.callers import Json, acting, ok, problem
 from tests.transfer.reading_back import page, table, texts
 

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.transfer.encoding import encoded
-from app.transfer.formats import ExportFormat, exports
+from app.archive_formats import ExportFormat, exports
+from app.exporting.compression import encoded
 from tests.callers import Json
 from tests.transfer.reading_back import texts
 from tests.transfer.streams import HOSTILE, chat, message, stream, written

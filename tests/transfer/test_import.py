@@ -9,7 +9,7 @@ import orjson
 import pytest
 from fastapi import FastAPI
 
-from app.transfer.formats import exports, imports
+from app.archive_formats import exports, imports
 from tests.callers import Json, acting, every_item, ok, problem, started
 from tests.conftest import settings_for
 from tests.servers.databases import DIALECTS, Databases

@@ -12,16 +12,16 @@ import orjson
 import pytest
 from sqlalchemy import JSON, insert
 
+from app.archive_formats import exports
 from app.chats.listing import Filters
 from app.chats.schemas import ChatFilters
 from app.chats.store import ChatStore
 from app.db.database import Database
+from app.exporting.compression import encoded
+from app.exporting.reader import Selection, read
+from app.exporting.snapshot import opener
 from app.models import metadata
 from app.settings import Settings
-from app.transfer.encoding import encoded
-from app.transfer.formats import exports
-from app.transfer.reading import Selection, read
-from app.transfer.snapshot import opener
 from tests.callers import Json
 from tests.servers.databases import DIALECTS, Databases
 from tests.transfer.streams import AT

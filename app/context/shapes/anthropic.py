@@ -2,11 +2,11 @@
 
 from typing import Any
 
+from app.codecs.anthropic import block, input_of, text_block
 from app.context.names import CallIds, function_name
 from app.context.reading import Unit
 from app.context.shapes import shape
 from app.context.window import Context
-from app.dialects.anthropic import block, input_of, text_block
 
 LONGEST_CALL_ID = 64
 

@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from app.codecs.chat_completions import content, tool_call
+from app.codecs.parts import Part
+from app.codecs.said import Said
 from app.context.names import CallIds, function_name, participant
 from app.context.reading import Unit
 from app.context.shapes import shape
 from app.context.window import Context
-from app.dialects.chat_completions import content, tool_call
-from app.dialects.parts import Part
-from app.dialects.said import Said
 
 LONGEST_CALL_ID = 40
 

@@ -3,13 +3,13 @@
 from dataclasses import replace
 from typing import Any
 
+from app.codecs.parts import texts
+from app.codecs.responses import input_content, tool_call
 from app.context.names import CallIds, function_name
 from app.context.reading import Exchange, Unit
 from app.context.shapes import shape
 from app.context.shapes.chat_completions import instructing_role
 from app.context.window import Context
-from app.dialects.parts import texts
-from app.dialects.responses import input_content, tool_call
 
 LONGEST_CALL_ID = 64
 

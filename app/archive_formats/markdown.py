@@ -1,0 +1,78 @@
+"""Markdown, for reading (CommonMark). What was said stands in fences that it cannot close."""
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from app.archive_formats.records import Record
+from app.archive_formats.render import link, told
+from app.codecs.parts import Audio, File, Image, Part, Reasoning, placeholder
+from app.codecs.said import Call, Result
+
+_SPECIAL = re.compile(r"([\\`*_{}\[\]<>()#+\-.!|~&])")
+_BACKTICKS = re.compile("`+")
+_ESCAPED_IN_URL = str.maketrans({"<": "%3C", ">": "%3E", "\\": "%5C"})
+
+
+class Markdown:
+    """See ExportFormat."""
+
+    name = "markdown"
+    media_type = "text/markdown; charset=utf-8"
+    extension = "md"
+    lossless = False
+
+    def write(self, records: Iterable[Record], *, many: bool) -> Iterator[bytes]:
+        chats = 0
+        for record in records:
+            if record["record"] == "chat":
+                chats += 1
+                yield ("\n---\n\n" if chats > 1 else "").encode() + _chat(record).encode()
+            elif record["record"] == "message":
+                yield _message(record).encode()
+
+
+def _chat(chat: Record) -> str:
+    lines = [f"# {_line(chat.get('title') or chat.get('key') or 'Untitled')}", ""]
+    details = ("user_id", "chat_id", "key", "platform", "created_at")
+    lines += [f"- {_line(name)}: {_line(chat[name])}" for name in details if name in chat]
+    if "summary" in chat:
+        lines += ["", _fenced(chat["summary"])]
+    return "\n".join([*lines, ""])
+
+
+def _message(message: Record) -> str:
+    who = [message["role"], *(message[name] for name in ("name", "model") if name in message)]
+    if message["type"] != "message":
+        who.append(message["type"])
+    blocks = [f"\n## {message['seq']}. {' · '.join(_line(one) for one in who)}", _line(message["created_at"])]
+    return "\n\n".join([*blocks, *map(_block, told(message))]) + "\n"
+
+
+def _block(one: Part | Call | Result | str) -> str:
+    match one:
+        case str():
+            return _fenced(one)
+        case Call(name=name, arguments=arguments):
+            return f"Calls {_line(name)}:\n\n{_fenced(arguments)}"
+        case Result(parts=parts):
+            return "\n\n".join(["Result:", *map(_block, parts)])
+        case Reasoning(text):
+            return f"Reasoning:\n\n{_fenced(text)}"
+        case Image() | Audio() | File():
+            name, url = _line(placeholder(one)), link(one)
+            return f"[{name}](<{url.translate(_ESCAPED_IN_URL)}>)" if url else name
+    return _fenced(one.text)
+
+
+def _fenced(text: str) -> str:
+    fence = "`" * max(3, 1 + max((len(run) for run in _BACKTICKS.findall(text)), default=0))
+    return f"{fence}text\n{text}\n{fence}"
+
+
+def _line(value: Any) -> str:
+    """A value as text on one line that means nothing to Markdown."""
+    return _SPECIAL.sub(r"\\\1", " ".join(str(value).split()))
+
+
+EXPORT = Markdown()

@@ -1,0 +1,162 @@
+"""Records on their way in, held against what the API takes: the same fields, lengths and values."""
+
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from app.archive_formats.records import Record
+from app.auth.caller import is_user_id
+from app.chats.schemas import ChatDetails
+from app.codecs import check_payload
+from app.http import strict_json
+from app.http.errors import Unprocessable
+from app.http.references import is_uuid
+from app.http.timestamps import Moment
+from app.messages.branching.tree import END
+from app.messages.feedback import FeedbackIn
+from app.messages.schemas import MessageIn, Role, ShortText, Status, Tokens
+
+MAX_SOURCE = 512
+T = TypeVar("T")
+
+
+class Damaged(Exception):
+    """A record is not what it should be; the message says why, and repeats nothing of what people said."""
+
+
+def _uuid(value: str) -> str:
+    if not is_uuid(value):
+        raise ValueError("not a UUID")
+    return value.lower()
+
+
+def _user(value: str) -> str:
+    if not is_user_id(value):
+        raise ValueError("not the id of a user")
+    return value
+
+
+Uuid = Annotated[str, AfterValidator(_uuid)]
+Seq = Annotated[int, Field(ge=1, le=END)]
+
+
+class ChatRecord(ChatDetails):
+    """A chat. What a foreign format does not know is left out."""
+
+    chat_id: Uuid | None = None
+    user_id: Annotated[str, AfterValidator(_user)] | None = None
+    source: Annotated[str, Field(min_length=1, max_length=MAX_SOURCE)] | None = None
+    forked_from: Uuid | None = None
+    forked_at: Uuid | None = None
+    message_count: Annotated[int, Field(ge=0, le=END)] | None = None
+    last_seq: Annotated[int, Field(ge=0, le=END)] = 0
+    head_seq: Seq | None = None
+    version: Annotated[int, Field(ge=1, le=strict_json.MAX_INTEGER)] = 1
+    created_at: Moment
+    updated_at: Moment
+    last_activity_at: Moment
+    deleted_at: Moment | None = None
+
+
+def _checked_payload(payload: Any) -> Any:
+    """A payload as it is. Raises Untranslatable, a ValueError, for one that could not be given back."""
+    check_payload(payload)
+    return payload
+
+
+class MessageRecord(MessageIn):
+    """A message, which may have ended without a word where it has a status."""
+
+    message_id: Uuid | None = None
+    seq: Seq
+    parent_seq: Seq | None = None
+    payload: Annotated[Any, AfterValidator(_checked_payload)] = None
+    status: Literal["completed", "failed", "incomplete"] | None = None
+    created_at: Moment
+    edited_at: Moment | None = None
+
+    def may_be_empty(self) -> bool:
+        return super().may_be_empty() or self.status is not None
+
+
+class RevisionRecord(BaseModel):
+    """What a message was before an edit."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    seq: Seq
+    revision: Seq
+    role: Role
+    type: Annotated[str, Field(min_length=1, max_length=64)]
+    content: str | list[dict[str, Any]] | None = None
+    tool_calls: list[dict[str, Any]] | None = None
+    tool_call_id: ShortText | None = None
+    name: ShortText | None = None
+    model: ShortText | None = None
+    tokens: Tokens | None = None
+    input_tokens: Tokens | None = None
+    output_tokens: Tokens | None = None
+    metadata: dict[str, Any] | None = None
+    status: Status | None = None
+    replaced_at: Moment
+
+
+class FeedbackRecord(FeedbackIn):
+    """What a caller thinks of a message."""
+
+    seq: Seq
+    caller: Annotated[str, Field(min_length=1, max_length=300)]
+    created_at: Moment
+    updated_at: Moment
+
+
+_CHAT = TypeAdapter(ChatRecord)
+_MESSAGE = TypeAdapter(MessageRecord)
+_REVISION = TypeAdapter(RevisionRecord)
+_FEEDBACK = TypeAdapter(FeedbackRecord)
+
+
+def chat_of(record: Record) -> ChatRecord:
+    """A `chat` record, checked. Raises Damaged."""
+    return _checked(_CHAT, record)
+
+
+def message_of(record: Record) -> MessageRecord:
+    """A `message` record, checked. Raises Damaged."""
+    return _checked(_MESSAGE, record)
+
+
+def revision_of(record: Record) -> RevisionRecord:
+    """A `revision` record, checked. Raises Damaged."""
+    return _checked(_REVISION, record)
+
+
+def feedback_of(record: Record) -> FeedbackRecord:
+    """A `feedback` record, checked. Raises Damaged."""
+    return _checked(_FEEDBACK, record)
+
+
+def check(value: Any) -> None:
+    """Raises Damaged for a value that Chatkeep does not keep, see `app.http.strict_json`."""
+    try:
+        strict_json.check(value)
+    except Unprocessable as error:
+        raise Damaged(reason_of(error)) from None
+
+
+def reason_of(error: Unprocessable) -> str:
+    """What a problem says, for a list of reasons."""
+    return str(error.errors[0]["msg"]) if error.errors else error.detail
+
+
+def _checked(kind: TypeAdapter[T], record: Record) -> T:
+    members = dict(record)
+    members.pop("record", None)
+    check(members)
+    try:
+        return kind.validate_python(members)
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_context=False, include_url=False)[0]
+        # A name that is not known may be anything, and as long.
+        where = ".".join(str(part)[:64] for part in first["loc"])
+        raise Damaged(f"{where}: {first['msg']}" if where else first["msg"]) from None

@@ -1,0 +1,108 @@
+"""The routes of the feed: a page of changes, the same followed as events or by WebSocket, and tickets for that."""
+
+from fastapi import APIRouter, Request, WebSocket
+from starlette.responses import Response
+
+from app.auth.authenticator import Authenticator, bearer_token
+from app.auth.dependencies import AuthenticatedRoute, Reader
+from app.changes import websocket
+from app.changes.following import Following
+from app.changes.schemas import CHANGE, CURSOR, ChangePage, ChangesQuery, EventsQuery, TicketOut
+from app.changes.shared_feed import Feeds
+from app.changes.sse import feed_events
+from app.changes.tickets import TicketStore
+from app.events.sse import EventStream, documented_events
+from app.http.errors import Conflict, Gone, InvalidCursor, NotFound, responses
+from app.http.idempotency import MAY_BE_RETRIED, once_only
+from app.http.openapi import BODY_ERRORS, READ_ERRORS, documented
+from app.http.query import QueryOf
+from app.http.references import ChatRef
+from app.messages.serialize import dumps
+
+router = APIRouter(tags=["changes"], route_class=AuthenticatedRoute)
+_changes_query = QueryOf(ChangesQuery)
+_events_query = QueryOf(EventsQuery)
+
+_LAST_EVENT_ID = {
+    "name": "Last-Event-ID",
+    "in": "header",
+    "required": False,
+    "description": "The `id` of the last event that was seen. It goes before `since`; browsers send it by themselves.",
+    "schema": {"type": "string", "maxLength": 1024},
+}
+_EVENT = f"id: {CURSOR}\nevent: {CHANGE['type']}\ndata: {dumps(CHANGE).decode()}\n\n"
+
+
+@router.get(
+    "/changes",
+    summary="Read what changed",
+    response_class=Response,
+    responses={**documented(ChangePage), **responses(InvalidCursor, NotFound, Gone, *READ_ERRORS)},
+    openapi_extra={"parameters": _changes_query.parameters()},
+)
+async def read_changes(request: Request, user: Reader) -> Response:
+    """What changed in all of the caller's chats after `since`, in the order in which it was committed.
+
+    Without `since`, from the first change that is kept; with `since=now` nothing but a cursor to go on from.
+    """
+    query = _changes_query.read(request)
+    feeds: Feeds = request.app.state.feeds
+    reader = feeds.reader(user.user_id)
+    chat_id = await reader.chat(ChatRef.parse(query.chat)) if query.chat is not None else None
+    changes = await reader.after(await reader.start(query.since), query.limit, chat_id)
+    body = b'{"items":[%b],"cursor":%b,"has_more":%b}' % (
+        b",".join(change.json for change in changes.items),
+        dumps(reader.cursor(changes.position)),
+        b"true" if changes.has_more else b"false",
+    )
+    return Response(body, headers={"Cache-Control": "no-store"}, media_type="application/json")
+
+
+@router.get(
+    "/events",
+    summary="Follow what changes, as events",
+    response_class=Response,
+    responses={
+        **documented_events(_EVENT, "Events without end."),
+        **responses(InvalidCursor, NotFound, Gone, *READ_ERRORS),
+    },
+    openapi_extra={"parameters": [*_events_query.parameters(), _LAST_EVENT_ID]},
+)
+async def follow_events(request: Request, user: Reader) -> Response:
+    """What changes in the caller's chats, as it happens, as Server-Sent Events; from now on, if not said otherwise.
+
+    The first event, `cursor`, says from where. An event's `id` is its cursor.
+    """
+    query = _events_query.read(request)
+    since = request.headers.get("last-event-id") or query.since
+    following = await Following.open(request, user.user_id, since, query.chat)
+    authenticator: Authenticator = request.app.state.authenticator
+    return EventStream(feed_events(following), request.app.state.guard, lambda: authenticator.authenticate(request))
+
+
+@router.post(
+    "/tickets",
+    summary="Make a ticket for a WebSocket",
+    status_code=201,
+    response_class=Response,
+    responses={**documented(TicketOut, 201), **responses(Conflict, *BODY_ERRORS)},
+    openapi_extra=MAY_BE_RETRIED,
+)
+async def make_ticket(request: Request, user: Reader) -> Response:
+    """A ticket for `/ws?ticket=…`, since browsers set no headers there. Good once, for 30 seconds, in any process."""
+    authenticator: Authenticator = request.app.state.authenticator
+    answer = await TicketStore(request.app.state.db).create(
+        user,
+        await authenticator.runs_out_at(request),
+        once=await once_only(request),
+        token=bearer_token(request),
+    )
+    response = answer.response()
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+@router.websocket("/ws")
+async def follow_socket(socket: WebSocket) -> None:
+    """What changes in the caller's chats, as it happens, one change a message."""
+    await websocket.serve(socket)

@@ -1,0 +1,13 @@
+"""What routes get the store of chats by."""
+
+from starlette.requests import Request
+
+from app.auth.caller import User
+from app.chats.store import ChatStore
+from app.db.database import Database
+
+
+def chat_store(request: Request, user: User) -> ChatStore:
+    """The store of the user's chats."""
+    db: Database = request.app.state.db
+    return ChatStore(db, user.user_id)

@@ -1,0 +1,97 @@
+"""One writer per turn: a lease of a chat, with a token that grows, so that who lost it cannot write any more.
+
+The token is a fencing token: each lease of a chat has a higher one than the lease before, and what is written with
+another than the newest is refused (M. Kleppmann, "How to do distributed locking", 2016). It is at least the
+microseconds since 1970, so that it is higher than those of another chat that had the same key before, and than those
+given before a backup was restored.
+"""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from starlette.requests import Request
+
+from app.db.types import finite, iso, now
+from app.http.errors import Conflict, Unprocessable
+from app.http.idempotency import MAY_BE_RETRIED
+from app.models import Chat
+
+HEADER = "Turn-Token"
+MAX_TOKEN = 2**53
+_SAID: dict[str, Any] = {
+    "name": HEADER,
+    "in": "header",
+    "required": False,
+    "description": "The `token` of the turn that this belongs to: when that is over, it is refused. While somebody "
+    "holds the chat's turn, what moves the head is refused without it.",
+    "schema": {"type": "integer", "minimum": 1, "maximum": MAX_TOKEN},
+}
+IN_TURN: dict[str, Any] = {"parameters": [_SAID]}
+"""What a route that writes into a chat says of itself in the OpenAPI document (`openapi_extra`)."""
+RETRIED_IN_TURN: dict[str, Any] = {"parameters": [*MAY_BE_RETRIED["parameters"], _SAID]}
+OF_TURN: dict[str, Any] = {"parameters": [{**_SAID, "required": True, "description": "The `token` of the turn."}]}
+"""The same for a route that changes a turn."""
+
+
+def turn_of(request: Request) -> int | None:
+    """The turn that a request belongs to, by its header. Raises Unprocessable (422) for one that is no token."""
+    given = request.headers.getlist(HEADER)
+    if not given:
+        return None
+    token = given[0] if len(given) == 1 else ""
+    if not (token.isascii() and token.isdigit() and len(token) <= 16 and 0 < int(token) <= MAX_TOKEN):
+        raise Unprocessable(f"{HEADER} is the token of a turn, a positive integer.")
+    return int(token)
+
+
+def is_held(chat: Chat, at: datetime | None = None) -> bool:
+    """Whether somebody holds a chat's turn at this moment."""
+    return chat.turn_until is not None and chat.turn_until > (at or now())
+
+
+def check_turn(chat: Chat, turn: int | None) -> None:
+    """Raises Conflict (409) where a request may not write into a chat: it is another's turn, or its own is over."""
+    held = is_held(chat)
+    if held if turn is None else not held or chat.turn_token != turn:
+        raise refusal(chat.turn_holder, chat.turn_until)
+
+
+def check_own_turn(chat: Chat, turn: int | None) -> None:
+    """Raises Conflict (409) where a request belongs to a turn that is over; one of no turn need not wait for any."""
+    if turn is not None:
+        check_turn(chat, turn)
+
+
+def refusal(holder: str | None, until: Any) -> Conflict:
+    """What a write is answered that is not in its turn: who holds it (as the database has it), and until when."""
+    ends = finite(datetime.fromisoformat(until) if isinstance(until, str) else until) if until else None
+    if ends is None or ends <= now():
+        return Conflict("The turn is over: take another one.")
+    return Conflict(
+        f"Somebody else holds the turn of this chat, until {iso(ends)}.",
+        extensions={"holder": holder, "until": iso(ends)},
+    )
+
+
+def take(chat: Chat, holder: str, seconds: int) -> int:
+    """Takes a chat's turn for a holder; the token of the new lease. Raises Conflict (409) while another holds it."""
+    at = now()
+    if is_held(chat, at):
+        raise refusal(chat.turn_holder, chat.turn_until)
+    chat.turn_token = max((chat.turn_token or 0) + 1, int(at.timestamp() * 1_000_000))
+    chat.turn_holder = holder
+    chat.turn_until = at + timedelta(seconds=seconds)
+    return chat.turn_token
+
+
+def renew(chat: Chat, token: int, seconds: int) -> None:
+    """Holds a turn until `seconds` from now. Raises Conflict (409) when it is over."""
+    check_turn(chat, token)
+    chat.turn_until = now() + timedelta(seconds=seconds)
+
+
+def release(chat: Chat, token: int) -> None:
+    """Ends a turn before its time; one that is over already stays so."""
+    if chat.turn_token == token:
+        # No moment: by the clock of another process that might not have come yet.
+        chat.turn_holder = chat.turn_until = None

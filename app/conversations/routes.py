@@ -1,0 +1,243 @@
+"""The routes of a chat as a whole: its details together with its messages, the `conversation`."""
+
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Query, Request
+from pydantic import ConfigDict, Field
+from sqlmodel.ext.asyncio.session import AsyncSession
+from starlette.responses import Response
+from uuid_utils import uuid7
+
+from app.auth.caller import User
+from app.auth.dependencies import AuthenticatedRoute, Reader, Writer
+from app.chats.dependencies import chat_store
+from app.chats.lease import IN_TURN, check_own_turn, check_turn, turn_of
+from app.chats.responses import chat_created, chat_response
+from app.chats.schemas import EXAMPLE_IN, EXAMPLE_PATCH, ChatDetails, ChatOut, ChatPatch
+from app.chats.serialize import etag_of, row_of
+from app.chats.store import check_version
+from app.db.driver import Row
+from app.http.conditional import IfMatch, not_modified
+from app.http.errors import Conflict, NotFound, PreconditionFailed, Unprocessable, responses
+from app.http.idempotency import MAY_BE_RETRIED, Answer, once_only, run_once
+from app.http.openapi import BODY_ERRORS, ETAG_HEADER, LOCATION_HEADER, READ_ERRORS, documented
+from app.http.references import ChatPath, ChatRef, is_key
+from app.messages.branching.store import BranchStore
+from app.messages.dependencies import message_store
+from app.messages.edits import EditStore
+from app.messages.schemas import ANSWER, HELLO, MessageIn, MessageOut
+from app.models import Chat
+
+router = APIRouter(prefix="/chats", tags=["chats"], route_class=AuthenticatedRoute)
+
+
+class ChatIn(ChatDetails):
+    """A chat with, if need be, the messages it begins with."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [EXAMPLE_IN, {"title": "Eggs", "conversation": [HELLO, ANSWER]}]}
+    )
+
+    conversation: list[MessageIn] | None = Field(default=None, description="Its messages, in order.")
+
+    def details(self) -> ChatDetails:
+        """The chat without its messages."""
+        return ChatDetails.model_construct(**{name: getattr(self, name) for name in ChatDetails.model_fields})
+
+
+class ChatChange(ChatPatch):
+    """A JSON merge patch (RFC 7396) of a chat's details, and where its head is."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [EXAMPLE_PATCH, {"head": 4}]})
+
+    head: str | int | None = Field(
+        default=None,
+        description="The message that the active branch ends with from now on, by `message_id` or `seq`; with null it "
+        "has none, and what is appended next begins at the root.",
+    )
+
+    def details(self) -> ChatPatch:
+        """The patch of the details alone."""
+        return ChatPatch.model_construct(**{name: getattr(self, name) for name in self.model_fields_set - {"head"}})
+
+
+class ChatWithConversation(ChatOut):
+    """A chat; with `include=conversation` its messages too."""
+
+    conversation: list[MessageOut] | None = None
+
+
+async def _create(session: AsyncSession, request: Request, user: User, body: ChatIn) -> Chat:
+    chat = await chat_store(request, user).create(session, str(uuid7()), body.details())
+    await message_store(request, user).insert(session, chat, body.conversation or [])
+    return chat
+
+
+@router.post(
+    "",
+    summary="Create a chat",
+    status_code=201,
+    response_class=Response,
+    responses={**documented(ChatOut, 201, ETAG_HEADER, LOCATION_HEADER), **responses(Conflict, *BODY_ERRORS)},
+    openapi_extra=MAY_BE_RETRIED,
+)
+async def create_chat(request: Request, user: Writer, body: ChatIn) -> Response:
+    """A new chat, with its first messages if they are given, stored together or not at all."""
+    once = await once_only(request)
+    async with request.app.state.db.write() as session:
+
+        async def create() -> Answer:
+            chat = await _create(session, request, user, body)
+            await session.flush()
+            return chat_created(chat, request.scope.get("root_path", ""))
+
+        answer = await run_once(session, user.user_id, once, create)
+    return answer.response()
+
+
+@router.get(
+    "/{chat}",
+    summary="Read a chat",
+    response_class=Response,
+    responses={
+        **documented(ChatWithConversation, 200, ETAG_HEADER),
+        304: {"description": "It is still at the version in If-None-Match."},
+        **responses(NotFound, *READ_ERRORS),
+    },
+)
+async def read_chat(
+    request: Request,
+    user: Reader,
+    chat: ChatPath,
+    include: Annotated[Literal["conversation"] | None, Query(description="Its messages as well, all of them.")] = None,
+) -> Response:
+    """A chat's details. A long chat's messages are better read by pages, under `/messages`."""
+    store, ref = chat_store(request, user), ChatRef.parse(chat)
+    if include is None:
+        row = await store.get(ref)
+        return not_modified(request, etag_of(row)) or chat_response(row)
+    async with request.app.state.db.snapshot() as session:
+        found = await store.find(session, ref, lock=False)
+        row = row_of(found)
+        if (unchanged := not_modified(request, etag_of(row))) is not None:
+            return unchanged
+        messages = await message_store(request, user).branch_json(session, found)
+    response = chat_response(row)
+    body = b'%b,"conversation":[%b]}' % (bytes(response.body)[:-1], b",".join(messages))
+    return Response(
+        body, headers={"ETag": etag_of(row), "Cache-Control": "private, no-cache"}, media_type="application/json"
+    )
+
+
+@router.patch(
+    "/{chat}",
+    summary="Change a chat's details",
+    response_class=Response,
+    responses={
+        **documented(ChatOut, 200, ETAG_HEADER),
+        **responses(NotFound, Conflict, PreconditionFailed, *BODY_ERRORS),
+    },
+    openapi_extra=IN_TURN,
+)
+async def patch_chat(
+    request: Request, user: Writer, chat: ChatPath, patch: ChatChange, if_match: IfMatch = None
+) -> Response:
+    """A JSON merge patch: what is left out stays, null takes away. `head` switches to another branch."""
+    store, ref, turn = chat_store(request, user), ChatRef.parse(chat), turn_of(request)
+    async with request.app.state.db.write() as session:
+        found = await store.find(session, ref)
+        check_version(found, if_match)
+        check_own_turn(found, turn)
+        if "head" in patch.model_fields_set:
+            check_turn(found, turn)
+            await _switch(request, user, session, found, "" if patch.head is None else str(patch.head))
+        if patch.model_fields_set - {"head"}:
+            await store.patch(session, found, patch.details())
+    return chat_response(row_of(found))
+
+
+@router.put(
+    "/{chat}",
+    summary="Get or create a chat, or replace it",
+    response_class=Response,
+    responses={
+        **documented(ChatOut, 200, ETAG_HEADER, description="It was there."),
+        **documented(ChatOut, 201, ETAG_HEADER, LOCATION_HEADER, description="It was created."),
+        **responses(NotFound, Conflict, PreconditionFailed, *BODY_ERRORS),
+    },
+    openapi_extra=IN_TURN,
+)
+async def put_chat(
+    request: Request, user: Writer, chat: ChatPath, body: ChatIn | None = None, if_match: IfMatch = None
+) -> Response:
+    """Replaces a chat's details and, if `conversation` is given, all its messages; both or neither.
+
+    By `key:<key>` it creates the chat when it is not there; without a body (or with `{}`) it then changes nothing
+    of one that is: get or create.
+    """
+    ref = _ref_to_put(chat)
+    if body is None and ref.key is None:
+        raise Unprocessable("To replace a chat takes a body.")
+    if body is not None and ref.key is not None and body.key not in (None, ref.key):
+        raise Unprocessable("The key in the body is another than in the path.")
+    get_only = ref.key is not None and (body is None or not body.model_fields_set)
+    if get_only and (row := await _existing(request, user, ref)) is not None:
+        return chat_response(row)
+    body = body or ChatIn()
+    try:
+        put, created = await _put(request, user, ref, body, if_match, get_only)
+    except Conflict:
+        if ref.key is None:
+            raise
+        # Somebody else created it at the same moment: now it is there.
+        put, created = await _put(request, user, ref, body, if_match, get_only)
+    if created:
+        return chat_created(put, request.scope.get("root_path", "")).response()
+    return chat_response(row_of(put))
+
+
+async def _switch(request: Request, user: User, session: AsyncSession, chat: Chat, head: str) -> None:
+    try:
+        await BranchStore(message_store(request, user)).switch(session, chat, head)
+    except NotFound:
+        raise Unprocessable("The head is no message of this chat.") from None
+
+
+async def _put(
+    request: Request, user: User, ref: ChatRef, body: ChatIn, if_match: str | None, get_only: bool
+) -> tuple[Chat, bool]:
+    """The chat as it was put, and whether it was created."""
+    store, turn = chat_store(request, user), turn_of(request)
+    async with request.app.state.db.write() as session:
+        try:
+            found = await store.find(session, ref)
+        except NotFound:
+            if ref.key is None or if_match is not None or turn is not None:
+                raise
+            body.key = ref.key
+            return await _create(session, request, user, body), True
+        check_version(found, if_match)
+        check_own_turn(found, turn)
+        if not get_only:
+            if body.conversation is not None:
+                check_turn(found, turn)
+                await EditStore().clear(session, found)
+                await message_store(request, user).insert(session, found, body.conversation)
+            await store.replace(session, found, body.details())
+        return found, False
+
+
+async def _existing(request: Request, user: User, ref: ChatRef) -> Row | None:
+    try:
+        return await chat_store(request, user).get(ref)
+    except NotFound:
+        return None
+
+
+def _ref_to_put(chat: str) -> ChatRef:
+    try:
+        return ChatRef.parse(chat)
+    except NotFound:
+        if chat.startswith("key:") and not is_key(chat.removeprefix("key:")):
+            raise Unprocessable("A key has 1 to 255 characters, none of them a control character.") from None
+        raise

@@ -1,0 +1,1 @@
+"""The event log: what a transaction changed, recorded with it; its consumers; and pub/sub between processes."""

@@ -1,0 +1,58 @@
+"""Recording what a transaction changed.
+
+An entry is a JSON array that begins with its kind:
+
+- `["appended", chat_id, first_seq, count]`: the messages with these seqs; it takes `count` positions, any other one
+- `["edited", chat_id, seq, message_id]`, `["deleted", chat_id, seq, message_id]`
+- `["cleared", chat_id, last_seq]`: every message up to this seq is gone
+- `["head", chat_id, head_seq, head_id]`: the active branch ends elsewhere; nulls where it has no message
+- `["chat.created", chat_id]`, and so `chat.updated`, `chat.deleted`, `chat.restored` and `chat.erased`
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import insert
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlmodel import col
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from app.db.database import CHANGED_USERS
+from app.db.types import now
+from app.events.counter_deltas import Counts
+from app.models import Change, Feed
+
+Entry = Sequence[Any]
+
+
+def length(entry: Entry) -> int:
+    """How many positions an entry takes."""
+    return int(entry[3]) if entry[0] == "appended" else 1
+
+
+async def record(session: AsyncSession, user_id: str, *entries: Entry, counts: Sequence[Counts] = ()) -> None:
+    """Records what the session's transaction changed, and has it announced when that is committed.
+
+    `counts` is what that adds to the user's counters, see `app.events.counter_deltas`.
+
+    It locks the user's counter until then. Everybody locks chats first and counters last, so that nobody waits for each
+    other: a transaction that changes several chats records when it has locked them all.
+    """
+    if not entries:
+        return
+    count = sum(map(length, entries))
+    dialect_insert = sqlite.insert if session.get_bind().dialect.name == "sqlite" else postgresql.insert
+    counter = dialect_insert(Feed).values(user_id=user_id, position=count, pruned=0)
+    counter = counter.on_conflict_do_update(
+        index_elements=["user_id"], set_={"position": col(Feed.position) + counter.excluded.position}
+    )
+    position = (await session.execute(counter.returning(col(Feed.position)))).scalar_one()
+    change = {
+        "user_id": user_id,
+        "position": position,
+        "at": now(),
+        "entries": [list(entry) for entry in entries],
+        "counts": list(counts) or None,
+    }
+    await session.execute(insert(Change).values(change))
+    session.info.setdefault(CHANGED_USERS, set()).add(user_id)

@@ -1,0 +1,115 @@
+"""The routes of exports: of one chat, and of many."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request
+from pydantic import AfterValidator, Field
+from starlette.responses import Response
+
+from app.archive_formats import exports
+from app.auth.dependencies import AuthenticatedRoute, Reader, ReaderOrAdmin
+from app.auth.whose import WhoseQuery, whose
+from app.chats.dependencies import chat_store
+from app.chats.filters import METADATA_PARAMETER, metadata_filters
+from app.chats.listing import Filters
+from app.chats.schemas import ChatFilters
+from app.chats.serialize import FIELDS
+from app.chats.store import ChatStore
+from app.db.database import Database
+from app.exporting.compression import chosen
+from app.exporting.content_disposition import attachment
+from app.exporting.examples import contents
+from app.exporting.exporter import ExportResponse, Exports, headers_of, today
+from app.exporting.reader import Selection
+from app.http.errors import NotFound, responses
+from app.http.openapi import READ_ERRORS
+from app.http.references import ChatPath, ChatRef
+
+_STATES = {"active": ("deleted_at IS NULL",), "deleted": ("deleted_at IS NOT NULL",), "all": ()}
+
+router = APIRouter(tags=["export and import"], route_class=AuthenticatedRoute)
+
+
+def _known(name: str) -> str:
+    if name not in exports():
+        raise ValueError(f"a format is one of {', '.join(sorted(exports()))}")
+    return name
+
+
+Format = Annotated[str, AfterValidator(_known), Field(json_schema_extra={"enum": sorted(exports())})]
+ChatFormat = Annotated[Format, Query(alias="format", description="In which format.")]
+_HEADERS = {
+    "Content-Disposition": {"schema": {"type": "string"}, "description": "A name for the file."},
+    "Content-Encoding": {"schema": {"type": "string"}, "description": "`gzip` or `zstd`, as Accept-Encoding asks."},
+}
+_ACCEPT_ENCODING: dict[str, Any] = {
+    "name": "Accept-Encoding",
+    "in": "header",
+    "required": False,
+    "description": "`gzip` or `zstd` to have it compressed.",
+    "schema": {"type": "string"},
+}
+
+
+def _documented(description: str, *, many: bool) -> dict[int | str, dict[str, Any]]:
+    content = contents(many=many, first="jsonl" if many else "json")
+    return {200: {"description": description, "headers": _HEADERS, "content": content}}
+
+
+class ExportQuery(WhoseQuery, ChatFilters):
+    """Which chats to export, and how."""
+
+    format: Format = Field(default="jsonl", description="In which format.")
+
+
+async def _response(request: Request, selection: Selection, name: str, *, many: bool) -> Response:
+    """The export of what is selected. What goes wrong before its first byte is raised."""
+    written = exports()[name]
+    coding = chosen(",".join(request.headers.getlist("accept-encoding")))
+    under_way: Exports = request.app.state.exports
+    export = under_way.start(selection, written, many=many, coding=coding)
+    try:
+        first = await export.next()
+    except BaseException:
+        export.stop()
+        raise
+    chat = {} if many or export.chat is None else export.chat
+    disposition = attachment(chat.get("title") or chat.get("key"), f"chatkeep-export-{today()}", written.extension)
+    return ExportResponse(export, first, headers_of(coding, disposition), written.media_type)
+
+
+@router.get(
+    "/chats/{chat}/export",
+    summary="Export a chat",
+    response_class=Response,
+    responses={**_documented("The chat, as a file.", many=False), **responses(NotFound, *READ_ERRORS)},
+    openapi_extra={"parameters": [_ACCEPT_ENCODING]},
+)
+async def export_chat(request: Request, user: Reader, chat: ChatPath, written: ChatFormat = "json") -> Response:
+    """All of it in `json` and `jsonl`: every branch, what was edited, the feedback. The active branch in the others.
+
+    It is streamed, as it was at one moment. If the answer has no clean end, it is not all there.
+    """
+    row = await chat_store(request, user).get(ChatRef.parse(chat))
+    chat_id = str(row[FIELDS.index("chat_id")])
+    conditions = ("user_id = $1", "chat_id = $2", "deleted_at IS NULL")
+    return await _response(request, Selection(user.user_id, conditions, (user.user_id, chat_id)), written, many=False)
+
+
+@router.get(
+    "/export",
+    summary="Export chats",
+    response_class=Response,
+    responses={**_documented("The chats, as a file.", many=True), **responses(*READ_ERRORS)},
+    openapi_extra={"parameters": [METADATA_PARAMETER, _ACCEPT_ENCODING]},
+)
+async def export_chats(request: Request, caller: ReaderOrAdmin, query: Annotated[ExportQuery, Query()]) -> Response:
+    """The caller's chats, all those that the filters leave: the trash with `state=deleted`, and with it `state=all`.
+
+    With the scope `admin`, those of another user (`user_id`), or of all of them together (`all_users=true`).
+    """
+    user_id = whose(caller, query)
+    db: Database = request.app.state.db
+    filters = Filters(user_id, query, metadata_filters(request), ChatStore(db, "").json)
+    conditions = (*filters.conditions, *_STATES[query.state])
+    return await _response(request, Selection(user_id, conditions, tuple(filters.arguments)), query.format, many=True)

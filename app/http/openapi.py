@@ -1,0 +1,28 @@
+"""What routes say of themselves in the OpenAPI document: their errors, their headers, what they answer."""
+
+from typing import Any
+
+from app.http.errors import (
+    BadRequest,
+    BodyTooLarge,
+    Forbidden,
+    Overloaded,
+    StorageFull,
+    Unauthorized,
+    Unprocessable,
+    UnsupportedMediaType,
+)
+
+READ_ERRORS = (BadRequest, Unauthorized, Forbidden, Unprocessable, Overloaded)
+WRITE_ERRORS = (*READ_ERRORS, StorageFull)
+BODY_ERRORS = (*WRITE_ERRORS, BodyTooLarge, UnsupportedMediaType)
+
+ETAG_HEADER = {"ETag": {"schema": {"type": "string"}, "description": "The chat's version."}}
+LINK_HEADER = {"Link": {"schema": {"type": "string"}, "description": '`rel="next"`: the page after this one.'}}
+LOCATION_HEADER = {"Location": {"schema": {"type": "string"}, "description": "Where the chat is."}}
+
+
+def documented(model: Any, status: int = 200, *headers: dict[str, Any], description: str = "") -> dict[int | str, Any]:
+    """The OpenAPI entry of a route's good answer, which it writes itself as bytes."""
+    entry = {"model": model, "headers": {name: value for group in headers for name, value in group.items()}}
+    return {status: {**entry, "description": description} if description else entry}

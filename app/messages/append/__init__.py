@@ -1,0 +1,1 @@
+"""Appending messages: the group-commit writer, and its backend for each database."""

@@ -1,0 +1,112 @@
+"""What the routes that write messages share: the store, and the slower way of appending, in a session of its own."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+from sqlmodel.ext.asyncio.session import AsyncSession
+from starlette.requests import Request
+from starlette.responses import Response
+from uuid_utils import uuid7
+
+from app.auth.caller import User
+from app.chats.dependencies import chat_store
+from app.chats.lease import check_turn
+from app.chats.schemas import ChatDetails
+from app.chats.store import check_version
+from app.db.types import now
+from app.http.errors import NotFound
+from app.http.idempotency import Answer, Once, run_once
+from app.http.references import ChatRef
+from app.messages.append.new_message import Draft, draft
+from app.messages.branching.store import BranchStore
+from app.messages.dependencies import message_store
+from app.messages.edits import message_as_json
+from app.messages.schemas import MessageBatch, MessageIn, MessageToAppend
+from app.messages.serialize import appended_json
+from app.models import Answer as AnswerRow
+from app.models import Chat, Piece
+
+
+def parent_of(body: MessageToAppend | MessageBatch) -> str | None:
+    """The message that a body's messages follow, as text; "" for none and None where nothing is said."""
+    if "parent" not in body.model_fields_set:
+        return None
+    return "" if body.parent is None else str(body.parent).lower()
+
+
+def written(items: Sequence[bytes], batch: bool) -> bytes:
+    """What an append is answered: its message, or those of its batch."""
+    return b'{"messages":[%b]}' % b",".join(items) if batch else items[0]
+
+
+async def branch_off(
+    request: Request,
+    user: User,
+    ref: ChatRef,
+    messages: Sequence[MessageIn],
+    once: Once | None,
+    parent: str | None,
+    turn: int | None,
+    batch: bool,
+    status: str | None = None,
+    if_match: str | None = None,
+) -> Response:
+    """Appends messages that begin a branch, or only to a certain version, or one in progress: what a group does not do.
+
+    Takes what `MessageStore.append` takes, and raises the same, PreconditionFailed (412) and Unprocessable (422).
+    """
+    async with request.app.state.db.write() as session:
+
+        async def append() -> Answer:
+            chat = await _chat(session, request, user, ref, parent, turn, if_match)
+            check_version(chat, if_match)
+            check_turn(chat, turn)
+            at = now()
+            drafts = [draft(message, at) for message in messages]
+            first_seq = chat.last_seq + 1
+            await BranchStore(message_store(request, user)).append(session, chat, parent, drafts, status)
+            if status is not None:
+                await _open(session, chat, turn, drafts[0])
+            first = await message_as_json(session, chat, first_seq)
+            return Answer(201, written([first, *_rest(chat.chat_id, drafts, first_seq)], batch), chat_id=chat.chat_id)
+
+        answer = await run_once(session, user.user_id, once, append)
+    return answer.response()
+
+
+def _rest(chat_id: str, drafts: Sequence[Draft], first_seq: int) -> list[bytes]:
+    """All but the first of new messages, each of which follows the one before it and has no siblings."""
+    return [
+        appended_json(one.public, chat_id, seq, before.message_id)
+        for seq, (before, one) in enumerate(pairwise(drafts), first_seq + 1)
+    ]
+
+
+async def _open(session: AsyncSession, chat: Chat, turn: int | None, opened: Draft) -> None:
+    """Begins the answer that was just appended; what it begins with is its first piece."""
+    beginning = opened.public.get("content") or ""
+    place: dict[str, Any] = {"user_id": chat.user_id, "chat_id": chat.chat_id, "seq": chat.head_seq}
+    session.add(AnswerRow(**place, stored=len(beginning), turn_token=turn, touched_at=now()))
+    await session.flush()
+    if beginning:
+        session.add(Piece(**place, start=0, text=beginning))
+
+
+async def _chat(
+    session: AsyncSession,
+    request: Request,
+    user: User,
+    ref: ChatRef,
+    parent: str | None,
+    turn: int | None,
+    if_match: str | None,
+) -> Chat:
+    """The chat, which is created where it is named by a key, not there yet, and not meant to be of some version."""
+    store = chat_store(request, user)
+    try:
+        return await store.find(session, ref)
+    except NotFound:
+        if ref.key is None or parent or turn is not None or if_match is not None:
+            raise
+    return await store.create(session, str(uuid7()), ChatDetails(key=ref.key))

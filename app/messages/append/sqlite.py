@@ -1,0 +1,221 @@
+"""Group commit on SQLite: one connection on a thread of its own, one `BEGIN IMMEDIATE … COMMIT` for a group."""
+
+import asyncio
+import sqlite3
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from app.db import sqlite
+from app.db.database import Database
+from app.db.types import iso, now
+from app.events.counter_deltas import Counts, slot_of
+from app.http.idempotency import cutoff
+from app.messages.append.new_message import Draft, counts, to_json, totals
+from app.messages.append.writer import Append, Appended, Elsewhere, NoSuchChat, NotYourTurn, Outcome, Repeated
+from app.messages.serialize import EXTRAS
+
+_REPEATED = """
+SELECT chat_id, first_seq, parent_id, request_sha256, status, body FROM idempotency
+WHERE user_id = ? AND route = ? AND key = ? AND created_at >= ?
+"""
+_REMEMBER = """
+INSERT OR REPLACE INTO idempotency
+    (user_id, route, key, request_sha256, status, body, headers, chat_id, first_seq, parent_id, created_at)
+VALUES (?, ?, ?, ?, 201, ?, '{}', ?, ?, ?, ?)
+"""
+_BY_KEY = "SELECT chat_id FROM chats WHERE user_id = ? AND key = ? AND deleted_at IS NULL"
+_CREATE = """
+INSERT INTO chats (user_id, chat_id, key, tags, is_pinned, metadata, message_count, input_tokens, output_tokens,
+    total_tokens, last_seq, branch, tree, last_branch, version, created_at, updated_at, last_activity_at)
+VALUES (?1, ?2, ?3, '[]', 0, '{}', 0, 0, 0, 0, 0, 0, 0, 0, 1, ?4, ?4, ?4)
+"""
+_COLUMNS = f"""user_id, chat_id, seq, parent_seq, branch, message_id, role, type, content, text, created_at,
+    {", ".join(EXTRAS)}, payload"""
+_VALUES = ", ".join("?" * (7 + len(EXTRAS)))
+# Finds the chat, takes the next seq and stores the first message at once: each statement more costs the thread a
+# wait for the interpreter's lock. In a chat with branches only what follows the message that was written last is known
+# to have no siblings.
+_INSERT_FIRST = f"""
+INSERT INTO messages ({_COLUMNS})
+SELECT user_id, chat_id, last_seq + 1, head_seq, branch, {_VALUES} FROM chats
+WHERE user_id = ? AND chat_id = ? AND deleted_at IS NULL AND (tree = 0 OR head_seq = last_seq) AND {{}}
+RETURNING seq, branch, (
+    SELECT json_array(c.head_id, c.platform) FROM chats c
+    WHERE c.user_id = messages.user_id AND c.chat_id = messages.chat_id
+)
+"""
+_INSERT_FREE = _INSERT_FIRST.format("(turn_until IS NULL OR turn_until <= ?)")
+_INSERT_IN_TURN = _INSERT_FIRST.format("turn_until > ? AND turn_token = ?")
+_HEAD = """
+SELECT head_id, head_seq, tree = 0 OR head_seq IS last_seq FROM chats
+WHERE user_id = ? AND chat_id = ? AND deleted_at IS NULL
+"""
+_INSERT_NEXT = f"INSERT INTO messages ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, {_VALUES})"
+_COUNT = """
+UPDATE chats SET last_seq = ?3, head_seq = ?3, head_id = ?9, message_count = message_count + ?4,
+    input_tokens = input_tokens + ?5, output_tokens = output_tokens + ?6, total_tokens = total_tokens + ?7,
+    version = version + 1, last_activity_at = max(last_activity_at, ?8)
+WHERE user_id = ?1 AND chat_id = ?2
+"""
+# A group's changes are one JSON array of `[user_id, count, entries, counts]`: two statements do for all users.
+_TAKE_POSITIONS = """
+INSERT INTO feeds (user_id, position, pruned)
+SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), 0 FROM json_each(?1) WHERE true
+ON CONFLICT (user_id) DO UPDATE SET position = position + excluded.position
+"""
+_RECORD = """
+INSERT INTO changes (user_id, position, at, entries, counts)
+SELECT f.user_id, f.position, ?2, json_extract(c.value, '$[2]'), json_extract(c.value, '$[3]')
+FROM json_each(?1) c JOIN feeds f ON f.user_id = json_extract(c.value, '$[0]')
+"""
+
+
+class SqliteGroup:
+    """Owns the process's writing connection. Its thread opens it when first needed."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="writer")
+        self._connection: sqlite3.Connection | None = None
+
+    async def commit(self, appends: Sequence[Append]) -> list[Outcome]:
+        """See Group."""
+        async with self._db.write_lock:
+            return await asyncio.get_running_loop().run_in_executor(self._thread, self._commit, appends)
+
+    async def close(self) -> None:
+        """See Group."""
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._close)
+        self._thread.shutdown()
+
+    def _close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _commit(self, appends: Sequence[Append]) -> list[Outcome]:
+        if self._connection is None:
+            self._connection = sqlite.connect(sqlite.path(self._db.url))
+        connection = self._connection
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            changes: Changes = {}
+            outcomes = [_append(connection, append, changes) for append in appends]
+            if changes:
+                _record(connection, changes)
+            connection.execute("COMMIT")
+        except BaseException:
+            # A full disk may have rolled it back already.
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+        return outcomes
+
+
+@dataclass(slots=True)
+class _Noted:
+    """What a group changes for one user: how many positions in the feed that takes, the entries, the counts."""
+
+    positions: int = 0
+    entries: list[list[Any]] = field(default_factory=list)
+    counts: list[Counts] = field(default_factory=list)
+
+
+Changes = dict[str, _Noted]
+
+
+def _append(connection: sqlite3.Connection, append: Append, changes: Changes) -> Outcome:
+    user_id, once = append.user_id, append.once
+    if once is not None:
+        row = connection.execute(_REPEATED, (user_id, once.route, once.key, iso(cutoff()))).fetchone()
+        if row is not None:
+            return Repeated(*row)
+    chat_id, created = append.chat_id, False
+    if append.key is not None:
+        row = connection.execute(_BY_KEY, (user_id, append.key)).fetchone()
+        if row is not None:
+            chat_id = row[0]
+        elif append.parent or append.turn is not None:
+            return NoSuchChat()
+        else:
+            chat_id, created = append.new_chat_id, True
+            connection.execute(_CREATE, (user_id, chat_id, append.key, iso(append.at)))
+    assert chat_id is not None
+    if append.parent is not None and not _is_head(connection, user_id, chat_id, append.parent):
+        return Elsewhere()
+    return _insert(connection, append, chat_id, changes, created)
+
+
+def _insert(connection: sqlite3.Connection, append: Append, chat_id: str, changes: Changes, created: bool) -> Outcome:
+    user_id, once, at = append.user_id, append.once, iso(append.at)
+    first, *rest = append.drafts
+    # A turn may have ended while the append was waiting.
+    place = (user_id, chat_id, iso(now()))
+    if append.turn is None:
+        row = connection.execute(_INSERT_FREE, (*_columns(first), *place)).fetchone()
+    else:
+        row = connection.execute(_INSERT_IN_TURN, (*_columns(first), *place, append.turn)).fetchone()
+    if row is None:
+        head = connection.execute(_HEAD, (user_id, chat_id)).fetchone()
+        # Whose turn it is is looked at again by whoever begins a branch.
+        return NoSuchChat() if head is None else NotYourTurn() if head[2] else Elsewhere()
+    first_seq, branch, of_chat = row
+    parent_id, platform = orjson.loads(of_chat)
+    if rest:
+        following = enumerate(rest, first_seq)
+        connection.executemany(
+            _INSERT_NEXT, ((user_id, chat_id, before + 1, before, branch, *_columns(one)) for before, one in following)
+        )
+    last_seq, head_id = first_seq + len(rest), append.drafts[-1].message_id
+    connection.execute(_COUNT, (user_id, chat_id, last_seq, 1 + len(rest), *totals(append.drafts), at, head_id))
+    if once is not None:
+        body = to_json([one.remembered for one in append.drafts])
+        answer = (once.request_sha256, body, chat_id, first_seq, parent_id, at)
+        connection.execute(_REMEMBER, (user_id, once.route, once.key, *answer))
+    noted = changes.setdefault(user_id, _Noted())
+    if created:
+        noted.positions += 1
+        noted.entries.append(["chat.created", chat_id])
+        noted.counts.append(["chats", None, slot_of(append.at), 1, 1, 0])
+    _note(noted, chat_id, first_seq, platform, append.drafts)
+    return Appended(chat_id, first_seq, parent_id)
+
+
+def _is_head(connection: sqlite3.Connection, user_id: str, chat_id: str, parent: str) -> bool:
+    """Whether a message is the head. Where there is no chat, that is said later."""
+    row = connection.execute(_HEAD, (user_id, chat_id)).fetchone()
+    return row is None or parent in ((row[0], str(row[1])) if row[0] else ("",))
+
+
+def _note(noted: _Noted, chat_id: str, first_seq: int, platform: str | None, drafts: Sequence[Draft]) -> None:
+    noted.positions += len(drafts)
+    last = noted.entries[-1] if noted.entries else None
+    if last and last[:2] == ["appended", chat_id] and last[2] + last[3] == first_seq:
+        last[3] += len(drafts)
+        noted.counts[-1][2] += counts(drafts)
+    else:
+        noted.entries.append(["appended", chat_id, first_seq, len(drafts)])
+        noted.counts.append(["messages", platform, counts(drafts)])
+
+
+def _record(connection: sqlite3.Connection, changes: Changes) -> None:
+    """Records what the group changed, as `app.events.log.record` does."""
+    given = to_json([[user_id, one.positions, one.entries, one.counts] for user_id, one in changes.items()])
+    connection.execute(_TAKE_POSITIONS, (given,))
+    connection.execute(_RECORD, (given, iso(now())))
+
+
+_NO_EXTRAS = (None,) * len(EXTRAS)
+
+
+def _columns(one: Draft) -> tuple[Any, ...]:
+    extras: tuple[Any, ...] = _NO_EXTRAS
+    if one.extras:
+        values = (one.extras.get(name) for name in EXTRAS)
+        extras = tuple(to_json(value) if isinstance(value, list | dict) else value for value in values)
+    payload = None if one.payload is None else to_json(one.payload)
+    return (one.message_id, one.role, one.type, one.content, one.text, iso(one.created_at), *extras, payload)

@@ -1,0 +1,183 @@
+"""The group-commit writer: one per process takes every append that is waiting and commits them as one transaction.
+
+One commit, and so one wait for the disk, serves all that queued during the last one; each append still succeeds or
+fails by itself, and nobody is answered before the commit.
+"""
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from app.db.announcer import Announcer
+from app.http.database_errors import lost_a_race, problem_of, rolled_back
+from app.http.errors import Overloaded
+from app.http.idempotency import Once
+from app.messages.append.new_message import Draft
+
+MAX_GROUP_APPENDS = 128
+MAX_GROUP_MESSAGES = 2000
+MAX_ATTEMPTS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Append:
+    """Messages for the active branch of one chat: all of them, next to each other, or none.
+
+    The chat is named by `chat_id` or by `key`; with a key, a chat that is not there yet is created as `new_chat_id`.
+    `parent` is the message they follow, by `message_id` or seq, "" for none and None for whatever the head is; `turn`
+    is the token of the turn they belong to.
+    """
+
+    user_id: str
+    chat_id: str | None
+    key: str | None
+    new_chat_id: str | None
+    drafts: Sequence[Draft]
+    once: Once | None
+    at: datetime
+    parent: str | None = None
+    turn: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Appended:
+    """The append is on disk: its messages have the seqs from `first_seq` on, and follow the message `parent_id`."""
+
+    chat_id: str
+    first_seq: int
+    parent_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Repeated:
+    """The append is a retry of an earlier one: what that one asked for, and the messages it stored, as JSON.
+
+    Without `first_seq` that one was not a group's work, and `body` is what it was answered.
+    """
+
+    chat_id: str
+    first_seq: int | None
+    parent_id: str | None
+    request_sha256: str
+    status: int
+    body: str
+
+
+@dataclass(frozen=True, slots=True)
+class NoSuchChat:
+    """There is no such chat for this user."""
+
+
+@dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """The append begins a branch, or may: that is not a group's work. Nothing was stored.
+
+    Its parent is not the head; or the chat has branches, and its head is not the last message that was written, so that
+    others may follow it already. What a group appends has no siblings, and leaves the tree as it is.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class NotYourTurn:
+    """Somebody else holds the chat's turn, or the turn of the append is over. Nothing was stored."""
+
+
+Outcome = Appended | Repeated | NoSuchChat | Elsewhere | NotYourTurn
+
+
+class Group(Protocol):
+    """Commits a group of appends on one kind of database."""
+
+    async def commit(self, appends: Sequence[Append]) -> list[Outcome]:
+        """Commits the appends in one transaction: an outcome for each, in their order.
+
+        Raises what the driver raises; where `rolled_back` says so of it, nothing of the group was stored.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Closes the connection."""
+        ...
+
+
+class Writer:
+    """The queue before a Group. At most `capacity` appends wait or are being written; one more is refused."""
+
+    def __init__(self, group: Group, capacity: int, announcer: Announcer) -> None:
+        self._group = group
+        self._announcer = announcer
+        self._capacity = capacity
+        self._waiting: deque[tuple[Append, asyncio.Future[Outcome]]] = deque()
+        self._in_hand = 0
+        self._wake = asyncio.Event()
+        self._closing = False
+        self._task = asyncio.create_task(self._run(), name="writer")
+
+    async def append(self, append: Append) -> Outcome:
+        """The outcome of an append, once it is on disk.
+
+        Raises Overloaded (503) when the queue is full or the database out of reach, and StorageFull (507).
+        """
+        if self._closing or len(self._waiting) + self._in_hand >= self._capacity:
+            raise Overloaded
+        future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        self._waiting.append((append, future))
+        self._wake.set()
+        return await future
+
+    async def close(self) -> None:
+        """Writes what is waiting, then stops."""
+        self._closing = True
+        self._wake.set()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._task
+        await self._group.close()
+
+    async def _run(self) -> None:
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            while self._waiting:
+                group = self._take()
+                self._in_hand = len(group)
+                await self._commit(group)
+                self._in_hand = 0
+            if self._closing:
+                return
+
+    def _take(self) -> list[tuple[Append, asyncio.Future[Outcome]]]:
+        group = [self._waiting.popleft()]
+        messages = len(group[0][0].drafts)
+        while self._waiting and len(group) < MAX_GROUP_APPENDS:
+            messages += len(self._waiting[0][0].drafts)
+            if messages > MAX_GROUP_MESSAGES:
+                break
+            group.append(self._waiting.popleft())
+        return group
+
+    async def _commit(self, group: list[tuple[Append, asyncio.Future[Outcome]]], attempt: int = 1) -> None:
+        try:
+            outcomes = await self._group.commit([append for append, _ in group])
+        except Exception as error:  # noqa: BLE001 - every waiting client is told, whatever it was
+            if len(group) > 1 and rolled_back(error):
+                # One of them spoiled it, or another process was in the way: each for itself.
+                for one in group:
+                    await self._commit([one])
+            elif attempt < MAX_ATTEMPTS and lost_a_race(error):
+                # What the other process did can be seen now, such as a chat that both wanted to create.
+                await self._commit(group, attempt + 1)
+            else:
+                failure = problem_of(error) or error
+                for _, future in group:
+                    if not future.done():
+                        future.set_exception(failure)
+            return
+        for (_, future), outcome in zip(group, outcomes, strict=True):
+            # A client that hung up has cancelled its future; what it sent is stored all the same.
+            if not future.done():
+                future.set_result(outcome)
+        self._announcer.changed(append.user_id for append, _ in group)

@@ -1,0 +1,106 @@
+"""The routes of a chat's branches: their list, what two of them share, and a copy of one."""
+
+from typing import Any
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from app.auth.dependencies import AuthenticatedRoute, Reader, Writer
+from app.chats.dependencies import chat_store
+from app.chats.responses import chat_created
+from app.chats.schemas import ChatOut
+from app.chats.serialize import etag_of, row_of
+from app.db.driver import SessionReader
+from app.http.conditional import not_modified
+from app.http.errors import Conflict, InvalidCursor, NotFound, responses
+from app.http.idempotency import MAY_BE_RETRIED, Answer, once_only, run_once
+from app.http.openapi import BODY_ERRORS, ETAG_HEADER, LINK_HEADER, LOCATION_HEADER, READ_ERRORS, documented
+from app.http.paging import Page, page_response
+from app.http.query import QueryOf
+from app.http.references import ChatPath, ChatRef
+from app.messages.branching import leaves
+from app.messages.branching.diff import Diff
+from app.messages.branching.fork import ForkStore
+from app.messages.branching.schemas import BranchesQuery, BranchOut, DiffOut, DiffQuery, ForkIn
+from app.messages.branching.tree_cache import tree_of
+
+router = APIRouter(prefix="/chats/{chat}", tags=["branches"], route_class=AuthenticatedRoute)
+_branches_query = QueryOf(BranchesQuery)
+_diff_query = QueryOf(DiffQuery)
+_UNCHANGED: dict[int | str, Any] = {304: {"description": "The chat is still at the version in If-None-Match."}}
+
+
+@router.get(
+    "/branches",
+    summary="List a chat's branches",
+    response_class=Response,
+    responses={
+        **documented(Page[BranchOut], 200, ETAG_HEADER, LINK_HEADER),
+        **_UNCHANGED,
+        **responses(InvalidCursor, NotFound, *READ_ERRORS),
+    },
+    openapi_extra={"parameters": _branches_query.parameters()},
+)
+async def list_branches(request: Request, user: Reader, chat: ChatPath) -> Response:
+    """The newest first: a branch for each message that none follows, and the active one wherever it ends."""
+    query, ref = _branches_query.read(request), ChatRef.parse(chat)
+    async with request.app.state.db.snapshot() as session:
+        found = await chat_store(request, user).find(session, ref, lock=False)
+        etag = etag_of(row_of(found))
+        if (unchanged := not_modified(request, etag)) is not None:
+            return unchanged
+        reader = SessionReader(session)
+        tree = await tree_of(reader, found)
+        name = ref.name
+        body, next_cursor = await leaves.page(reader, found, tree, name, query.limit, query.cursor)
+    return page_response(request, body, next_cursor, {"ETag": etag, "Cache-Control": "private, no-cache"})
+
+
+@router.get(
+    "/diff",
+    summary="Compare two branches",
+    response_class=Response,
+    responses={**documented(DiffOut, 200, ETAG_HEADER), **_UNCHANGED, **responses(NotFound, *READ_ERRORS)},
+    openapi_extra={"parameters": _diff_query.parameters()},
+)
+async def compare(request: Request, user: Reader, chat: ChatPath) -> Response:
+    """What the branches that end at `a` and at `b` share, and the first messages of each after that.
+
+    The others are under `/messages`, with `head` and with the shared `head_seq` as `after_seq`.
+    """
+    query, ref = _diff_query.read(request), ChatRef.parse(chat)
+    async with request.app.state.db.snapshot() as session:
+        found = await chat_store(request, user).find(session, ref, lock=False)
+        etag = etag_of(row_of(found))
+        if (unchanged := not_modified(request, etag)) is not None:
+            return unchanged
+        tree = await tree_of(SessionReader(session), found)
+        body = await Diff(session, found, tree).json(query.a, query.b, query.limit)
+    return Response(body, headers={"ETag": etag, "Cache-Control": "private, no-cache"}, media_type="application/json")
+
+
+@router.post(
+    "/fork",
+    summary="Copy a branch into a new chat",
+    status_code=201,
+    response_class=Response,
+    responses={**documented(ChatOut, 201, ETAG_HEADER, LOCATION_HEADER), **responses(NotFound, Conflict, *BODY_ERRORS)},
+    openapi_extra=MAY_BE_RETRIED,
+)
+async def fork(request: Request, user: Writer, chat: ChatPath, body: ForkIn | None = None) -> Response:
+    """A new chat of one line, with the messages of the branch that ends at `at`; this one stays as it is.
+
+    The copies have ids of their own and `seq` 1, 2, 3 …; `forked_from` and `forked_at` say where they come from.
+    """
+    store, ref, once = chat_store(request, user), ChatRef.parse(chat), await once_only(request)
+    asked = body or ForkIn()
+    at = None if asked.at is None else str(asked.at)
+    async with request.app.state.db.write() as session:
+
+        async def copy() -> Answer:
+            found = await store.find(session, ref)
+            made = await ForkStore(store).fork(session, found, at, asked.details())
+            return chat_created(made, request.scope.get("root_path", ""))
+
+        answer = await run_once(session, user.user_id, once, copy)
+    return answer.response()

@@ -1,0 +1,115 @@
+"""A message's row as JSON: the columns that are read, and how they are written. Hot: once for every message read."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import orjson
+
+from app.chats.serialize import moment
+from app.codecs import Dialect, Json, given, kept
+from app.db.driver import Row
+from app.db.types import iso
+
+_JSON = frozenset({"content", "tool_calls", "metadata", "payload"})
+# Columns that most messages do not have, and that are left out where they are NULL.
+EXTRAS = (
+    "tool_calls",
+    "tool_call_id",
+    "name",
+    "model",
+    "tokens",
+    "input_tokens",
+    "output_tokens",
+    "metadata",
+)
+_OPTIONAL = (*EXTRAS, "status")
+FIELDS = ("message_id", "seq", "role", "type", "created_at", "content", "edited_at", *_OPTIONAL, "payload")
+_PAYLOAD = FIELDS.index("payload")
+_EDITED_AT = FIELDS.index("edited_at")
+_BARE = (None,) * (1 + len(_OPTIONAL))
+
+
+def columns(table: str, *, in_session: bool = False) -> str:
+    """The FIELDS of a table or alias, for a SELECT on the driver.
+
+    A UUID would become an object in asyncpg and a text again in us: the database gives the text itself. In a session
+    SQLAlchemy's Postgres dialect parses JSON before we can see its text, so there it is cast as well.
+    """
+    cast = _JSON | {"message_id"} if in_session else {"message_id"}
+    return ", ".join(
+        f"CAST({table}.{name} AS TEXT) AS {name}" if name in cast else f"{table}.{name} AS {name}" for name in FIELDS
+    )
+
+
+# For messages that are not read next to the one they follow.
+JOIN_PARENT = "LEFT JOIN messages p ON p.user_id = m.user_id AND p.chat_id = m.chat_id AND p.seq = m.parent_seq"
+PARENT_ID = "CAST(p.message_id AS TEXT) AS parent_id"
+PLACED = f"SELECT {columns('m')}, {PARENT_ID} FROM messages m {JOIN_PARENT}"
+PLACED_IN_SESSION = f"SELECT {columns('m', in_session=True)}, {PARENT_ID} FROM messages m {JOIN_PARENT}"
+
+
+def message_fields(
+    row: Row,
+    chat_id: str,
+    parent_id: Any,
+    siblings: Sequence[str] | None = None,
+    json: Callable[[str], Any] = orjson.Fragment,
+) -> dict[str, Any]:
+    """A message to be written by `dumps`, from a row that begins with FIELDS, and where it hangs in the tree.
+
+    `json` makes of a JSON text what the message has: by default what writes it as it is.
+    """
+    message_id, seq, role, kind, created_at, content = row[:6]
+    if type(created_at) is not str and not created_at.microsecond:
+        # orjson would leave the zeros out, and every moment is to be written alike.
+        created_at = iso(created_at)
+    message: dict[str, Any] = {
+        "message_id": str(message_id),
+        "chat_id": chat_id,
+        "seq": seq,
+        "parent_id": None if parent_id is None else str(parent_id),
+        "role": role,
+        "type": kind,
+    }
+    if siblings is not None:
+        message["siblings"] = siblings
+    if content is not None:
+        message["content"] = json(content)
+    message["created_at"] = created_at
+    if row[6:_PAYLOAD] != _BARE:
+        # Few messages have any of these.
+        for name, value in zip(_OPTIONAL, row[7:_PAYLOAD], strict=True):
+            if value is not None:
+                message[name] = json(value) if name in _JSON else value
+        if row[6] is not None:
+            message["edited_at"] = moment(row[6])
+    return message
+
+
+def dumps(value: Any) -> bytes:
+    """JSON of messages; moments end with `Z`. For the naive ones see `app.db.types.finite`."""
+    return orjson.dumps(value, option=orjson.OPT_UTC_Z | orjson.OPT_NAIVE_UTC)
+
+
+def message_json(row: Row, chat_id: str, parent_id: Any, siblings: Sequence[str] | None = None) -> bytes:
+    """The JSON of a message; takes what `message_fields` takes."""
+    return dumps(message_fields(row, chat_id, parent_id, siblings))
+
+
+def items_of(row: Row, chat_id: str, parent_id: Any, dialect: Dialect) -> list[Json]:
+    """A message as items of a dialect; takes what `message_fields` takes."""
+    payload = None if row[_PAYLOAD] is None else orjson.loads(row[_PAYLOAD])
+    if row[_EDITED_AT] is None and (item := kept(dialect, payload)) is not None:
+        # As `given` would: most messages are read by those who wrote them.
+        return [item]
+    message = message_fields(row, chat_id, parent_id, json=orjson.loads)
+    if type(message["created_at"]) is not str:
+        message["created_at"] = iso(message["created_at"])
+    return given(dialect, message, payload)
+
+
+def appended_json(public: dict[str, Any], chat_id: str, seq: int, parent_id: str | None) -> bytes:
+    """The JSON of a message that was just appended and has no siblings: the same text that reading it will give."""
+    return orjson.dumps(
+        {"message_id": public["message_id"], "chat_id": chat_id, "seq": seq, "parent_id": parent_id, **public}
+    )

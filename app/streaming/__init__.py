@@ -1,0 +1,1 @@
+"""Messages in progress: their text arrives in chunks, is made durable, and is streamed to whoever reads."""
