@@ -8,7 +8,7 @@ import asyncio
 from alembic import context
 from sqlalchemy import Connection
 
-from app.db.database import Database, dialect_of
+from app.db.database import Database, kind_of
 from app.models import metadata
 from app.settings import Settings
 
@@ -37,7 +37,7 @@ def _migrate(connection: Connection) -> None:
 
 
 def _offline() -> None:
-    dialect = {"sqlite": "sqlite", "postgres": "postgresql"}[dialect_of(Settings().effective_database_url)]
+    dialect = {"sqlite": "sqlite", "postgres": "postgresql"}[kind_of(Settings().effective_database_url)]
     context.configure(
         dialect_name=dialect,
         target_metadata=metadata,

@@ -31,13 +31,13 @@ from app.exporting.snapshot import opener
 from app.http import docs, logs
 from app.http.database_errors import problem_of
 from app.http.errors import handle_http_exception
-from app.http.idempotency import REPLAYED
+from app.http.idempotency import REPLAYED_HEADER
 from app.http.middleware import RequestMiddleware
 from app.http.plain import PlainRoutes
 from app.http.shutdown import when_asked_to_stop
 from app.jobs.housekeeping import keep_house
-from app.messages.append.postgres import PostgresGroup
-from app.messages.append.sqlite import SqliteGroup
+from app.messages.append.postgres import PostgresCommitBackend
+from app.messages.append.sqlite import SqliteCommitBackend
 from app.messages.append.writer import Writer
 from app.messages.branching.tree_cache import TreeCache
 from app.messages.cache import HistoryCache
@@ -55,7 +55,7 @@ _log = structlog.get_logger("chatkeep")
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     settings: Settings = app.state.settings
     db = await Database.open(settings)
-    group = SqliteGroup(db) if db.dialect == "sqlite" else PostgresGroup(db)
+    group = SqliteCommitBackend(db) if db.kind == "sqlite" else PostgresCommitBackend(db)
     app.state.db = db
     app.state.writer = Writer(group, settings.write_queue_size, db.announcer)
     app.state.history = HistoryCache(settings.history_cache_bytes)
@@ -117,7 +117,7 @@ def _hub(db: Database) -> Hub:
     if db.pgbouncer:
         # LISTEN needs a server connection of its own, which transaction pooling does not give.
         return Hub(Silence(), DEAF_POLL_SECONDS)
-    return Hub(SqliteSignals(db) if db.dialect == "sqlite" else PostgresSignals(db))
+    return Hub(SqliteSignals(db) if db.kind == "sqlite" else PostgresSignals(db))
 
 
 async def _handle_failure(request: Request, error: Exception) -> Response:
@@ -162,7 +162,15 @@ def create_app(settings: Settings | None = None, *, background: bool = True) -> 
             # OpenAI's client alone sends a dozen of its own. None says who calls but Authorization, which no page of
             # another origin has.
             allow_headers=["*"],
-            expose_headers=["Content-Disposition", "ETag", "Link", "Location", "Retry-After", "X-Request-Id", REPLAYED],
+            expose_headers=[
+                "Content-Disposition",
+                "ETag",
+                "Link",
+                "Location",
+                "Retry-After",
+                "X-Request-Id",
+                REPLAYED_HEADER,
+            ],
             max_age=600,
         )
     app.add_middleware(RequestMiddleware)

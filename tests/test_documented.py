@@ -78,8 +78,8 @@ def test_errors(app: FastAPI) -> None:
     rows = re.findall(r"^\| (\d+) \| `([\w-]+)` \|", PAGES["errors.md"], re.MULTILINE)
     said = {(int(status), slug) for status, slug in rows}
     assert sorted({(problem.status, problem.slug) for problem in Problem.__subclasses__()} - said) == []
-    answered = {int(status) for operation in operations(app) for status in operation.entry["responses"]}
-    assert sorted(answered - {200, 201, 202, 204, 304} - {status for status, _ in said}) == []
+    stored_response = {int(status) for operation in operations(app) for status in operation.entry["responses"]}
+    assert sorted(stored_response - {200, 201, 202, 204, 304} - {status for status, _ in said}) == []
 
 
 def test_settings_are_in_the_page() -> None:

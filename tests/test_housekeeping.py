@@ -29,14 +29,14 @@ async def test_expired_chats_go_to_the_trash(
     soon = datetime.now(UTC) + timedelta(hours=1)
     expired = await create(key="old", expires_at="2020-01-01T00:00:00Z")
     staying = await create(expires_at=soon.isoformat())
-    await housekeeping.once(app.state.db)
+    await housekeeping.run_pass(app.state.db)
     assert (await client.get(f"/chats/{expired}", headers=headers)).status_code == 404
     assert (await client.get(f"/chats/{staying}", headers=headers)).status_code == 200
     trash = (await client.get("/chats?state=deleted", headers=headers)).json()["items"]
     assert [chat["chat_id"] for chat in trash] == [expired]
     restored = await client.post("/chats/key:old/restore", headers=headers)
     assert restored.json()["expires_at"] is None
-    await housekeeping.once(app.state.db)
+    await housekeeping.run_pass(app.state.db)
     assert (await client.get(f"/chats/{expired}", headers=headers)).status_code == 200
 
 
@@ -53,7 +53,7 @@ async def test_answers_kept_for_retries_are_forgotten_after_a_day(
         await session.execute(
             update(Idempotency).where(mine, col(Idempotency.key) == "forgotten").values(created_at=old)
         )
-    await housekeeping.once(app.state.db)
+    await housekeeping.run_pass(app.state.db)
     async with app.state.db.read() as session:
         left = (await session.execute(select(col(Idempotency.key)).where(mine))).scalars().all()
         assert left == ["kept"]

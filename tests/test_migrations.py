@@ -74,7 +74,7 @@ async def test_chats_from_before_branches_go_on(fresh_database_url: str, tmp_pat
     chat: Json = {"user_id": "ann", "chat_id": ids[0], "tags": "[]", "is_pinned": False, "metadata": "{}"}
     chat |= dict.fromkeys(("input_tokens", "output_tokens", "total_tokens", "branch"), 0)
     chat |= {"message_count": 2, "last_seq": 3, "head_seq": 3, "version": 4}
-    at = now() if db.dialect == "postgres" else iso(now())
+    at = now() if db.kind == "postgres" else iso(now())
     rows: list[tuple[str, Json]] = [
         ("chats", chat | dict.fromkeys(("created_at", "updated_at", "last_activity_at"), at))
     ]
@@ -84,7 +84,7 @@ async def test_chats_from_before_branches_go_on(fresh_database_url: str, tmp_pat
         rows.append(("messages", {**place, "message_id": message_id, **said}))
     async with db.engine.begin() as connection:
         for table, row in rows:
-            marks = ", ".join(f"${n}" if db.dialect == "postgres" else f"?{n}" for n in range(1, len(row) + 1))
+            marks = ", ".join(f"${n}" if db.kind == "postgres" else f"?{n}" for n in range(1, len(row) + 1))
             statement = f"INSERT INTO {table} ({', '.join(row)}) VALUES ({marks})"
             await connection.exec_driver_sql(statement, tuple(row.values()))
     await db.close()
@@ -106,8 +106,8 @@ async def test_chats_from_before_branches_go_on(fresh_database_url: str, tmp_pat
 
 async def insert(db: Database, table: str, row: Json) -> None:
     """Writes a row as an older version would have; moments are datetimes."""
-    values = [iso(value) if isinstance(value, datetime) and db.dialect == "sqlite" else value for value in row.values()]
-    marks = ", ".join(f"${n}" if db.dialect == "postgres" else f"?{n}" for n in range(1, len(row) + 1))
+    values = [iso(value) if isinstance(value, datetime) and db.kind == "sqlite" else value for value in row.values()]
+    marks = ", ".join(f"${n}" if db.kind == "postgres" else f"?{n}" for n in range(1, len(row) + 1))
     async with db.engine.begin() as connection:
         await connection.exec_driver_sql(f"INSERT INTO {table} ({', '.join(row)}) VALUES ({marks})", tuple(values))
 

@@ -79,7 +79,7 @@ BEGIN
                 WHERE c.user_id = a.user_id AND c.key = a.key AND c.deleted_at IS NULL;
             END IF;
             -- The lock comes first: a retry that another process is answering waits here until its key can be seen.
-            SELECT c.last_seq, c.head_seq, c.head_id, c.branch, c.tree, c.turn_token, c.turn_until INTO head FROM chats c
+            SELECT c.last_seq, c.head_seq, c.head_id, c.branch, c.tree, c.lease_token, c.lease_until INTO head FROM chats c
             WHERE c.user_id = a.user_id AND c.chat_id = target AND c.deleted_at IS NULL
             FOR NO KEY UPDATE;
         END IF;
@@ -104,10 +104,10 @@ BEGIN
             END IF;
         END IF;
         IF outcome = 'missing' AND head.last_seq IS NOT NULL THEN
-            IF head.turn_until IS NOT NULL OR a.turn IS NOT NULL THEN
+            IF head.lease_until IS NOT NULL OR a.turn IS NOT NULL THEN
                 -- By the clock of the caller, but after the wait for the lock: a turn may have ended meanwhile.
-                held := coalesce(head.turn_until > at + (clock_timestamp() - statement_timestamp()), false);
-                IF held AND a.turn IS DISTINCT FROM head.turn_token OR a.turn IS NOT NULL AND NOT held THEN
+                held := coalesce(head.lease_until > at + (clock_timestamp() - statement_timestamp()), false);
+                IF held AND a.turn IS DISTINCT FROM head.lease_token OR a.turn IS NOT NULL AND NOT held THEN
                     outcome := 'held';
                 END IF;
             END IF;
@@ -128,7 +128,7 @@ BEGIN
                     total_tokens, last_seq, branch, tree, last_branch, version, created_at, updated_at, last_activity_at
                 ) VALUES (a.user_id, a.new_chat_id, a.key, '[]', false, '{}', 0, 0, 0, 0, 0, 0, 0, 0, 1, at, at, at);
                 SELECT 0 AS last_seq, NULL::int AS head_seq, NULL::uuid AS head_id, 0 AS branch, 0 AS tree,
-                    NULL::bigint AS turn_token, NULL::timestamptz AS turn_until INTO head;
+                    NULL::bigint AS lease_token, NULL::timestamptz AS lease_until INTO head;
                 user_count := user_count + 1;
                 user_entries := user_entries || ',["chat.created","' || target || '"]';
             END IF;

@@ -38,9 +38,9 @@ def upgrade() -> None:
         sa.Column("last_branch", sa.Integer(), nullable=False, server_default="0"),
         sa.Column("forked_from", Id()),
         sa.Column("forked_at", Id()),
-        sa.Column("turn_token", sa.BigInteger()),
-        sa.Column("turn_holder", sa.Text()),
-        sa.Column("turn_until", UtcDateTime()),
+        sa.Column("lease_token", sa.BigInteger()),
+        sa.Column("lease_holder", sa.Text()),
+        sa.Column("lease_until", UtcDateTime()),
     ):
         op.add_column("chats", column)
     op.execute(_HEAD_IDS)
@@ -116,7 +116,7 @@ def upgrade() -> None:
         sa.Column("chat_id", Id(), nullable=False),
         sa.Column("seq", sa.Integer(), nullable=False),
         sa.Column("stored", sa.Integer(), nullable=False),
-        sa.Column("turn_token", sa.BigInteger()),
+        sa.Column("lease_token", sa.BigInteger()),
         sa.Column("touched_at", UtcDateTime(), nullable=False),
         sa.PrimaryKeyConstraint(*OWNER, "seq", name="pk_answers"),
         _of_message("fk_answers_message"),
@@ -164,9 +164,9 @@ def downgrade() -> None:
     op.drop_index("ix_messages_branch", "messages")
     op.drop_column("idempotency", "parent_id")
     for column in (
-        "turn_until",
-        "turn_holder",
-        "turn_token",
+        "lease_until",
+        "lease_holder",
+        "lease_token",
         "forked_at",
         "forked_from",
         "last_branch",

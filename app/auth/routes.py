@@ -19,7 +19,7 @@ from app.http.errors import (
     UnsupportedMediaType,
     responses,
 )
-from app.http.idempotency import MAY_BE_RETRIED, once_only
+from app.http.idempotency import IDEMPOTENT, idempotent_request
 from app.http.paging import Page, decode_cursor, encode_cursor, page_body, page_response
 
 router = APIRouter(prefix="/admin/api-keys", route_class=AuthenticatedRoute, tags=["admin"])
@@ -35,7 +35,7 @@ _WRITE = (*CALLER_PROBLEMS, StorageFull)
     response_model=ApiKeyMade,
     response_description="The key. `key` is shown this once.",
     responses=responses(*_WRITE, Conflict, BodyTooLarge, UnsupportedMediaType, Unprocessable),
-    openapi_extra=MAY_BE_RETRIED,
+    openapi_extra=IDEMPOTENT,
 )
 async def create(request: Request, caller: Admin, body: ApiKeyIn) -> Response:
     """Makes an API key: for one user with `user_id`, else a service key that acts for the user in `X-User-Id`.
@@ -44,7 +44,7 @@ async def create(request: Request, caller: Admin, body: ApiKeyIn) -> Response:
     again; with another token it gets a 409.
     """
     answer = await _authenticator(request).keys.create(
-        body, once=await once_only(request), by=caller.principal, token=bearer_token(request)
+        body, idempotency=await idempotent_request(request), by=caller.principal, token=bearer_token(request)
     )
     response = answer.response()
     response.headers["Cache-Control"] = "no-store"

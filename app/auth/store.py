@@ -18,7 +18,7 @@ from app.auth.schemas import ApiKeyIn, shown
 from app.db.database import Database
 from app.db.types import now
 from app.http.errors import Conflict, NotFound
-from app.http.idempotency import REPLAYED, Answer, Once, run_once
+from app.http.idempotency import REPLAYED_HEADER, IdempotentRequest, StoredResponse, run_idempotent
 from app.models import ApiKey
 
 _FIND = "SELECT key_id, user_id, scopes, expires_at FROM api_keys WHERE sha256 = $1 AND revoked_at IS NULL"
@@ -32,8 +32,14 @@ class ApiKeyStore:
         self._db = db
 
     async def create(
-        self, asked: ApiKeyIn, *, key_id: str | None = None, once: Once | None = None, by: str = "", token: bytes = b""
-    ) -> Answer:
+        self,
+        asked: ApiKeyIn,
+        *,
+        key_id: str | None = None,
+        idempotency: IdempotentRequest | None = None,
+        by: str = "",
+        token: bytes = b"",
+    ) -> StoredResponse:
         """Makes a key; the answer is an ApiKeyMade as JSON, with 201.
 
         With `once`, a retry by the same principal `by` gets the first answer again. The secret is not in what is kept
@@ -42,24 +48,26 @@ class ApiKeyStore:
         """
         made = ""
 
-        async def insert() -> Answer:
+        async def insert() -> StoredResponse:
             nonlocal made
             new_id = key_id or str(uuid7())
-            made = keys.derive(token, new_id, once.key) if once else keys.make()
-            return Answer(201, await _insert(session, asked, new_id, made), {"Location": f"/admin/api-keys/{new_id}"})
+            made = keys.derive(token, new_id, idempotency.key) if idempotency else keys.make()
+            return StoredResponse(
+                201, await _insert(session, asked, new_id, made), {"Location": f"/admin/api-keys/{new_id}"}
+            )
 
         async with self._db.write() as session:
-            answer = await run_once(session, by, once, insert)
+            answer = await run_idempotent(session, by, idempotency, insert)
             kept: dict[str, Any] = orjson.loads(answer.body)
-            if once and REPLAYED in answer.headers:
-                made = keys.derive(token, kept["key_id"], once.key)
+            if idempotency and REPLAYED_HEADER in answer.headers:
+                made = keys.derive(token, kept["key_id"], idempotency.key)
                 row = await session.get(ApiKey, kept["key_id"])
                 if row is None or not hmac.compare_digest(row.sha256, keys.sha256(made)):
                     raise Conflict(
                         f"Key {kept['key_id']} was made by this request before, with another bearer token: its secret "
                         "cannot be shown again. Revoke it and make another with a new Idempotency-Key."
                     )
-        return Answer(answer.status, orjson.dumps({"key": made, **kept}), answer.headers)
+        return StoredResponse(answer.status, orjson.dumps({"key": made, **kept}), answer.headers)
 
     async def find(self, sha256: str) -> tuple[Caller, datetime | None] | None:
         """Who comes with the key of this hash, and when it expires; None if unknown or revoked. One indexed read."""

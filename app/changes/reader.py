@@ -100,7 +100,7 @@ class ChangeReader:
     def __init__(self, db: Database, user_id: str) -> None:
         self._db = db
         self.user_id = user_id
-        self._sql = sqlite if db.dialect == "sqlite" else postgres
+        self._sql = sqlite if db.kind == "sqlite" else postgres
 
     def cursor(self, position: int) -> str:
         """The cursor that says: everything up to here was seen."""
@@ -210,7 +210,7 @@ class ChangeReader:
 
 async def with_news(db: Database, read: dict[str, int]) -> list[str]:
     """Which of these users have changes after the position that was read."""
-    sql = sqlite if db.dialect == "sqlite" else postgres
+    sql = sqlite if db.kind == "sqlite" else postgres
     rows = await db.driver.fetch(sql.POSITIONS, orjson.dumps(list(read)).decode())
     return [user_id for user_id, position in rows if position > read[user_id]]
 

@@ -13,7 +13,7 @@ from app.changes.sse import feed_events
 from app.changes.tickets import TicketStore
 from app.events.sse import EventStream, documented_events
 from app.http.errors import Conflict, Gone, InvalidCursor, NotFound, responses
-from app.http.idempotency import MAY_BE_RETRIED, once_only
+from app.http.idempotency import IDEMPOTENT, idempotent_request
 from app.http.openapi import BODY_ERRORS, READ_ERRORS, documented
 from app.http.query import QueryOf
 from app.http.references import ChatRef
@@ -86,7 +86,7 @@ async def follow_events(request: Request, user: Reader) -> Response:
     status_code=201,
     response_class=Response,
     responses={**documented(TicketOut, 201), **responses(Conflict, *BODY_ERRORS)},
-    openapi_extra=MAY_BE_RETRIED,
+    openapi_extra=IDEMPOTENT,
 )
 async def make_ticket(request: Request, user: Reader) -> Response:
     """A ticket for `/ws?ticket=…`, since browsers set no headers there. Good once, for 30 seconds, in any process."""
@@ -94,7 +94,7 @@ async def make_ticket(request: Request, user: Reader) -> Response:
     answer = await TicketStore(request.app.state.db).create(
         user,
         await authenticator.runs_out_at(request),
-        once=await once_only(request),
+        idempotency=await idempotent_request(request),
         token=bearer_token(request),
     )
     response = answer.response()

@@ -19,7 +19,7 @@ from app.auth.caller import User
 from app.db.database import Database
 from app.db.types import iso, now
 from app.http.errors import Conflict, Unauthorized
-from app.http.idempotency import Answer, Once, run_once
+from app.http.idempotency import IdempotentRequest, StoredResponse, run_idempotent
 from app.models import Ticket
 
 GOOD_FOR = timedelta(seconds=30)
@@ -31,7 +31,9 @@ class TicketStore:
     def __init__(self, db: Database) -> None:
         self._db = db
 
-    async def create(self, user: User, until: datetime | None, *, once: Once | None, token: bytes) -> Answer:
+    async def create(
+        self, user: User, until: datetime | None, *, idempotency: IdempotentRequest | None, token: bytes
+    ) -> StoredResponse:
         """A ticket for a caller whose token runs out at `until`, if it does; the answer is a TicketOut as JSON.
 
         As with API keys, the ticket is not in what is kept for a retry, but derived from the bearer `token`. Raises
@@ -39,10 +41,10 @@ class TicketStore:
         """
         made = ""
 
-        async def insert_one() -> Answer:
+        async def insert_one() -> StoredResponse:
             nonlocal made
             ticket_id, expires_at = str(uuid7()), now() + GOOD_FOR
-            made = _derived(token, ticket_id, once.key) if once else secrets.token_urlsafe(32)
+            made = _derived(token, ticket_id, idempotency.key) if idempotency else secrets.token_urlsafe(32)
             row = {
                 "user_id": user.user_id,
                 "sha256": _sha256(made),
@@ -53,18 +55,18 @@ class TicketStore:
             }
             await session.execute(insert(Ticket).values(row))
             kept = {"ticket_id": ticket_id, "sha256": _sha256(made), "expires_at": iso(expires_at)}
-            return Answer(201, orjson.dumps(kept))
+            return StoredResponse(201, orjson.dumps(kept))
 
         async with self._db.write() as session:
-            answer = await run_once(session, user.user_id, once, insert_one)
+            answer = await run_idempotent(session, user.user_id, idempotency, insert_one)
         kept = orjson.loads(answer.body)
-        if once:
-            made = _derived(token, kept["ticket_id"], once.key)
+        if idempotency:
+            made = _derived(token, kept["ticket_id"], idempotency.key)
             if not hmac.compare_digest(kept["sha256"], _sha256(made)):
                 raise Conflict(
                     "This ticket was made with another bearer token: ask for one with a new Idempotency-Key."
                 )
-        return Answer(201, orjson.dumps({"ticket": made, "expires_at": kept["expires_at"]}), answer.headers)
+        return StoredResponse(201, orjson.dumps({"ticket": made, "expires_at": kept["expires_at"]}), answer.headers)
 
     async def redeem(self, ticket: str) -> tuple[User, datetime | None]:
         """Who asked for a ticket, and until when that one's token is good. Raises Unauthorized (401).

@@ -13,7 +13,7 @@ from starlette.requests import Request
 
 from app.db.types import finite, iso, now
 from app.http.errors import Conflict, Unprocessable
-from app.http.idempotency import MAY_BE_RETRIED
+from app.http.idempotency import IDEMPOTENT
 from app.models import Chat
 
 HEADER = "Turn-Token"
@@ -26,14 +26,16 @@ _SAID: dict[str, Any] = {
     "holds the chat's turn, what moves the head is refused without it.",
     "schema": {"type": "integer", "minimum": 1, "maximum": MAX_TOKEN},
 }
-IN_TURN: dict[str, Any] = {"parameters": [_SAID]}
+LEASE_HEADER: dict[str, Any] = {"parameters": [_SAID]}
 """What a route that writes into a chat says of itself in the OpenAPI document (`openapi_extra`)."""
-RETRIED_IN_TURN: dict[str, Any] = {"parameters": [*MAY_BE_RETRIED["parameters"], _SAID]}
-OF_TURN: dict[str, Any] = {"parameters": [{**_SAID, "required": True, "description": "The `token` of the turn."}]}
+IDEMPOTENT_LEASE_HEADER: dict[str, Any] = {"parameters": [*IDEMPOTENT["parameters"], _SAID]}
+REQUIRED_LEASE_HEADER: dict[str, Any] = {
+    "parameters": [{**_SAID, "required": True, "description": "The `token` of the turn."}]
+}
 """The same for a route that changes a turn."""
 
 
-def turn_of(request: Request) -> int | None:
+def lease_token_of(request: Request) -> int | None:
     """The turn that a request belongs to, by its header. Raises Unprocessable (422) for one that is no token."""
     given = request.headers.getlist(HEADER)
     if not given:
@@ -46,20 +48,20 @@ def turn_of(request: Request) -> int | None:
 
 def is_held(chat: Chat, at: datetime | None = None) -> bool:
     """Whether somebody holds a chat's turn at this moment."""
-    return chat.turn_until is not None and chat.turn_until > (at or now())
+    return chat.lease_until is not None and chat.lease_until > (at or now())
 
 
-def check_turn(chat: Chat, turn: int | None) -> None:
+def check_lease(chat: Chat, lease_token: int | None) -> None:
     """Raises Conflict (409) where a request may not write into a chat: it is another's turn, or its own is over."""
     held = is_held(chat)
-    if held if turn is None else not held or chat.turn_token != turn:
-        raise refusal(chat.turn_holder, chat.turn_until)
+    if held if lease_token is None else not held or chat.lease_token != lease_token:
+        raise refusal(chat.lease_holder, chat.lease_until)
 
 
-def check_own_turn(chat: Chat, turn: int | None) -> None:
+def check_own_lease(chat: Chat, lease_token: int | None) -> None:
     """Raises Conflict (409) where a request belongs to a turn that is over; one of no turn need not wait for any."""
-    if turn is not None:
-        check_turn(chat, turn)
+    if lease_token is not None:
+        check_lease(chat, lease_token)
 
 
 def refusal(holder: str | None, until: Any) -> Conflict:
@@ -77,21 +79,21 @@ def take(chat: Chat, holder: str, seconds: int) -> int:
     """Takes a chat's turn for a holder; the token of the new lease. Raises Conflict (409) while another holds it."""
     at = now()
     if is_held(chat, at):
-        raise refusal(chat.turn_holder, chat.turn_until)
-    chat.turn_token = max((chat.turn_token or 0) + 1, int(at.timestamp() * 1_000_000))
-    chat.turn_holder = holder
-    chat.turn_until = at + timedelta(seconds=seconds)
-    return chat.turn_token
+        raise refusal(chat.lease_holder, chat.lease_until)
+    chat.lease_token = max((chat.lease_token or 0) + 1, int(at.timestamp() * 1_000_000))
+    chat.lease_holder = holder
+    chat.lease_until = at + timedelta(seconds=seconds)
+    return chat.lease_token
 
 
 def renew(chat: Chat, token: int, seconds: int) -> None:
     """Holds a turn until `seconds` from now. Raises Conflict (409) when it is over."""
-    check_turn(chat, token)
-    chat.turn_until = now() + timedelta(seconds=seconds)
+    check_lease(chat, token)
+    chat.lease_until = now() + timedelta(seconds=seconds)
 
 
 def release(chat: Chat, token: int) -> None:
     """Ends a turn before its time; one that is over already stays so."""
-    if chat.turn_token == token:
+    if chat.lease_token == token:
         # No moment: by the clock of another process that might not have come yet.
-        chat.turn_holder = chat.turn_until = None
+        chat.lease_holder = chat.lease_until = None

@@ -10,10 +10,10 @@ from starlette.responses import Response
 
 from app.auth.dependencies import AuthenticatedRoute, Reader, Writer
 from app.chats.dependencies import chat_store
-from app.chats.lease import HEADER, OF_TURN, is_held, release, renew, take, turn_of
+from app.chats.lease import HEADER, REQUIRED_LEASE_HEADER, is_held, lease_token_of, release, renew, take
 from app.db.types import iso
 from app.http.errors import Conflict, NotFound, Unprocessable, responses
-from app.http.idempotency import MAY_BE_RETRIED, Answer, once_only, run_once
+from app.http.idempotency import IDEMPOTENT, StoredResponse, idempotent_request, run_idempotent
 from app.http.openapi import BODY_ERRORS, READ_ERRORS, WRITE_ERRORS, documented
 from app.http.references import ChatPath, ChatRef
 from app.models import Chat
@@ -68,13 +68,13 @@ class TurnOut(BaseModel):
 
 
 def _taken(chat: Chat) -> bytes:
-    assert chat.turn_until is not None
-    turn: dict[str, Any] = {"token": chat.turn_token, "holder": chat.turn_holder, "until": iso(chat.turn_until)}
+    assert chat.lease_until is not None
+    turn: dict[str, Any] = {"token": chat.lease_token, "holder": chat.lease_holder, "until": iso(chat.lease_until)}
     return orjson.dumps(turn)
 
 
 def _token(request: Request) -> int:
-    turn = turn_of(request)
+    turn = lease_token_of(request)
     if turn is None:
         raise Unprocessable(f"The header {HEADER} is missing.")
     return turn
@@ -86,22 +86,22 @@ def _token(request: Request) -> int:
     status_code=201,
     response_class=Response,
     responses={**documented(TurnTaken, 201), **responses(NotFound, Conflict, *BODY_ERRORS)},
-    openapi_extra=MAY_BE_RETRIED,
+    openapi_extra=IDEMPOTENT,
 )
 async def take_turn(request: Request, user: Writer, chat: ChatPath, body: TurnIn | None = None) -> Response:
     """Until it ends, only writes with its token in `Turn-Token` are taken. While another holds it, 409 says with
     `holder` and `until` who and how long.
     """
-    ref, once, asked = ChatRef.parse(chat), await once_only(request), body or TurnIn()
+    ref, idempotency, asked = ChatRef.parse(chat), await idempotent_request(request), body or TurnIn()
     async with request.app.state.db.write() as session:
 
-        async def effect() -> Answer:
+        async def effect() -> StoredResponse:
             found = await chat_store(request, user).find(session, ref)
             take(found, asked.holder or user.principal, asked.seconds)
             await session.flush()
-            return Answer(201, _taken(found), chat_id=found.chat_id)
+            return StoredResponse(201, _taken(found), chat_id=found.chat_id)
 
-        answer = await run_once(session, user.user_id, once, effect)
+        answer = await run_idempotent(session, user.user_id, idempotency, effect)
     return answer.response()
 
 
@@ -110,7 +110,7 @@ async def take_turn(request: Request, user: Writer, chat: ChatPath, body: TurnIn
     summary="Hold a turn for longer",
     response_class=Response,
     responses={**documented(TurnTaken), **responses(NotFound, Conflict, *BODY_ERRORS)},
-    openapi_extra=OF_TURN,
+    openapi_extra=REQUIRED_LEASE_HEADER,
 )
 async def renew_turn(request: Request, user: Writer, chat: ChatPath, body: TurnRenewal | None = None) -> Response:
     """Until `seconds` from now. A turn that is over stays so: 409."""
@@ -127,7 +127,7 @@ async def renew_turn(request: Request, user: Writer, chat: ChatPath, body: TurnR
     status_code=204,
     response_class=Response,
     responses={204: {"description": "It is over."}, **responses(NotFound, *WRITE_ERRORS)},
-    openapi_extra=OF_TURN,
+    openapi_extra=REQUIRED_LEASE_HEADER,
 )
 async def release_turn(request: Request, user: Writer, chat: ChatPath) -> Response:
     """Others need not wait for its end. One that is over already stays so, whoever has the turn now."""
@@ -149,6 +149,6 @@ async def read_turn(request: Request, user: Reader, chat: ChatPath) -> Response:
     ref = ChatRef.parse(chat)
     async with request.app.state.db.read() as session:
         found = await chat_store(request, user).find(session, ref, lock=False)
-    held = is_held(found) and found.turn_until
-    turn = {"holder": found.turn_holder, "until": iso(held)} if held else {"holder": None, "until": None}
+    held = is_held(found) and found.lease_until
+    turn = {"holder": found.lease_holder, "until": iso(held)} if held else {"holder": None, "until": None}
     return Response(orjson.dumps(turn), media_type="application/json")

@@ -22,7 +22,7 @@ _STATES = {
 
 
 class JsonSql(Protocol):
-    """How a dialect looks into JSON columns."""
+    """How a kind of database looks into JSON columns."""
 
     def has_element(self, column: str, parameter: str) -> str:
         """SQL: the column's array of texts has the parameter's text."""

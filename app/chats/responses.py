@@ -5,7 +5,7 @@ from typing import Any
 from starlette.responses import Response
 
 from app.chats.serialize import chat_json, etag_of, row_of
-from app.http.idempotency import Answer
+from app.http.idempotency import StoredResponse
 from app.models import Chat
 
 
@@ -15,8 +15,8 @@ def chat_response(row: Any, status: int = 200) -> Response:
     return Response(chat_json(row), status, headers, "application/json")
 
 
-def chat_created(chat: Chat, root_path: str) -> Answer:
+def chat_created(chat: Chat, root_path: str) -> StoredResponse:
     """What is answered when a chat was created."""
     row = row_of(chat)
     headers = {"ETag": etag_of(row), "Location": f"{root_path}/chats/{chat.chat_id}"}
-    return Answer(201, chat_json(row), headers, chat.chat_id)
+    return StoredResponse(201, chat_json(row), headers, chat.chat_id)

@@ -23,7 +23,7 @@ from app.http.errors import (
     PreconditionFailed,
     responses,
 )
-from app.http.idempotency import MAY_BE_RETRIED, Answer, once_only, run_once
+from app.http.idempotency import IDEMPOTENT, StoredResponse, idempotent_request, run_idempotent
 from app.http.openapi import BODY_ERRORS, ETAG_HEADER, LINK_HEADER, READ_ERRORS, WRITE_ERRORS, documented
 from app.http.paging import page_body, page_response
 from app.http.references import ChatPath, ChatRef
@@ -75,22 +75,22 @@ async def delete_chat(
     summary="Restore a chat from the trash",
     response_class=Response,
     responses={**documented(ChatOut, 200, ETAG_HEADER), **responses(NotFound, Conflict, *BODY_ERRORS)},
-    openapi_extra=MAY_BE_RETRIED,
+    openapi_extra=IDEMPOTENT,
 )
 async def restore_chat(request: Request, user: Writer, chat: ChatPath) -> Response:
     """Out of the trash, as it was. A chat that is not in the trash stays as it is."""
-    store, ref, once = chat_store(request, user), ChatRef.parse(chat), await once_only(request)
+    store, ref, idempotency = chat_store(request, user), ChatRef.parse(chat), await idempotent_request(request)
 
     async with request.app.state.db.write() as session:
 
-        async def restore() -> Answer:
+        async def restore() -> StoredResponse:
             try:
                 found = await store.find(session, ref)
             except NotFound:
                 found = await store.find(session, ref, deleted=True)
                 await store.restore(session, found)
             row = row_of(found)
-            return Answer(200, chat_json(row), {"ETag": etag_of(row)}, found.chat_id)
+            return StoredResponse(200, chat_json(row), {"ETag": etag_of(row)}, found.chat_id)
 
-        answer = await run_once(session, user.user_id, once, restore)
+        answer = await run_idempotent(session, user.user_id, idempotency, restore)
     return answer.response()

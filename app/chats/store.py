@@ -37,7 +37,7 @@ class ChatStore:
     @property
     def json(self) -> JsonSql:
         """How this database looks into JSON columns."""
-        return SqliteJson() if self._db.dialect == "sqlite" else PostgresJson()
+        return SqliteJson() if self._db.kind == "sqlite" else PostgresJson()
 
     async def get(self, ref: ChatRef) -> Row:
         """A chat's row. Raises NotFound."""

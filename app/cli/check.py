@@ -113,7 +113,7 @@ async def _check(settings: Settings, *, repair: bool) -> Report:
         await _settle(db, settings)
         with _progress() as progress:
             async with db.snapshot() as session:
-                if db.dialect == "sqlite":
+                if db.kind == "sqlite":
                     await _check_file(session, report, progress)
                 await _compare(db, session, settings, report, progress)
         if repair:
@@ -135,7 +135,7 @@ async def _settle(db: Database, settings: Settings) -> None:
 
 async def _compare(db: Database, session: AsyncSession, settings: Settings, report: Report, progress: Progress) -> None:
     reader = SessionReader(session)
-    recount, documents = Recount(reader, db.dialect), Documents(reader, db.dialect)
+    recount, documents = Recount(reader, db.kind), Documents(reader, db.kind)
     report.messages = await recount.messages()
     task = progress.add_task("messages", total=report.messages)
     async for user_id in recount.users():
@@ -190,12 +190,12 @@ def _without_limits(db: Database) -> None:
 
     @event.listens_for(db.engine.sync_engine, "do_connect")
     def _in_no_time(_dialect: Any, _record: Any, _arguments: Any, options: dict[str, Any]) -> None:
-        if db.dialect == "postgres":
+        if db.kind == "postgres":
             options["command_timeout"] = None
 
     @event.listens_for(db.engine.sync_engine, "connect")
     def _on_disk(connection: Any, _record: Any) -> None:
-        if db.dialect == "sqlite":
+        if db.kind == "sqlite":
             cursor = connection.cursor()
             cursor.execute("PRAGMA temp_store = FILE")
             cursor.close()

@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Message
 
 from app.cli.database import failed, open_database
 from app.db import migrations
-from app.db.database import dialect_of
+from app.db.database import kind_of
 from app.db.sqlite import path
 from app.http import logs
 from app.main import create_app
@@ -42,7 +42,7 @@ async def served(settings: Settings) -> AsyncIterator[tuple["AsgiTransport", str
 async def _check(settings: Settings) -> None:
     url = settings.effective_database_url
     with contextlib.suppress(ValueError):  # opening it says what is wrong with it
-        if dialect_of(url) == "sqlite" and not path(url).exists():
+        if kind_of(url) == "sqlite" and not path(url).exists():
             raise failed(f"There is no database at {path(url)}: chatkeep migrate makes one.")
     async with open_database(settings) as db:
         try:

@@ -1,6 +1,6 @@
 """The languages in which a chat can be written and read, each that of another API or library.
 
-A dialect is one file here, which registers itself: it reads an item into a message of ours, and writes what a message
+A codec is one file here, which registers itself: it reads an item into a message of ours, and writes what a message
 says as items. Nothing here knows of a database or of HTTP.
 """
 
@@ -18,14 +18,14 @@ Json = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Dialect:
-    """A dialect: `read` and `write`, pure both.
+class Codec:
+    """A codec: `read` and `write`, pure both.
 
     Attributes:
         name: what `format` calls it.
         read: gives the message that an item says, with `role` and what else a message has: `type`, `content`,
             `tool_calls`, `tool_call_id`, `name`, `model`, `metadata`. Raises Untranslatable.
-        write: gives what a message says as items of this dialect, none where it can say nothing of it. Never fails.
+        write: gives what a message says as items of this codec, none where it can say nothing of it. Never fails.
         join: gives the items of messages that follow each other as they belong together, where that is something else.
     """
 
@@ -36,64 +36,64 @@ class Dialect:
 
 
 class Untranslatable(ValueError):
-    """An item that is none of its dialect. Its text says why; `place` where in the item, as names and positions."""
+    """An item that is none of its codec. Its text says why; `place` where in the item, as names and positions."""
 
     def __init__(self, why: str, *place: str | int) -> None:
         super().__init__(why)
         self.place = place
 
 
-DIALECTS: dict[str, Dialect] = {}
+CODECS: dict[str, Codec] = {}
 
 
-def register(dialect: Dialect) -> None:
-    """Adds a dialect to those there are."""
-    DIALECTS[dialect.name] = dialect
+def register(codec: Codec) -> None:
+    """Adds a codec to those there are."""
+    CODECS[codec.name] = codec
 
 
-def taken(dialect: Dialect, item: Json) -> tuple[Json, Json | None]:
+def taken(codec: Codec, item: Json) -> tuple[Json, Json | None]:
     """An item as it is stored: the message that it says, and the payload it is given back by.
 
     The payload is None where the message alone gives the item back. Raises Untranslatable.
     """
-    message = dialect.read(item)
+    message = codec.read(item)
     silent = message.get("content") is None and not message.get("tool_calls") and "type" not in message
-    if not silent and same(dialect.write(said(_STORED | message)), [item]):
+    if not silent and same(codec.write(said(_STORED | message)), [item]):
         return message, None
-    return message, {"format": dialect.name, "item": item}
+    return message, {"format": codec.name, "item": item}
 
 
-def given(dialect: Dialect, message: Json, payload: Any) -> list[Json]:
-    """A stored message, as it is answered, as items of a dialect.
+def given(codec: Codec, message: Json, payload: Any) -> list[Json]:
+    """A stored message, as it is answered, as items of a codec.
 
-    The one that came where it came in this dialect, and says what the message says: an edited message is written anew.
+    The one that came where it came in this codec, and says what the message says: an edited message is written anew.
     """
-    item = kept(dialect, payload)
-    if item is not None and ("edited_at" not in message or _says(dialect, item, message)):
+    item = kept(codec, payload)
+    if item is not None and ("edited_at" not in message or _says(codec, item, message)):
         return [item]
-    return dialect.write(said(message))
+    return codec.write(said(message))
 
 
-def kept(dialect: Dialect, payload: Any) -> Json | None:
-    """The item that a payload keeps, if it is one of this dialect."""
-    if isinstance(payload, dict) and payload.get("format") == dialect.name:
+def kept(codec: Codec, payload: Any) -> Json | None:
+    """The item that a payload keeps, if it is one of this codec."""
+    if isinstance(payload, dict) and payload.get("format") == codec.name:
         item: Json = payload["item"]
         return item
     return None
 
 
 def check_payload(payload: Any) -> None:
-    """Raises Untranslatable for a payload from elsewhere that says it is of a dialect, and is none of its items.
+    """Raises Untranslatable for a payload from elsewhere that says it is of a codec, and is none of its items.
 
-    What is of no dialect that we know is nobody's to read, and may be anything.
+    What is of no codec that we know is nobody's to read, and may be anything.
     """
     name = payload.get("format") if isinstance(payload, dict) else None
-    dialect = DIALECTS.get(name) if isinstance(name, str) else None
-    if dialect is None:
+    codec = CODECS.get(name) if isinstance(name, str) else None
+    if codec is None:
         return
     if payload.keys() != {"format", "item"} or not isinstance(payload["item"], dict):
         raise Untranslatable("a payload has a format and an item")
-    dialect.read(payload["item"])
+    codec.read(payload["item"])
 
 
 def same(one: Any, other: Any) -> bool:
@@ -107,9 +107,9 @@ _SORTED = orjson.OPT_SORT_KEYS
 _SAID = ("role", "type", "content", "tool_calls", "tool_call_id", "name")
 
 
-def _says(dialect: Dialect, item: Json, message: Json) -> bool:
+def _says(codec: Codec, item: Json, message: Json) -> bool:
     try:
-        first = {"type": "message"} | dialect.read(item)
+        first = {"type": "message"} | codec.read(item)
     except Untranslatable:
         # A later version may take less than the one that took it.
         return False

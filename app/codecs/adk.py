@@ -5,7 +5,7 @@ google/adk/events/event.py and google/genai/types.py. Names may be those of Pyth
 of the REST API (`functionCall`); we write those of Python.
 """
 
-from app.codecs import Dialect, Untranslatable, neutral, register
+from app.codecs import Codec, Untranslatable, neutral, register
 from app.codecs.adk_parts import get, read_part, write_part, write_result
 from app.codecs.neutral import Json
 from app.codecs.parts import Reasoning
@@ -128,4 +128,4 @@ def _event(said: Said, author: str, role: str, parts: list[Json]) -> Json:
     return event | ({"custom_metadata": message["metadata"]} if message.get("metadata") else {})
 
 
-register(Dialect("adk", read, write))
+register(Codec("adk", read, write))

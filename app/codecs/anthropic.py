@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from app.codecs import Dialect, Untranslatable, neutral, register
+from app.codecs import Codec, Untranslatable, neutral, register
 from app.codecs.parts import File, Image, Part, Reasoning, Text, placeholder
 from app.codecs.said import INSTRUCTING, Call, Result, Said, steps
 from app.codecs.values import text_of, value_of
@@ -168,4 +168,4 @@ def _known(given: Json) -> list[Json]:
     return [*([{"type": "text", "text": title}] if isinstance(title, str) and title else []), *blocks]
 
 
-register(Dialect("anthropic", read, write))
+register(Codec("anthropic", read, write))

@@ -6,7 +6,7 @@ https://platform.openai.com/docs/api-reference/chat/create
 from collections.abc import Sequence
 from typing import Any
 
-from app.codecs import Dialect, Untranslatable, neutral, register
+from app.codecs import Codec, Untranslatable, neutral, register
 from app.codecs.parts import Audio, File, Image, Part, Reasoning, Refusal, Text, placeholder
 from app.codecs.said import Call, Result, Said, steps
 
@@ -142,4 +142,4 @@ def _reasoning(item: Json) -> list[str]:
     return [text for text in found if isinstance(text, str) and text][:1]
 
 
-register(Dialect("chat_completions", read, write))
+register(Codec("chat_completions", read, write))

@@ -6,7 +6,7 @@ the standard ones of version 1 (langchain_core/messages/content.py), those of ve
 
 from typing import Any
 
-from app.codecs import Dialect, Untranslatable, neutral, register
+from app.codecs import Codec, Untranslatable, neutral, register
 from app.codecs.langchain_blocks import read_block, write_content
 from app.codecs.neutral import Json
 from app.codecs.parts import Part, Refusal
@@ -195,4 +195,4 @@ def _list(value: Any) -> list[Json]:
     return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
 
 
-register(Dialect("langchain", read, write))
+register(Codec("langchain", read, write))

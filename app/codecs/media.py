@@ -1,4 +1,4 @@
-"""Images, recordings and files as what they have in common, for the dialects that have one kind of part for all."""
+"""Images, recordings and files as what they have in common, for the codecs that have one kind of part for all."""
 
 import string
 from dataclasses import dataclass, replace

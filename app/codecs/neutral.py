@@ -1,4 +1,4 @@
-"""The neutral message: how a dialect puts together what it has read."""
+"""The neutral message: how a codec puts together what it has read."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any

@@ -6,7 +6,7 @@ pydantic_ai/messages.py. A request is all that goes to the model at once, a resp
 
 from typing import Any
 
-from app.codecs import Dialect, Untranslatable, neutral, register
+from app.codecs import Codec, Untranslatable, neutral, register
 from app.codecs.neutral import Json
 from app.codecs.parts import Part, placeholder, texts
 from app.codecs.pydantic_ai_content import content_of, read_content, returned, write_content
@@ -184,4 +184,4 @@ def _moment(said: Said) -> Json:
     return {"timestamp": created_at} if created_at else {}
 
 
-register(Dialect("pydantic_ai", read, write))
+register(Codec("pydantic_ai", read, write))

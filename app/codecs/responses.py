@@ -6,7 +6,7 @@ https://platform.openai.com/docs/api-reference/responses/create and the types of
 from collections.abc import Sequence
 from typing import Any
 
-from app.codecs import Dialect, Untranslatable, neutral, register
+from app.codecs import Codec, Untranslatable, neutral, register
 from app.codecs.chat_completions import IMAGE_URLS
 from app.codecs.parts import File, Image, Part, Reasoning, Refusal, Text, placeholder
 from app.codecs.said import Call, Result, Said, steps
@@ -145,4 +145,4 @@ def _thought(item: Json) -> Json:
     return made
 
 
-register(Dialect("responses", read, write))
+register(Codec("responses", read, write))

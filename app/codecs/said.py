@@ -63,7 +63,7 @@ class Said:
 
     @property
     def type(self) -> str:
-        """What kind of message it is: `message`, or a kind of its own, which only its own dialect can say."""
+        """What kind of message it is: `message`, or a kind of its own, which only its own codec can say."""
         return str(self.message.get("type", "message"))
 
 

@@ -1,4 +1,4 @@
-"""A message as it is put together while an item is read, for dialects whose items hold many kinds of part."""
+"""A message as it is put together while an item is read, for codecs whose items hold many kinds of part."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -78,7 +78,7 @@ def tool_of(result: Result) -> str | None:
 
 
 def object_given(call: Call) -> Json:
-    """What a call gives as an object, for dialects that have no other: what is none is its only member."""
+    """What a call gives as an object, for codecs that have no other: what is none is its only member."""
     if call.custom:
         return {"input": call.arguments}
     given = object_of(call.arguments)

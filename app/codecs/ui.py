@@ -6,7 +6,7 @@ A part of a tool is a call and, once there is one, its result. See the package `
 import re
 from typing import Any
 
-from app.codecs import Dialect, Untranslatable, neutral, register
+from app.codecs import Codec, Untranslatable, neutral, register
 from app.codecs.media import UNKNOWN, Media, linked, media
 from app.codecs.neutral import Json
 from app.codecs.parts import Audio, File, Image, Part, Reasoning, Refusal, Text, parts_of, texts
@@ -210,4 +210,4 @@ def _string(value: Any) -> str | None:
     return value if isinstance(value, str) and value else None
 
 
-register(Dialect("ui", read, write, join))
+register(Codec("ui", read, write, join))

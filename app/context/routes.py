@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from app.auth.dependencies import AuthenticatedRoute, Reader, Writer
 from app.chats.dependencies import chat_store
-from app.chats.lease import RETRIED_IN_TURN, check_turn, turn_of
+from app.chats.lease import IDEMPOTENT_LEASE_HEADER, check_lease, lease_token_of
 from app.chats.serialize import FIELDS
 from app.context.lint import in_order
 from app.context.reading import Finding, Reading
@@ -18,7 +18,7 @@ from app.context.schemas import ContextOut, ContextQuery, LintOut, RepairOut
 from app.context.shapes import SHAPES
 from app.context.window import Limits, Window
 from app.http.errors import Conflict, NotFound, responses
-from app.http.idempotency import Answer, once_only, run_once
+from app.http.idempotency import StoredResponse, idempotent_request, run_idempotent
 from app.http.openapi import BODY_ERRORS, READ_ERRORS, documented
 from app.http.query import QueryOf
 from app.http.references import ChatPath, ChatRef
@@ -96,27 +96,27 @@ async def lint_chat(request: Request, user: Reader, chat: ChatPath) -> Response:
     summary="Mend what a provider would refuse",
     response_class=Response,
     responses={**documented(RepairOut), **responses(NotFound, Conflict, *BODY_ERRORS)},
-    openapi_extra=RETRIED_IN_TURN,
+    openapi_extra=IDEMPOTENT_LEASE_HEADER,
 )
 async def repair_chat(request: Request, user: Writer, chat: ChatPath) -> Response:
     """Edits messages of the active branch in place, all or none; what they were is kept as revisions.
 
     Afterwards `lint` finds nothing. Content is kept: what cannot be sent gets a `type` of its own.
     """
-    ref, once = ChatRef.parse(chat), await once_only(request)
+    ref, idempotency = ChatRef.parse(chat), await idempotent_request(request)
     async with request.app.state.db.write() as session:
 
-        async def mend() -> Answer:
+        async def mend() -> StoredResponse:
             found = await chat_store(request, user).find(session, ref)
-            check_turn(found, turn_of(request))
+            check_lease(found, lease_token_of(request))
             messages = await message_store(request, user).active(session, found)
             findings, repairs = await asyncio.to_thread(repair, [_fields(message) for message in messages])
             by_seq = {message.seq: message for message in messages}
             await EditStore().revise(session, found, [(by_seq[one.seq], one.changes) for one in repairs])
             body = orjson.dumps({"repaired": _public(findings)})
-            return Answer(200, body, chat_id=found.chat_id)
+            return StoredResponse(200, body, chat_id=found.chat_id)
 
-        answer = await run_once(session, user.user_id, once, mend)
+        answer = await run_idempotent(session, user.user_id, idempotency, mend)
     return answer.response()
 
 

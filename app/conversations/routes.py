@@ -11,7 +11,7 @@ from uuid_utils import uuid7
 from app.auth.caller import User
 from app.auth.dependencies import AuthenticatedRoute, Reader, Writer
 from app.chats.dependencies import chat_store
-from app.chats.lease import IN_TURN, check_own_turn, check_turn, turn_of
+from app.chats.lease import LEASE_HEADER, check_lease, check_own_lease, lease_token_of
 from app.chats.responses import chat_created, chat_response
 from app.chats.schemas import EXAMPLE_IN, EXAMPLE_PATCH, ChatDetails, ChatOut, ChatPatch
 from app.chats.serialize import etag_of, row_of
@@ -19,7 +19,7 @@ from app.chats.store import check_version
 from app.db.driver import Row
 from app.http.conditional import IfMatch, not_modified
 from app.http.errors import Conflict, NotFound, PreconditionFailed, Unprocessable, responses
-from app.http.idempotency import MAY_BE_RETRIED, Answer, once_only, run_once
+from app.http.idempotency import IDEMPOTENT, StoredResponse, idempotent_request, run_idempotent
 from app.http.openapi import BODY_ERRORS, ETAG_HEADER, LOCATION_HEADER, READ_ERRORS, documented
 from app.http.references import ChatPath, ChatRef, is_key
 from app.messages.branching.store import BranchStore
@@ -79,19 +79,19 @@ async def _create(session: AsyncSession, request: Request, user: User, body: Cha
     status_code=201,
     response_class=Response,
     responses={**documented(ChatOut, 201, ETAG_HEADER, LOCATION_HEADER), **responses(Conflict, *BODY_ERRORS)},
-    openapi_extra=MAY_BE_RETRIED,
+    openapi_extra=IDEMPOTENT,
 )
 async def create_chat(request: Request, user: Writer, body: ChatIn) -> Response:
     """A new chat, with its first messages if they are given, stored together or not at all."""
-    once = await once_only(request)
+    idempotency = await idempotent_request(request)
     async with request.app.state.db.write() as session:
 
-        async def create() -> Answer:
+        async def create() -> StoredResponse:
             chat = await _create(session, request, user, body)
             await session.flush()
             return chat_created(chat, request.scope.get("root_path", ""))
 
-        answer = await run_once(session, user.user_id, once, create)
+        answer = await run_idempotent(session, user.user_id, idempotency, create)
     return answer.response()
 
 
@@ -137,19 +137,19 @@ async def read_chat(
         **documented(ChatOut, 200, ETAG_HEADER),
         **responses(NotFound, Conflict, PreconditionFailed, *BODY_ERRORS),
     },
-    openapi_extra=IN_TURN,
+    openapi_extra=LEASE_HEADER,
 )
 async def patch_chat(
     request: Request, user: Writer, chat: ChatPath, patch: ChatChange, if_match: IfMatch = None
 ) -> Response:
     """A JSON merge patch: what is left out stays, null takes away. `head` switches to another branch."""
-    store, ref, turn = chat_store(request, user), ChatRef.parse(chat), turn_of(request)
+    store, ref, lease_token = chat_store(request, user), ChatRef.parse(chat), lease_token_of(request)
     async with request.app.state.db.write() as session:
         found = await store.find(session, ref)
         check_version(found, if_match)
-        check_own_turn(found, turn)
+        check_own_lease(found, lease_token)
         if "head" in patch.model_fields_set:
-            check_turn(found, turn)
+            check_lease(found, lease_token)
             await _switch(request, user, session, found, "" if patch.head is None else str(patch.head))
         if patch.model_fields_set - {"head"}:
             await store.patch(session, found, patch.details())
@@ -165,7 +165,7 @@ async def patch_chat(
         **documented(ChatOut, 201, ETAG_HEADER, LOCATION_HEADER, description="It was created."),
         **responses(NotFound, Conflict, PreconditionFailed, *BODY_ERRORS),
     },
-    openapi_extra=IN_TURN,
+    openapi_extra=LEASE_HEADER,
 )
 async def put_chat(
     request: Request, user: Writer, chat: ChatPath, body: ChatIn | None = None, if_match: IfMatch = None
@@ -207,20 +207,20 @@ async def _put(
     request: Request, user: User, ref: ChatRef, body: ChatIn, if_match: str | None, get_only: bool
 ) -> tuple[Chat, bool]:
     """The chat as it was put, and whether it was created."""
-    store, turn = chat_store(request, user), turn_of(request)
+    store, lease_token = chat_store(request, user), lease_token_of(request)
     async with request.app.state.db.write() as session:
         try:
             found = await store.find(session, ref)
         except NotFound:
-            if ref.key is None or if_match is not None or turn is not None:
+            if ref.key is None or if_match is not None or lease_token is not None:
                 raise
             body.key = ref.key
             return await _create(session, request, user, body), True
         check_version(found, if_match)
-        check_own_turn(found, turn)
+        check_own_lease(found, lease_token)
         if not get_only:
             if body.conversation is not None:
-                check_turn(found, turn)
+                check_lease(found, lease_token)
                 await EditStore().clear(session, found)
                 await message_store(request, user).insert(session, found, body.conversation)
             await store.replace(session, found, body.details())

@@ -14,12 +14,12 @@ from app.db.announcer import Announcer
 from app.db.driver import Driver
 from app.settings import Settings
 
-Dialect = Literal["sqlite", "postgres"]
+DatabaseKind = Literal["sqlite", "postgres"]
 # In a session's `info`: the users whose changes are announced once it is committed.
 CHANGED_USERS = "changed_users"
 
 
-def dialect_of(url: str) -> Dialect:
+def kind_of(url: str) -> DatabaseKind:
     """Which database a URL names. Raises ValueError for one that Chatkeep does not run on."""
     name = make_url(url).get_backend_name()
     if name == "sqlite":
@@ -33,7 +33,7 @@ class Database:
     """An open database.
 
     Attributes:
-        dialect: which one it is. Only modules named `sqlite` and `postgres`, and whoever chooses between them, look.
+        kind: which database it is. Only modules named `sqlite` and `postgres`, and whoever chooses between them, look.
         engine: SQLAlchemy's engine, under the sessions.
         driver: the raw driver, for reads on the hottest paths.
         write_lock: held by whoever writes. SQLite allows one writer, and queueing for it here is fair and cheap where
@@ -43,7 +43,7 @@ class Database:
 
     def __init__(self, url: str, engine: AsyncEngine, driver: Driver, *, pgbouncer: bool = False) -> None:
         self.url = url
-        self.dialect = dialect_of(url)
+        self.kind = kind_of(url)
         self.engine = engine
         self.driver = driver
         self.pgbouncer = pgbouncer
@@ -55,7 +55,7 @@ class Database:
     async def open(cls, settings: Settings) -> "Database":
         """Opens the database that the settings name. Raises what its driver raises when it cannot be reached."""
         url = settings.effective_database_url
-        if dialect_of(url) == "sqlite":
+        if kind_of(url) == "sqlite":
             return cls(url, sqlite.engine(url), sqlite.SqliteDriver(sqlite.path(url)))
         driver = await postgres.PostgresDriver.open(url, settings.database_pool_size, settings.pgbouncer)
         engine = postgres.engine(url, settings.database_pool_size, settings.pgbouncer)
@@ -76,7 +76,7 @@ class Database:
     async def snapshot(self) -> AsyncIterator[AsyncSession]:
         """A session for reading in which every statement sees the same moment."""
         async with self.read() as session:
-            if self.dialect == "postgres":
+            if self.kind == "postgres":
                 await session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
             yield session
 
@@ -84,7 +84,7 @@ class Database:
     async def write(self) -> AsyncIterator[AsyncSession]:
         """A session in one transaction: committed at the end, rolled back when anything is raised."""
         async with AsyncExitStack() as stack:
-            if self.dialect == "sqlite":
+            if self.kind == "sqlite":
                 await stack.enter_async_context(self.write_lock)
             session = await stack.enter_async_context(AsyncSession(self._writing, expire_on_commit=False))
             async with session.begin():

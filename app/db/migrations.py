@@ -44,7 +44,7 @@ async def upgrade(db: Database) -> bool:
 
 
 async def _lock(db: Database, connection: AsyncConnection) -> None:
-    if db.dialect == "postgres":
+    if db.kind == "postgres":
         await connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
 
 

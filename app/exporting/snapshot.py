@@ -50,6 +50,6 @@ OpenSnapshot = Callable[[], AbstractContextManager[Snapshot]]
 
 def opener(db: Database) -> OpenSnapshot:
     """Opens snapshots of a database: to be called, entered and left on one thread."""
-    if db.dialect == "sqlite":
+    if db.kind == "sqlite":
         return lambda: SqliteSnapshot(db.url)
     return lambda: PostgresSnapshot(db.url, db.pgbouncer)

@@ -24,10 +24,10 @@ from app.http.middleware import ENCODED_SLASH
 from app.models import Idempotency
 
 KEPT_FOR = timedelta(hours=24)
-REPLAYED = "Idempotency-Replayed"
+REPLAYED_HEADER = "Idempotency-Replayed"
 
 MAX_KEY = 255
-MAY_BE_RETRIED: dict[str, Any] = {
+IDEMPOTENT: dict[str, Any] = {
     "parameters": [
         {
             "name": "Idempotency-Key",
@@ -47,7 +47,7 @@ _CLAIM = text(
 
 
 @dataclass(frozen=True, slots=True)
-class Once:
+class IdempotentRequest:
     """A request that must have one effect: `key` as its client chose it, and what it asks for as a hash."""
 
     route: str
@@ -56,7 +56,7 @@ class Once:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class StoredResponse:
     """What a request is answered, as it is kept for its retries."""
 
     status: int
@@ -69,13 +69,13 @@ class Answer:
         return Response(self.body, self.status, self.headers, "application/json")
 
 
-async def once_only(request: Request) -> Once | None:
+async def idempotent_request(request: Request) -> IdempotentRequest | None:
     """What a request's `Idempotency-Key` says, if it has one. Raises Unprocessable (422) for one that is no key."""
-    key = key_of(request)
-    return None if key is None else once_for(request, key, await request.body())
+    key = idempotency_key(request)
+    return None if key is None else idempotent_request_of(request, key, await request.body())
 
 
-def key_of(request: Request) -> str | None:
+def idempotency_key(request: Request) -> str | None:
     """A request's `Idempotency-Key`, if it has one. Raises Unprocessable (422) for one that is no key."""
     keys = request.headers.getlist("Idempotency-Key")
     if not keys:
@@ -85,39 +85,48 @@ def key_of(request: Request) -> str | None:
     return keys[0]
 
 
-def once_for(request: Request, key: str, body: bytes) -> Once:
+def idempotent_request_of(request: Request, key: str, body: bytes) -> IdempotentRequest:
     """What a request with a key asks for by its query and its body, or by what stands for that."""
     asked = hashlib.sha256(request.scope["query_string"] + b"\0" + body).hexdigest()
-    return Once(f"{request.method} {request.scope['path'].replace(ENCODED_SLASH, '/')}", key, asked)
+    return IdempotentRequest(f"{request.method} {request.scope['path'].replace(ENCODED_SLASH, '/')}", key, asked)
 
 
-def replayed(once: Once, request_sha256: str, answer: Answer) -> Answer:
+def replayed(idempotency: IdempotentRequest, request_sha256: str, answer: StoredResponse) -> StoredResponse:
     """The first answer, for a retry. Raises Unprocessable (422) when the retry asks for something else."""
-    if request_sha256 != once.request_sha256:
+    if request_sha256 != idempotency.request_sha256:
         raise Unprocessable("This Idempotency-Key was used for another request.")
-    return Answer(answer.status, answer.body, {**answer.headers, REPLAYED: "true"})
+    return StoredResponse(answer.status, answer.body, {**answer.headers, REPLAYED_HEADER: "true"})
 
 
-def cutoff() -> datetime:
+def oldest_kept() -> datetime:
     """Keys from before this moment are forgotten."""
     return now() - KEPT_FOR
 
 
-async def run_once(
-    session: AsyncSession, user_id: str, once: Once | None, effect: Callable[[], Awaitable[Answer]]
-) -> Answer:
+async def run_idempotent(
+    session: AsyncSession,
+    user_id: str,
+    idempotency: IdempotentRequest | None,
+    effect: Callable[[], Awaitable[StoredResponse]],
+) -> StoredResponse:
     """Runs `effect` in the session's transaction, or gives the answer it had when this is a retry.
 
     Raises Unprocessable (422) when the key was used for another request, and whatever `effect` raises.
     """
-    if once is None:
+    if idempotency is None:
         return await effect()
-    row = _row(user_id, once)
-    await session.execute(delete(Idempotency).where(row, col(Idempotency.created_at) < cutoff()))
-    claim = {"user_id": user_id, "route": once.route, "key": once.key, "asked": once.request_sha256, "now": now()}
+    row = _row(user_id, idempotency)
+    await session.execute(delete(Idempotency).where(row, col(Idempotency.created_at) < oldest_kept()))
+    claim = {
+        "user_id": user_id,
+        "route": idempotency.route,
+        "key": idempotency.key,
+        "asked": idempotency.request_sha256,
+        "now": now(),
+    }
     # On Postgres this waits while another transaction holds the same key.
     if (await session.execute(_CLAIM, claim)).rowcount == 0:  # type: ignore[attr-defined]
-        return _again(once, (await session.execute(select(Idempotency).where(row))).scalar_one())
+        return _again(idempotency, (await session.execute(select(Idempotency).where(row))).scalar_one())
     answer = await effect()
     await session.execute(
         update(Idempotency)
@@ -132,19 +141,23 @@ async def run_once(
     return answer
 
 
-async def answered(session: AsyncSession, user_id: str, once: Once) -> Answer | None:
+async def stored_response(session: AsyncSession, user_id: str, idempotency: IdempotentRequest) -> StoredResponse | None:
     """The answer that a request had already, if it is a retry. Raises Unprocessable (422) as `run_once` does."""
-    first = (await session.execute(select(Idempotency).where(_row(user_id, once)))).scalar_one_or_none()
-    return None if first is None or first.created_at < cutoff() else _again(once, first)
+    first = (await session.execute(select(Idempotency).where(_row(user_id, idempotency)))).scalar_one_or_none()
+    return None if first is None or first.created_at < oldest_kept() else _again(idempotency, first)
 
 
-def _again(once: Once, first: Idempotency) -> Answer:
-    return replayed(once, first.request_sha256, Answer(first.status, first.body.encode(), orjson.loads(first.headers)))
+def _again(idempotency: IdempotentRequest, first: Idempotency) -> StoredResponse:
+    return replayed(
+        idempotency,
+        first.request_sha256,
+        StoredResponse(first.status, first.body.encode(), orjson.loads(first.headers)),
+    )
 
 
-def _row(user_id: str, once: Once) -> Any:
+def _row(user_id: str, idempotency: IdempotentRequest) -> Any:
     return (
         (col(Idempotency.user_id) == user_id)
-        & (col(Idempotency.route) == once.route)
-        & (col(Idempotency.key) == once.key)
+        & (col(Idempotency.route) == idempotency.route)
+        & (col(Idempotency.key) == idempotency.key)
     )

@@ -31,4 +31,4 @@ class Loader(Protocol):
 
 def loader(db: Database) -> Loader:
     """That of a database."""
-    return SqliteLoader() if db.dialect == "sqlite" else PostgresLoader()
+    return SqliteLoader() if db.kind == "sqlite" else PostgresLoader()

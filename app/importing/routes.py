@@ -16,7 +16,15 @@ from app.auth.caller import ADMIN, CHATS_WRITE, Caller, User
 from app.auth.dependencies import AuthenticatedRoute, OwnerOrAdmin
 from app.db.database import Database
 from app.http.errors import BadRequest, Forbidden, responses
-from app.http.idempotency import MAY_BE_RETRIED, Answer, Once, answered, key_of, once_for, run_once
+from app.http.idempotency import (
+    IDEMPOTENT,
+    IdempotentRequest,
+    StoredResponse,
+    idempotency_key,
+    idempotent_request_of,
+    run_idempotent,
+    stored_response,
+)
 from app.http.openapi import BODY_ERRORS, documented
 from app.importing.importer import Importer, Options
 from app.importing.report import ImportOut
@@ -77,7 +85,7 @@ _BODY: dict[str, Any] = {
     summary="Import chats",
     response_class=Response,
     responses={**documented(ImportOut), **responses(*BODY_ERRORS)},
-    openapi_extra={**MAY_BE_RETRIED, **_BODY},
+    openapi_extra={**IDEMPOTENT, **_BODY},
 )
 async def import_chats(
     request: Request,
@@ -90,17 +98,17 @@ async def import_chats(
     again adds nothing.
     """
     user_id = _whose(caller, query)
-    key = key_of(request)
+    key = idempotency_key(request)
     limit: int = request.app.state.settings.max_import_bytes
     async with uploaded(request, limit) as upload:
         if key is None:
             answer = await _run(request, query, user_id, upload, limit, None)
         else:
             asked = await asyncio.to_thread(upload.sha256)
-            once, owner = once_for(request, key, asked.encode()), user_id or caller.principal
+            idempotency, owner = idempotent_request_of(request, key, asked.encode()), user_id or caller.principal
             lock = _running.setdefault((owner, key), asyncio.Lock())
             async with lock:
-                answer = await _once(request, query, user_id, upload, limit, once, owner)
+                answer = await _idempotent(request, query, user_id, upload, limit, idempotency, owner)
     return answer.response()
 
 
@@ -117,15 +125,15 @@ def _whose(caller: Caller, query: ImportQuery) -> str | None:
     return None
 
 
-async def _once(
+async def _idempotent(
     request: Request,
     query: ImportQuery,
     user_id: str | None,
     upload: Upload,
     limit: int,
-    once: Once,
+    idempotency: IdempotentRequest,
     owner: str,
-) -> Answer:
+) -> StoredResponse:
     """The import, unless the request is a retry: then what it was answered first.
 
     The answer is kept when all is done, in a transaction of its own: a process that ends before runs it again at the
@@ -133,21 +141,26 @@ async def _once(
     """
     db: Database = request.app.state.db
     async with db.read() as session:
-        before = await answered(session, owner, once)
+        before = await stored_response(session, owner, idempotency)
     if before is not None:
         return before
-    answer = await _run(request, query, user_id, upload, limit, once)
+    answer = await _run(request, query, user_id, upload, limit, idempotency)
 
-    async def effect() -> Answer:
+    async def effect() -> StoredResponse:
         return answer
 
     async with db.write() as session:
-        return await run_once(session, owner, once, effect)
+        return await run_idempotent(session, owner, idempotency, effect)
 
 
 async def _run(
-    request: Request, query: ImportQuery, user_id: str | None, upload: Upload, limit: int, once: Once | None
-) -> Answer:
+    request: Request,
+    query: ImportQuery,
+    user_id: str | None,
+    upload: Upload,
+    limit: int,
+    idempotency: IdempotentRequest | None,
+) -> StoredResponse:
     options = Options(
         user_id,
         query.all_users,
@@ -155,7 +168,9 @@ async def _run(
         query.dry_run,
         query.on_conflict,
         query.keep_ids,
-        None if once is None else hashlib.sha256(f"{once.key}\0{once.request_sha256}".encode()).hexdigest()[:16],
+        None
+        if idempotency is None
+        else hashlib.sha256(f"{idempotency.key}\0{idempotency.request_sha256}".encode()).hexdigest()[:16],
     )
     with ExitStack() as closing:
         try:
@@ -165,4 +180,4 @@ async def _run(
         # What follows the feeds would take half of the processor meanwhile.
         with request.app.state.rest.held():
             report = await Importer(request.app.state.db, options).run(sources)
-    return Answer(200, orjson.dumps(report.as_json()))
+    return StoredResponse(200, orjson.dumps(report.as_json()))

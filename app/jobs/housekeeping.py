@@ -14,7 +14,7 @@ from app.db.types import now
 from app.events.counter_deltas import Counts
 from app.events.log import record
 from app.events.pruning import prune
-from app.http.idempotency import cutoff
+from app.http.idempotency import oldest_kept
 from app.models import Chat, Idempotency, Ticket
 
 _log = structlog.get_logger("chatkeep.housekeeping")
@@ -28,7 +28,7 @@ async def keep_house(db: Database, changes_kept_days: int) -> None:
     pruned_at = float("-inf")
     while True:
         try:
-            await once(db)
+            await run_pass(db)
             if time.monotonic() >= pruned_at + PRUNE_EVERY_SECONDS:
                 await prune(db, now() - timedelta(days=changes_kept_days))
                 pruned_at = time.monotonic()
@@ -37,13 +37,13 @@ async def keep_house(db: Database, changes_kept_days: int) -> None:
         await asyncio.sleep(EVERY_SECONDS)
 
 
-async def once(db: Database) -> None:
+async def run_pass(db: Database) -> None:
     """Moves expired chats to the trash and forgets old answers and tickets. Raises what the driver raises."""
     while await _expire(db) == EXPIRED_AT_ONCE:
         pass
     async with db.write() as session:
         for old in (
-            delete(Idempotency).where(col(Idempotency.created_at) < cutoff()),
+            delete(Idempotency).where(col(Idempotency.created_at) < oldest_kept()),
             delete(Ticket).where(col(Ticket.expires_at) < now()),
         ):
             await session.execute(old.execution_options(synchronize_session=False))

@@ -6,16 +6,16 @@ from starlette.responses import Response
 
 from app.auth.dependencies import Reader, Writer
 from app.chats.dependencies import chat_store
-from app.chats.lease import IN_TURN, RETRIED_IN_TURN, check_own_turn, check_turn, turn_of
+from app.chats.lease import IDEMPOTENT_LEASE_HEADER, LEASE_HEADER, check_lease, check_own_lease, lease_token_of
 from app.http.conditional import IF_MATCH, not_modified
 from app.http.errors import Conflict, InvalidCursor, NotFound, PreconditionFailed, responses
-from app.http.idempotency import REPLAYED, Answer, once_only, replayed, run_once
+from app.http.idempotency import REPLAYED_HEADER, StoredResponse, idempotent_request, replayed, run_idempotent
 from app.http.openapi import BODY_ERRORS, ETAG_HEADER, LINK_HEADER, READ_ERRORS, WRITE_ERRORS, documented
 from app.http.paging import Page, page_response
 from app.http.query import QueryOf
 from app.http.references import ChatPath, ChatRef, MessagePath
 from app.messages.append.session_append import branch_off, parent_of, written
-from app.messages.append.writer import Elsewhere, Repeated
+from app.messages.append.writer import NeedsBranch, RepeatedAppend
 from app.messages.dependencies import message_store
 from app.messages.edits import EditStore
 from app.messages.schemas import (
@@ -33,7 +33,7 @@ from app.messages.translating import APPEND_QUERY, TranslatingRoute, as_items
 
 router = APIRouter(prefix="/chats/{chat}/messages", tags=["messages"], route_class=TranslatingRoute)
 _history_query = QueryOf(HistoryQuery)
-_TRANSLATED = {"parameters": [*RETRIED_IN_TURN["parameters"], *APPEND_QUERY.parameters()]}
+_TRANSLATED = {"parameters": [*IDEMPOTENT_LEASE_HEADER["parameters"], *APPEND_QUERY.parameters()]}
 _APPENDED = {"parameters": [*_TRANSLATED["parameters"], IF_MATCH]}
 
 
@@ -55,25 +55,29 @@ async def append(request: Request, user: Writer, chat: ChatPath, body: AppendBod
     Answered once it is on disk. With `key:` a chat that is not there yet is created. With `format` the body is an item
     of another API or library, or `{"messages": […]}` with several; the answer is as ever. `If-Match` guards it (412).
     """
-    once, turn, if_match = await once_only(request), turn_of(request), request.headers.get("If-Match")
+    idempotency, lease_token, if_match = (
+        await idempotent_request(request),
+        lease_token_of(request),
+        request.headers.get("If-Match"),
+    )
     batch = isinstance(body, MessageBatch)
     messages = body.messages if isinstance(body, MessageBatch) else [body]
     parent = parent_of(body)
     ref = ChatRef.parse(chat)
     status = None if isinstance(body, MessageBatch) else body.status
     if status is not None or if_match is not None:
-        return await branch_off(request, user, ref, messages, once, parent, turn, batch, status, if_match)
-    outcome, drafts = await message_store(request, user).append(ref, messages, once, parent, turn)
-    if isinstance(outcome, Elsewhere):
-        return await branch_off(request, user, ref, messages, once, parent, turn, batch)
+        return await branch_off(request, user, ref, messages, idempotency, parent, lease_token, batch, status, if_match)
+    outcome, new_messages = await message_store(request, user).append(ref, messages, idempotency, parent, lease_token)
+    if isinstance(outcome, NeedsBranch):
+        return await branch_off(request, user, ref, messages, idempotency, parent, lease_token, batch)
     headers = {}
-    first_seq, stored = outcome.first_seq, [one.public for one in drafts]
-    if isinstance(outcome, Repeated):
-        assert once is not None
-        first = replayed(once, outcome.request_sha256, Answer(outcome.status, outcome.body.encode()))
+    first_seq, stored = outcome.first_seq, [one.public for one in new_messages]
+    if isinstance(outcome, RepeatedAppend):
+        assert idempotency is not None
+        first = replayed(idempotency, outcome.request_sha256, StoredResponse(outcome.status, outcome.body.encode()))
         if first_seq is None:
             return first.response()
-        stored, headers = orjson.loads(outcome.body), {REPLAYED: "true"}
+        stored, headers = orjson.loads(outcome.body), {REPLAYED_HEADER: "true"}
         for one in stored:
             one.pop("payload", None)
     assert first_seq is not None
@@ -113,14 +117,14 @@ async def read_history(request: Request, user: Reader, chat: ChatPath) -> Respon
     status_code=204,
     response_class=Response,
     responses={204: {"description": "It has no messages."}, **responses(NotFound, Conflict, *WRITE_ERRORS)},
-    openapi_extra=IN_TURN,
+    openapi_extra=LEASE_HEADER,
 )
 async def clear(request: Request, user: Writer, chat: ChatPath) -> Response:
     """The chat stays, its messages go. The next message's `seq` goes on from the last one's."""
     ref = ChatRef.parse(chat)
     async with request.app.state.db.write() as session:
         found = await chat_store(request, user).find(session, ref)
-        check_turn(found, turn_of(request))
+        check_lease(found, lease_token_of(request))
         await EditStore().clear(session, found)
     return Response(status_code=204)
 
@@ -141,20 +145,20 @@ async def pop(request: Request, user: Writer, chat: ChatPath) -> Response:
 
     With `format` it is answered as `{"items": […]}` of another API or library.
     """
-    ref, once, dialect = ChatRef.parse(chat), await once_only(request), APPEND_QUERY.read(request).format
+    ref, idempotency, codec = ChatRef.parse(chat), await idempotent_request(request), APPEND_QUERY.read(request).format
     async with request.app.state.db.write() as session:
 
-        async def take() -> Answer:
+        async def take() -> StoredResponse:
             found = await chat_store(request, user).find(session, ref)
-            check_turn(found, turn_of(request))
+            check_lease(found, lease_token_of(request))
             if (popped := await EditStore().pop(session, found)) is None:
-                return Answer(204, b"", chat_id=found.chat_id)
+                return StoredResponse(204, b"", chat_id=found.chat_id)
             body, payload = popped
-            if dialect is not None:
-                body = as_items(body, payload, dialect)
-            return Answer(200, body, chat_id=found.chat_id)
+            if codec is not None:
+                body = as_items(body, payload, codec)
+            return StoredResponse(200, body, chat_id=found.chat_id)
 
-        answer = await run_once(session, user.user_id, once, take)
+        answer = await run_idempotent(session, user.user_id, idempotency, take)
     return answer.response()
 
 
@@ -175,14 +179,14 @@ async def read_message(request: Request, user: Reader, chat: ChatPath, message: 
     summary="Edit a message",
     response_class=Response,
     responses={**documented(MessageOut), **responses(NotFound, Conflict, *BODY_ERRORS)},
-    openapi_extra=IN_TURN,
+    openapi_extra=LEASE_HEADER,
 )
 async def edit(request: Request, user: Writer, chat: ChatPath, message: MessagePath, patch: MessagePatch) -> Response:
     """Changes what it says, in place: its `seq` stays, `edited_at` is set, and what it was is kept as a revision."""
     ref = ChatRef.parse(chat)
     async with request.app.state.db.write() as session:
         found = await chat_store(request, user).find(session, ref)
-        check_own_turn(found, turn_of(request))
+        check_own_lease(found, lease_token_of(request))
         body = await EditStore().edit(session, found, message, patch)
     return Response(body, media_type="application/json")
 
@@ -193,13 +197,13 @@ async def edit(request: Request, user: Writer, chat: ChatPath, message: MessageP
     status_code=204,
     response_class=Response,
     responses={204: {"description": "It is deleted."}, **responses(NotFound, Conflict, *WRITE_ERRORS)},
-    openapi_extra=IN_TURN,
+    openapi_extra=LEASE_HEADER,
 )
 async def delete_message(request: Request, user: Writer, chat: ChatPath, message: MessagePath) -> Response:
     """For good. What answered it now answers what it had answered; no `seq` changes."""
     ref = ChatRef.parse(chat)
     async with request.app.state.db.write() as session:
         found = await chat_store(request, user).find(session, ref)
-        check_own_turn(found, turn_of(request))
+        check_own_lease(found, lease_token_of(request))
         await EditStore().delete(session, found, message)
     return Response(status_code=204)

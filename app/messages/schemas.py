@@ -15,7 +15,7 @@ from pydantic import (
     model_validator,
 )
 
-from app.codecs import DIALECTS
+from app.codecs import CODECS
 from app.http.paging import DEFAULT_LIMIT, MAX_LIMIT, Cursor, Limit
 from app.http.timestamps import Moment
 
@@ -113,7 +113,7 @@ class MessageToAppend(MessageIn):
 
 
 class TranslatedMessage(MessageToAppend):
-    """A message that was read from an item of a dialect; never what a client sends.
+    """A message that was read from an item of a codec; never what a client sends.
 
     `payload` is what gives the item back, see `app.codecs.taken`.
     """
@@ -225,13 +225,13 @@ MessageName = Annotated[
 
 
 def _checked_format(value: str) -> str:
-    if value not in DIALECTS:
-        raise ValueError(f"one of {', '.join(sorted(DIALECTS))}")
+    if value not in CODECS:
+        raise ValueError(f"one of {', '.join(sorted(CODECS))}")
     return value
 
 
 Format = Annotated[
-    Annotated[str, AfterValidator(_checked_format), Field(json_schema_extra={"enum": sorted(DIALECTS)})] | None,
+    Annotated[str, AfterValidator(_checked_format), Field(json_schema_extra={"enum": sorted(CODECS)})] | None,
     Field(description="The API or library in whose items the messages are written."),
 ]
 

@@ -6,7 +6,7 @@ from typing import Any
 import orjson
 
 from app.chats.serialize import moment
-from app.codecs import Dialect, Json, given, kept
+from app.codecs import Codec, Json, given, kept
 from app.db.driver import Row
 from app.db.types import iso
 
@@ -96,16 +96,16 @@ def message_json(row: Row, chat_id: str, parent_id: Any, siblings: Sequence[str]
     return dumps(message_fields(row, chat_id, parent_id, siblings))
 
 
-def items_of(row: Row, chat_id: str, parent_id: Any, dialect: Dialect) -> list[Json]:
-    """A message as items of a dialect; takes what `message_fields` takes."""
+def items_of(row: Row, chat_id: str, parent_id: Any, codec: Codec) -> list[Json]:
+    """A message as items of a codec; takes what `message_fields` takes."""
     payload = None if row[_PAYLOAD] is None else orjson.loads(row[_PAYLOAD])
-    if row[_EDITED_AT] is None and (item := kept(dialect, payload)) is not None:
+    if row[_EDITED_AT] is None and (item := kept(codec, payload)) is not None:
         # As `given` would: most messages are read by those who wrote them.
         return [item]
     message = message_fields(row, chat_id, parent_id, json=orjson.loads)
     if type(message["created_at"]) is not str:
         message["created_at"] = iso(message["created_at"])
-    return given(dialect, message, payload)
+    return given(codec, message, payload)
 
 
 def appended_json(public: dict[str, Any], chat_id: str, seq: int, parent_id: str | None) -> bytes:

@@ -12,18 +12,18 @@ from uuid_utils import uuid7
 
 from app.chats.lease import refusal
 from app.chats.serialize import etag
-from app.codecs import DIALECTS
+from app.codecs import CODECS
 from app.db.database import Database
 from app.db.driver import Reader, Row, SessionReader
 from app.db.types import now
 from app.events.log import record
 from app.http.errors import NotFound, Overloaded, Problem
-from app.http.idempotency import Once
+from app.http.idempotency import IdempotentRequest
 from app.http.paging import MAX_LIMIT
 from app.http.references import ChatRef
 from app.messages import history as linear
-from app.messages.append.new_message import Draft, counts, draft, totals
-from app.messages.append.writer import Append, Appended, Elsewhere, NoSuchChat, NotYourTurn, Repeated, Writer
+from app.messages.append.new_message import NewMessage, counts, new_message, totals
+from app.messages.append.writer import Append, Appended, LeaseHeld, NeedsBranch, NoSuchChat, RepeatedAppend, Writer
 from app.messages.branching.segments import BranchReader
 from app.messages.branching.tree import END, LINEAR, Range, Tree
 from app.messages.branching.tree_cache import TreeCache, load, tree_of
@@ -52,7 +52,7 @@ _ONE = (
 _INSTRUCTIONS = "m.role IN ('system', 'developer')"
 # A tree that changes between two reads is read again; who changes it that often can wait.
 _ATTEMPTS = 20
-_TURN = "SELECT turn_holder, turn_until FROM chats WHERE user_id = $1 AND {} = $2 AND deleted_at IS NULL"
+_LEASE = "SELECT lease_holder, lease_until FROM chats WHERE user_id = $1 AND {} = $2 AND deleted_at IS NULL"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,32 +77,38 @@ class MessageStore:
         self._trees = trees
 
     async def append(
-        self, ref: ChatRef, messages: Sequence[MessageIn], once: Once | None, parent: str | None, turn: int | None
-    ) -> tuple[Appended | Repeated | Elsewhere, Sequence[Draft]]:
+        self,
+        ref: ChatRef,
+        messages: Sequence[MessageIn],
+        idempotency: IdempotentRequest | None,
+        parent: str | None,
+        lease_token: int | None,
+    ) -> tuple[Appended | RepeatedAppend | NeedsBranch, Sequence[NewMessage]]:
         """Appends messages together at the head; a chat named by a key is created when it is not there.
 
         `parent` is the message they follow, by `message_id` or seq, "" for none and None for whatever the head is; when
-        it is not the head, nothing was stored, and `BranchStore.append` is for that. `turn` is the token of their turn.
+        it is not the head, nothing was stored, and `BranchStore.append` is for that. `lease_token` is that of the lease
+        under which they are written.
 
         Gives what happened, and the drafts with what the messages will be read back as.
         Raises NotFound, Conflict (409) when it is not their turn, Overloaded (503) and StorageFull (507).
         """
         at = now()
-        drafts = [draft(message, at) for message in messages]
+        new_messages = [new_message(message, at) for message in messages]
         new_chat_id = str(uuid7()) if ref.key is not None else None
         outcome = await self._writer.append(
-            Append(self._user_id, ref.chat_id, ref.key, new_chat_id, drafts, once, at, parent, turn)
+            Append(self._user_id, ref.chat_id, ref.key, new_chat_id, new_messages, idempotency, at, parent, lease_token)
         )
         if isinstance(outcome, NoSuchChat):
             raise NotFound
-        if isinstance(outcome, NotYourTurn):
+        if isinstance(outcome, LeaseHeld):
             raise await self._held(ref)
-        return outcome, drafts
+        return outcome, new_messages
 
     async def _held(self, ref: ChatRef) -> Problem:
         """What is answered to an append that is not in its turn."""
         by, chat = ref.column
-        row = await self._db.driver.fetch_one(_TURN.format(by), self._user_id, chat)
+        row = await self._db.driver.fetch_one(_LEASE.format(by), self._user_id, chat)
         return refusal(*row) if row else NotFound()
 
     async def history(self, ref: ChatRef, query: HistoryQuery, asked: bytes) -> HistoryPage:
@@ -138,10 +144,10 @@ class MessageStore:
         chat_id, placed, tree = found.chat_id, found.placed, found.tree
         next_cursor = cursor_after(self._user_id, name, query, placed[-1][0][1]) if found.more else None
         if query.format is not None:
-            dialect, step = DIALECTS[query.format], -1 if query.order == "desc" else 1
-            items = [one for row, parent in placed for one in items_of(row, chat_id, parent, dialect)[::step]]
-            if dialect.join is not None:
-                items = dialect.join(items[::step])[::step]
+            codec, step = CODECS[query.format], -1 if query.order == "desc" else 1
+            items = [one for row, parent in placed for one in items_of(row, chat_id, parent, codec)[::step]]
+            if codec.join is not None:
+                items = codec.join(items[::step])[::step]
         elif tree.siblings:
             items = [message_fields(row, chat_id, parent, tree.siblings.get(row[1])) for row, parent in placed]
         else:
@@ -277,20 +283,20 @@ class MessageStore:
     async def insert(self, session: AsyncSession, chat: Chat, messages: Sequence[MessageIn]) -> None:
         """Adds messages at the head of a chat that this session has to itself."""
         at = now()
-        await self.insert_drafts(session, chat, [draft(message, at) for message in messages])
+        await self.insert_new_messages(session, chat, [new_message(message, at) for message in messages])
 
-    async def insert_drafts(
-        self, session: AsyncSession, chat: Chat, drafts: Sequence[Draft], status: str | None = None
+    async def insert_new_messages(
+        self, session: AsyncSession, chat: Chat, new_messages: Sequence[NewMessage], status: str | None = None
     ) -> None:
         """Adds drafts at the head of a chat that this session has to itself, and records it."""
-        if not drafts:
+        if not new_messages:
             return
         if chat.tree and chat.head_seq != chat.last_seq:
             # Others may follow the head already: then these have siblings.
             chat.tree += 1
         first_seq = chat.last_seq + 1
         rows = []
-        for one in drafts:
+        for one in new_messages:
             chat.last_seq += 1
             place = {"seq": chat.last_seq, "parent_seq": chat.head_seq, "branch": chat.branch, "status": status}
             rows.append(_values(one) | place)
@@ -298,13 +304,13 @@ class MessageStore:
         owner = {"user_id": chat.user_id, "chat_id": chat.chat_id}
         await session.flush()
         await session.execute(insert(Message), [owner | row for row in rows])
-        count(chat, len(drafts), totals(drafts))
+        count(chat, len(new_messages), totals(new_messages))
         await session.flush()
-        added = ["messages", chat.platform, counts(drafts)]
-        await record(session, chat.user_id, ["appended", chat.chat_id, first_seq, len(drafts)], counts=[added])
+        added = ["messages", chat.platform, counts(new_messages)]
+        await record(session, chat.user_id, ["appended", chat.chat_id, first_seq, len(new_messages)], counts=[added])
 
 
-def _values(one: Draft) -> dict[str, Any]:
+def _values(one: NewMessage) -> dict[str, Any]:
     """A draft as column values for SQLAlchemy; for one `insert` each has the same names."""
     said = one.public
     content = said.get("content")

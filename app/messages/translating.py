@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from starlette.requests import Request
 
 from app.auth.dependencies import AuthenticatedRoute
-from app.codecs import DIALECTS, Dialect, Untranslatable, given, taken
+from app.codecs import CODECS, Codec, Untranslatable, given, taken
 from app.http.query import QueryOf
 from app.messages.schemas import AppendQuery, MessageBatch, TranslatedMessage
 
@@ -28,18 +28,18 @@ class TranslatingRoute(AuthenticatedRoute):
         value = await super().read_body(request)
         if self.methods != {"POST"} or not request.scope["query_string"]:
             return value
-        dialect = APPEND_QUERY.read(request).format
-        return value if dialect is None else _read(DIALECTS[dialect], value)
+        codec = APPEND_QUERY.read(request).format
+        return value if codec is None else _read(CODECS[codec], value)
 
 
-def _read(dialect: Dialect, value: Any) -> Any:
+def _read(codec: Codec, value: Any) -> Any:
     if not isinstance(value, dict):
         return value
     if not isinstance(items := value.get("messages"), list):
-        return translated(dialect, value, ("body",))
+        return translated(codec, value, ("body",))
     place: Place = ("body", "messages")
     messages = [
-        translated(dialect, item, (*place, number)) if isinstance(item, dict) else item
+        translated(codec, item, (*place, number)) if isinstance(item, dict) else item
         for number, item in enumerate(items)
     ]
     try:
@@ -48,10 +48,10 @@ def _read(dialect: Dialect, value: Any) -> Any:
         raise _refused(error, ("body",)) from None
 
 
-def translated(dialect: Dialect, item: dict[str, Any], place: Place) -> TranslatedMessage:
-    """An item of a dialect as the message to be stored. Raises RequestValidationError (422), which names `place`."""
+def translated(codec: Codec, item: dict[str, Any], place: Place) -> TranslatedMessage:
+    """An item of a codec as the message to be stored. Raises RequestValidationError (422), which names `place`."""
     try:
-        message, payload = taken(dialect, item)
+        message, payload = taken(codec, item)
     except Untranslatable as error:
         wrong = {"loc": (*place, *error.place), "msg": str(error), "type": "untranslatable"}
         raise RequestValidationError([wrong]) from None
@@ -67,6 +67,6 @@ def _refused(error: ValidationError, place: Place) -> RequestValidationError:
     )
 
 
-def as_items(message: bytes, payload: Any, dialect: str) -> bytes:
-    """A message (its JSON in the API) as `{"items": [...]}` in a dialect."""
-    return orjson.dumps({"items": given(DIALECTS[dialect], orjson.loads(message), payload)})
+def as_items(message: bytes, payload: Any, codec: str) -> bytes:
+    """A message (its JSON in the API) as `{"items": [...]}` in a codec."""
+    return orjson.dumps({"items": given(CODECS[codec], orjson.loads(message), payload)})

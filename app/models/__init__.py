@@ -5,33 +5,33 @@ That makes isolation structural, keeps one user's rows together, and lets the sa
 
 from sqlmodel import SQLModel
 
-from app.models.answer import Answer, Piece
 from app.models.api_key import ApiKey
 from app.models.chat import Chat
 from app.models.document import Bucket, Document, Indexing
 from app.models.feed import Change, Feed
 from app.models.idempotency import Idempotency
 from app.models.message import Branch, Feedback, Message, Revision
+from app.models.streaming_message import Chunk, StreamingMessage
 from app.models.ticket import Ticket
 from app.models.usage import Usage, UsageBy, UsageSlot
 
 metadata = SQLModel.metadata
 
 __all__ = [
-    "Answer",
     "ApiKey",
     "Branch",
     "Bucket",
     "Change",
     "Chat",
+    "Chunk",
     "Document",
     "Feed",
     "Feedback",
     "Idempotency",
     "Indexing",
     "Message",
-    "Piece",
     "Revision",
+    "StreamingMessage",
     "Ticket",
     "Usage",
     "UsageBy",

@@ -22,8 +22,8 @@ class Chat(SQLModel, table=True):
 
     `source` says where an imported chat came from: its format and its id there.
 
-    `version` grows by one with every change to the chat or its messages. The lease of a turn is held by `turn_holder`
-    until `turn_until`; `turn_token` grows with each lease.
+    `version` grows by one with every change to the chat or its messages. The lease of a turn is held by `lease_holder`
+    until `lease_until`; `lease_token` grows with each lease.
     """
 
     __tablename__ = "chats"
@@ -90,9 +90,9 @@ class Chat(SQLModel, table=True):
     forked_from: str | None = Field(default=None, sa_type=Id)
     forked_at: str | None = Field(default=None, sa_type=Id)
     source: str | None = Field(default=None, sa_type=Text)
-    turn_token: int | None = Field(default=None, sa_type=BigInteger)
-    turn_holder: str | None = Field(default=None, sa_type=Text)
-    turn_until: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    lease_token: int | None = Field(default=None, sa_type=BigInteger)
+    lease_holder: str | None = Field(default=None, sa_type=Text)
+    lease_until: datetime | None = Field(default=None, sa_type=UtcDateTime)
     version: int = Field(default=1, sa_type=BigInteger)
     created_at: datetime = Field(sa_type=UtcDateTime)
     updated_at: datetime = Field(sa_type=UtcDateTime)

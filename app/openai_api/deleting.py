@@ -6,7 +6,7 @@ from typing import Any
 import orjson
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from app.codecs import Dialect, given, same
+from app.codecs import Codec, given, same
 from app.codecs.said import said
 from app.http.errors import NotFound, Unprocessable
 from app.messages.edits import EditStore, message_as_json
@@ -40,10 +40,10 @@ async def delete_item(session: AsyncSession, chat: Chat, message_id: str, place:
     await EditStore().edit(session, chat, message_id, MessagePatch.model_validate(change))
 
 
-def _without(dialect: Dialect, message: Json, others: list[Json]) -> Json | None:
+def _without(codec: Codec, message: Json, others: list[Json]) -> Json | None:
     """What to change of a message so that it gives just the others of its items; None where nothing does it."""
     changes = _changes(message)
-    return next((change for change in changes if same(dialect.write(said(message | change)), others)), None)
+    return next((change for change in changes if same(codec.write(said(message | change)), others)), None)
 
 
 def _changes(message: Json) -> Iterator[Json]:

@@ -11,16 +11,16 @@ from starlette.responses import Response
 from app.auth.caller import User
 from app.auth.dependencies import AuthenticatedRoute, Reader, Writer
 from app.chats.dependencies import chat_store
-from app.chats.lease import IN_TURN, RETRIED_IN_TURN, check_own_turn, check_turn, turn_of
+from app.chats.lease import IDEMPOTENT_LEASE_HEADER, LEASE_HEADER, check_lease, check_own_lease, lease_token_of
 from app.db.types import now
 from app.http.errors import Conflict, NotFound
-from app.http.idempotency import REPLAYED, Answer, Once, once_only, replayed
+from app.http.idempotency import REPLAYED_HEADER, IdempotentRequest, StoredResponse, idempotent_request, replayed
 from app.http.openapi import BODY_ERRORS, READ_ERRORS, WRITE_ERRORS, documented
 from app.http.query import QueryOf
 from app.http.references import ChatRef
-from app.messages.append.new_message import draft
+from app.messages.append.new_message import new_message
 from app.messages.append.session_append import branch_off
-from app.messages.append.writer import Elsewhere, Repeated
+from app.messages.append.writer import NeedsBranch, RepeatedAppend
 from app.messages.branching.store import BranchStore
 from app.messages.edits import EditStore
 from app.messages.schemas import TranslatedMessage
@@ -60,22 +60,22 @@ def _store(request: Request, user: User) -> ItemStore:
     summary="Add items",
     response_class=Response,
     responses={**documented(ItemList), **refused(NotFound, Conflict, *BODY_ERRORS)},
-    openapi_extra={"parameters": [*RETRIED_IN_TURN["parameters"], INCLUDE]},
+    openapi_extra={"parameters": [*IDEMPOTENT_LEASE_HEADER["parameters"], INCLUDE]},
 )
 async def create_items(request: Request, user: Writer, conversation: ConversationPath, body: ItemsIn) -> Response:
     """Adds items at the end, next to each other, or none; answered once they are on disk."""
-    ref, once, turn = chat_of(conversation), await once_only(request), turn_of(request)
+    ref, idempotency, lease_token = chat_of(conversation), await idempotent_request(request), lease_token_of(request)
     messages = messages_of(body.items)
     headers: dict[str, str] = {}
     call = (user.user_id, conversation, await request.body())
-    if once is None and is_retry(request):
+    if idempotency is None and is_retry(request):
         await underway(request).ended(call)
-        ids = await _append_unless_there(request, user, ref, messages, turn)
+        ids = await _append_unless_there(request, user, ref, messages, lease_token)
     else:
         began = now()
         with underway(request).attempt(call):
-            ids, headers = await _append(request, user, ref, messages, once, turn)
-            if once is None and now() - began > SOONEST and await request.is_disconnected():
+            ids, headers = await _append(request, user, ref, messages, idempotency, lease_token)
+            if idempotency is None and now() - began > SOONEST and await request.is_disconnected():
                 await _withdraw_if_overtaken(request, user, ref, ids, began)
     items = [
         shown(item, message_id, came=message.payload is not None)
@@ -89,20 +89,20 @@ async def _append(
     user: User,
     ref: ChatRef,
     messages: Sequence[TranslatedMessage],
-    once: Once | None,
-    turn: int | None,
+    idempotency: IdempotentRequest | None,
+    lease_token: int | None,
 ) -> tuple[list[str], dict[str, str]]:
     """Appends messages; gives their ids, and the headers to answer with."""
-    outcome, drafts = await _store(request, user).append(ref, messages, once, None, turn)
-    if isinstance(outcome, Elsewhere):
-        response = await branch_off(request, user, ref, messages, once, None, turn, True)
-        replay = {REPLAYED: "true"} if REPLAYED in response.headers else {}
+    outcome, new_messages = await _store(request, user).append(ref, messages, idempotency, None, lease_token)
+    if isinstance(outcome, NeedsBranch):
+        response = await branch_off(request, user, ref, messages, idempotency, None, lease_token, True)
+        replay = {REPLAYED_HEADER: "true"} if REPLAYED_HEADER in response.headers else {}
         return _ids(bytes(response.body)), replay
-    if isinstance(outcome, Repeated):
-        assert once is not None
-        first = replayed(once, outcome.request_sha256, Answer(outcome.status, outcome.body.encode()))
+    if isinstance(outcome, RepeatedAppend):
+        assert idempotency is not None
+        first = replayed(idempotency, outcome.request_sha256, StoredResponse(outcome.status, outcome.body.encode()))
         return _ids(first.body), first.headers
-    return [one.message_id for one in drafts], {}
+    return [one.message_id for one in new_messages], {}
 
 
 def _ids(answer: bytes) -> list[str]:
@@ -112,20 +112,20 @@ def _ids(answer: bytes) -> list[str]:
 
 
 async def _append_unless_there(
-    request: Request, user: User, ref: ChatRef, messages: Sequence[TranslatedMessage], turn: int | None
+    request: Request, user: User, ref: ChatRef, messages: Sequence[TranslatedMessage], lease_token: int | None
 ) -> Sequence[str]:
     """Appends messages unless the chat ends with them already, by the first attempt at this; gives their ids."""
     store = _store(request, user)
     async with request.app.state.db.write() as session:
         chat = await chat_store(request, user).find(session, ref)
         at = now()
-        drafts = [draft(message, at) for message in messages]
-        if (there := await store.tail(session, chat, drafts)) is not None:
+        new_messages = [new_message(message, at) for message in messages]
+        if (there := await store.tail(session, chat, new_messages)) is not None:
             return there
-        check_turn(chat, turn)
-        await BranchStore(store).append(session, chat, None, drafts)
+        check_lease(chat, lease_token)
+        await BranchStore(store).append(session, chat, None, new_messages)
         await Marks(session, chat).retried(await request.body())
-        return [one.message_id for one in drafts]
+        return [one.message_id for one in new_messages]
 
 
 async def _withdraw_if_overtaken(
@@ -169,7 +169,7 @@ async def read_item(request: Request, user: Reader, conversation: ConversationPa
     summary="Delete an item",
     response_class=Response,
     responses={**documented(ConversationOut), **refused(NotFound, Conflict, *WRITE_ERRORS)},
-    openapi_extra=IN_TURN,
+    openapi_extra=LEASE_HEADER,
 )
 async def remove_item(request: Request, user: Writer, conversation: ConversationPath, item: ItemPath) -> Response:
     """For good, and answers the conversation. Of a message that gives several items the others stay."""
@@ -178,7 +178,7 @@ async def remove_item(request: Request, user: Writer, conversation: Conversation
         chat = await chat_store(request, user).find(session, ref)
         marks = Marks(session, chat)
         if not (is_retry(request) and await marks.was_deleted(message_id, place)):
-            check_own_turn(chat, turn_of(request))
+            check_own_lease(chat, lease_token_of(request))
             await delete_item(session, chat, message_id, place)
             await marks.deleted(message_id, place)
         return answered_with(conversation_of(chat))

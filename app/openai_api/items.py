@@ -34,7 +34,7 @@ _STATUSES = {"in_progress": "in_progress", "incomplete": "incomplete", "failed":
 
 
 def shown(item: Json, message_id: str, place: int = 0, status: str | None = None, *, came: bool = False) -> Json:
-    """An item of the dialect `responses` as it is answered, the one at a place among those of its message.
+    """An item of the codec `responses` as it is answered, the one at a place among those of its message.
 
     `status` is the message's. `came` says that somebody sent the item as it is: then what it has is left as it is, but
     for its id. An item of a type that we do not know gets nothing but the id.

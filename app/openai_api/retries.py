@@ -14,7 +14,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from starlette.requests import Request
 
 from app.db.types import now
-from app.http.idempotency import cutoff
+from app.http.idempotency import oldest_kept
 from app.models import Chat, Idempotency
 
 HEADER = "x-stainless-retry-count"
@@ -107,7 +107,7 @@ class Marks:
 
     async def _since(self, said: str) -> datetime | None:
         row = await self._session.get(Idempotency, (self._chat.user_id, _route(self._chat), said))
-        return row.created_at if row and row.created_at >= cutoff() else None
+        return row.created_at if row and row.created_at >= oldest_kept() else None
 
 
 def _route(chat: Chat) -> str:

@@ -9,10 +9,10 @@ from uuid_utils import uuid7
 
 from app.auth.dependencies import AuthenticatedRoute, Reader, Writer
 from app.chats.dependencies import chat_store
-from app.chats.lease import RETRIED_IN_TURN, check_own_turn, turn_of
+from app.chats.lease import IDEMPOTENT_LEASE_HEADER, check_own_lease, lease_token_of
 from app.chats.schemas import ChatDetails, ChatPatch
 from app.http.errors import Conflict, NotFound, Unprocessable
-from app.http.idempotency import MAY_BE_RETRIED, Answer, once_only, run_once
+from app.http.idempotency import IDEMPOTENT, StoredResponse, idempotent_request, run_idempotent
 from app.http.openapi import BODY_ERRORS, READ_ERRORS, WRITE_ERRORS, documented
 from app.messages.dependencies import message_store
 from app.messages.schemas import TranslatedMessage
@@ -57,21 +57,21 @@ def answered_with(body: bytes) -> Response:
     summary="Create a conversation",
     response_class=Response,
     responses={**documented(ConversationOut), **refused(*BODY_ERRORS)},
-    openapi_extra=MAY_BE_RETRIED,
+    openapi_extra=IDEMPOTENT,
 )
 async def create_conversation(request: Request, user: Writer, body: ConversationIn | None = None) -> Response:
     """A new chat, with its first items if they are given, stored together or not at all."""
-    once, given = await once_only(request), body or ConversationIn()
+    idempotency, given = await idempotent_request(request), body or ConversationIn()
     messages = messages_of(given.items or [])
     async with request.app.state.db.write() as session:
 
-        async def create() -> Answer:
+        async def create() -> StoredResponse:
             details = ChatDetails(metadata=dict(given.metadata or {}))
             chat = await chat_store(request, user).create(session, str(uuid7()), details)
             await message_store(request, user).insert(session, chat, messages)
-            return Answer(200, conversation_of(chat), chat_id=chat.chat_id)
+            return StoredResponse(200, conversation_of(chat), chat_id=chat.chat_id)
 
-        answer = await run_once(session, user.user_id, once, create)
+        answer = await run_idempotent(session, user.user_id, idempotency, create)
     return answer.response()
 
 
@@ -91,30 +91,30 @@ async def read_conversation(request: Request, user: Reader, conversation: Conver
     summary="Replace a conversation's metadata",
     response_class=Response,
     responses={**documented(ConversationOut), **refused(NotFound, Conflict, *BODY_ERRORS)},
-    openapi_extra=RETRIED_IN_TURN,
+    openapi_extra=IDEMPOTENT_LEASE_HEADER,
 )
 async def update_conversation(
     request: Request, user: Writer, conversation: ConversationPath, body: MetadataIn
 ) -> Response:
     """Replaces what a conversation shows of its chat's metadata. What it does not show stays as it is."""
-    ref, store, once, turn = (
+    ref, store, idempotency, lease_token = (
         chat_of(conversation),
         chat_store(request, user),
-        await once_only(request),
-        turn_of(request),
+        await idempotent_request(request),
+        lease_token_of(request),
     )
     async with request.app.state.db.write() as session:
 
-        async def update() -> Answer:
+        async def update() -> StoredResponse:
             chat = await store.find(session, ref)
-            check_own_turn(chat, turn)
+            check_own_lease(chat, lease_token)
             before, after = pairs(chat.metadata_), body.metadata or {}
             # A retry changes nothing: what it asks for is there.
             if before != after:
                 await store.patch(session, chat, ChatPatch(metadata={**dict.fromkeys(before), **after}))
-            return Answer(200, conversation_of(chat), chat_id=chat.chat_id)
+            return StoredResponse(200, conversation_of(chat), chat_id=chat.chat_id)
 
-        answer = await run_once(session, user.user_id, once, update)
+        answer = await run_idempotent(session, user.user_id, idempotency, update)
     return answer.response()
 
 

@@ -8,12 +8,12 @@ import orjson
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from app.chats.serialize import etag
-from app.codecs import DIALECTS, Dialect, same
+from app.codecs import CODECS, Codec, same
 from app.db.driver import Row, SessionReader
 from app.db.types import now
 from app.http.errors import NotFound, Unprocessable
 from app.http.references import ChatRef
-from app.messages.append.new_message import Draft
+from app.messages.append.new_message import NewMessage
 from app.messages.branching.segments import BranchReader
 from app.messages.branching.tree_cache import tree_of
 from app.messages.cache import HistoryPage
@@ -33,9 +33,9 @@ _CAME = '{"format":"responses"'
 _UNKNOWN_AFTER = [{"loc": ["query", "after"], "msg": "there is no such item in this conversation", "type": "missing"}]
 
 
-def responses() -> Dialect:
-    """The dialect that items are written in."""
-    return DIALECTS["responses"]
+def responses() -> Codec:
+    """The codec that items are written in."""
+    return CODECS["responses"]
 
 
 def list_json(items: Sequence[Json], has_more: bool) -> bytes:
@@ -102,19 +102,19 @@ class ItemStore(MessageStore):
                 return row, place, one
         raise NotFound
 
-    async def tail(self, session: AsyncSession, chat: Chat, drafts: Sequence[Draft]) -> Sequence[str] | None:
+    async def tail(self, session: AsyncSession, chat: Chat, new_messages: Sequence[NewMessage]) -> Sequence[str] | None:
         """The ids of the last messages of a chat's active branch, if they are just what drafts would become.
 
         None where they are not, or were written too long ago.
         """
         reader = SessionReader(session)
         branch = BranchReader(reader, self._user_id, chat.chat_id, in_session=True)
-        span = Span(None, None, None, "desc", len(drafts))
+        span = Span(None, None, None, "desc", len(new_messages))
         placed = await branch.read((await tree_of(reader, chat)).active_branch, span)
-        if len(placed) < len(drafts):
+        if len(placed) < len(new_messages):
             return None
         rows = [row for row, _ in reversed(placed)]
-        alike = all(_is(row, one) for row, one in zip(rows, drafts, strict=True))
+        alike = all(_is(row, one) for row, one in zip(rows, new_messages, strict=True))
         return [str(row[0]) for row in rows] if alike else None
 
 
@@ -131,7 +131,7 @@ def _items(row: Row, chat_id: str, parent_id: Any) -> list[tuple[int, Json]]:
     return [(place, shown(one, str(row[0]), place, row[_STATUS], came=came)) for place, one in enumerate(items)]
 
 
-def _is(row: Row, one: Draft) -> bool:
+def _is(row: Row, one: NewMessage) -> bool:
     """Whether a message that was just stored is what a draft would become."""
     created_at = row[_CREATED_AT]
     written_at = created_at if isinstance(created_at, datetime) else datetime.fromisoformat(created_at)

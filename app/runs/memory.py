@@ -14,18 +14,18 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from starlette.datastructures import State
 from uuid_utils import uuid7
 
-from app.chats.lease import check_turn
+from app.chats.lease import check_lease
 from app.chats.schemas import ChatDetails
 from app.chats.store import ChatStore
-from app.codecs import DIALECTS, Dialect, given
+from app.codecs import CODECS, Codec, given
 from app.db.driver import SessionReader
 from app.db.types import now
 from app.http import strict_json
 from app.http.errors import NotFound
 from app.http.paging import MAX_LIMIT
 from app.http.references import ChatRef
-from app.messages.append.new_message import draft
-from app.messages.append.writer import Elsewhere
+from app.messages.append.new_message import new_message
+from app.messages.append.writer import NeedsBranch
 from app.messages.branching.segments import BranchReader
 from app.messages.branching.store import BranchStore
 from app.messages.branching.tree import Range
@@ -46,19 +46,19 @@ Replace = Callable[[int, Sequence[Item]], Awaitable[bool]]
 
 
 class StoredItems:
-    """The items of one session: the messages of a chat in a dialect, oldest first.
+    """The items of one session: the messages of a chat in a codec, oldest first.
 
     Args:
         state: the app's, `request.app.state`; used in the app's event loop.
         user_id: whose chat it is. Nobody else's is ever read or written.
         chat: a `chat_id` or `key:<key>`; one by key is created by the first append.
-        dialect: in which the items are, `responses` or another that `format` knows.
+        codec: in which the items are, `responses` or another that `format` knows.
     """
 
-    def __init__(self, state: State, user_id: str, chat: str, dialect: str = "responses") -> None:
+    def __init__(self, state: State, user_id: str, chat: str, codec: str = "responses") -> None:
         self._db = state.db
         self._ref = ChatRef.parse(chat)
-        self._dialect = DIALECTS[dialect]
+        self._codec = CODECS[codec]
         self._chats = ChatStore(state.db, user_id)
         self._messages = MessageStore(state.db, user_id, state.writer, state.history, state.trees)
 
@@ -67,7 +67,7 @@ class StoredItems:
         if limit is not None and limit <= 0:
             return []
         # From the end backwards where not all are asked for: a long chat costs what its end costs.
-        said: dict[str, Any] = {"format": self._dialect.name, "order": "asc", "limit": MAX_LIMIT}
+        said: dict[str, Any] = {"format": self._codec.name, "order": "asc", "limit": MAX_LIMIT}
         if limit is not None:
             said |= {"order": "desc", "limit": min(limit, MAX_LIMIT)}
         found: list[Item] = []
@@ -87,18 +87,18 @@ class StoredItems:
     async def append(self, items: Sequence[Item]) -> None:
         """Adds items together, next to each other, or none of them, however many they are.
 
-        Raises RequestValidationError for what is no item of the dialect, Unprocessable (422) for what JSON does not
+        Raises RequestValidationError for what is no item of the codec, Unprocessable (422) for what JSON does not
         carry safely, Conflict (409) while somebody holds the chat's turn, NotFound for a `chat_id` that is not there.
         """
         if not items:
             return
-        outcome, drafts = await self._messages.append(self._ref, self._read(items), None, None, None)
-        if isinstance(outcome, Elsewhere):
+        outcome, new_messages = await self._messages.append(self._ref, self._read(items), None, None, None)
+        if isinstance(outcome, NeedsBranch):
             # Others may follow the head already: these begin a branch there.
             async with self._db.write() as session:
                 chat = await self._chats.find(session, self._ref)
-                check_turn(chat, None)
-                await BranchStore(self._messages).append(session, chat, None, drafts)
+                check_lease(chat, None)
+                await BranchStore(self._messages).append(session, chat, None, new_messages)
 
     async def pop(self) -> Item | None:
         """Takes the newest item off, and gives it to nobody else; None where there is none. Raises Conflict (409)."""
@@ -107,10 +107,10 @@ class StoredItems:
                 chat = await self._chats.find(session, self._ref)
             except NotFound:
                 return None
-            check_turn(chat, None)
+            check_lease(chat, None)
             while (popped := await EditStore().pop(session, chat)) is not None:
                 body, payload = popped
-                items = given(self._dialect, orjson.loads(body), payload)
+                items = given(self._codec, orjson.loads(body), payload)
                 if items:
                     # Another library's message may be several items: those before the last go back.
                     await self._insert(session, chat, items[:-1])
@@ -124,7 +124,7 @@ class StoredItems:
                 chat = await self._chats.find(session, self._ref)
             except NotFound:
                 return
-            check_turn(chat, None)
+            check_lease(chat, None)
             await EditStore().clear(session, chat)
 
     async def replace(self, items: Sequence[Item]) -> bool:
@@ -142,9 +142,9 @@ class StoredItems:
                 if self._ref.key is None:
                     raise
                 chat = await self._chats.create(session, str(uuid7()), ChatDetails(key=self._ref.key))
-            check_turn(chat, None)
+            check_lease(chat, None)
             at = now()
-            await BranchStore(self._messages).append(session, chat, "", [draft(one, at) for one in messages])
+            await BranchStore(self._messages).append(session, chat, "", [new_message(one, at) for one in messages])
         return True
 
     async def snapshot(self, limit: int, expired: Expired | None = None) -> tuple[list[Item], bool, Replace]:
@@ -185,11 +185,13 @@ class StoredItems:
                 return False
             if (chat.chat_id, chat.version) != (seen.chat_id, seen.version):
                 return False
-            check_turn(chat, None)
+            check_lease(chat, None)
             over = [] if expired is None else await self._expired(session, chat, first.seq, expired)
             if messages:
                 at = now()
-                await BranchStore(self._messages).append(session, chat, parent, [draft(one, at) for one in messages])
+                await BranchStore(self._messages).append(
+                    session, chat, parent, [new_message(one, at) for one in messages]
+                )
             else:
                 await BranchStore(self._messages).switch(session, chat, parent)
             for message_id in over:
@@ -213,7 +215,7 @@ class StoredItems:
         reader = SessionReader(session)
         tree = await tree_of(reader, chat)
         lines = BranchReader(reader, chat.user_id, chat.chat_id, in_session=True)
-        return _Branch(lines, tree.active_branch, self._dialect)
+        return _Branch(lines, tree.active_branch, self._codec)
 
     async def _insert(self, session: AsyncSession, chat: Chat, items: Sequence[Item]) -> None:
         await self._messages.insert(session, chat, self._read(items))
@@ -222,7 +224,7 @@ class StoredItems:
         # As a request's body is read: what another process could not send is not stored by this one either.
         value = json.loads(json.dumps(list(items)))
         strict_json.check(value)
-        return [translated(self._dialect, item, ("items", number)) for number, item in enumerate(value)]
+        return [translated(self._codec, item, ("items", number)) for number, item in enumerate(value)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,13 +243,13 @@ class _Branch:
 
     lines: BranchReader
     ranges: Sequence[Range]
-    dialect: Dialect
+    codec: Codec
 
     async def read(self, after: int | None, before: int | None, order: str, limit: int = MAX_LIMIT) -> list[_Held]:
         """At most `limit` of its messages between two seqs, in that order."""
         placed = await self.lines.read(self.ranges, Span(after, before, None, order, limit))
         return [
-            _Held(str(row[0]), row[1], parent and str(parent), items_of(row, self.lines.chat_id, parent, self.dialect))
+            _Held(str(row[0]), row[1], parent and str(parent), items_of(row, self.lines.chat_id, parent, self.codec))
             for row, parent in placed
         ]
 

@@ -52,9 +52,9 @@ class Wrong(NamedTuple):
 class Documents:
     """Compares documents."""
 
-    def __init__(self, reader: Reader, dialect: str) -> None:
+    def __init__(self, reader: Reader, database_kind: str) -> None:
         self._reader = reader
-        self._after = "CAST(CAST($2 AS text) AS uuid)" if dialect == "postgres" else "$2"
+        self._after = "CAST(CAST($2 AS text) AS uuid)" if database_kind == "postgres" else "$2"
 
     async def is_current(self, user_id: str) -> bool:
         """Whether a user's documents are all made: otherwise they cannot be compared yet."""

@@ -7,11 +7,11 @@ from typing import Any
 
 from app.db.database import Database
 from app.http.errors import BadRequest
-from app.search.postgres import PostgresDialect
+from app.search.postgres import PostgresSearchSql
 from app.search.query import Query
-from app.search.query_builder import MOST_LOOKED_AT, Dialect, Matching, Wanted
+from app.search.query_builder import MOST_LOOKED_AT, Matching, SearchSql, Wanted
 from app.search.ranking import Match
-from app.search.sqlite import SqliteDialect
+from app.search.sqlite import SqliteSearchSql
 
 # So few buckets are looked at together once the newest one has not enough.
 FEW_BUCKETS = 8
@@ -62,7 +62,7 @@ class Finder:
 
     def __init__(self, db: Database) -> None:
         self._db = db
-        self._dialect: Dialect = SqliteDialect() if db.dialect == "sqlite" else PostgresDialect()
+        self._sql: SearchSql = SqliteSearchSql() if db.kind == "sqlite" else PostgresSearchSql()
 
     async def newest(self, wanted: Wanted, count: int, *, words: bool) -> Found:
         """The newest `count` matches, or fewer where there are no more or it took too much to look further.
@@ -70,7 +70,7 @@ class Finder:
         Raises BadRequest (400) where it takes too much to find even one.
         """
         buckets = await self._buckets(wanted)
-        matching = Matching(self._dialect, wanted)
+        matching = Matching(self._sql, wanted)
         lookups = _lookups(wanted.query)
         found: list[Match] = []
         place, size, budget = 0, 1, BUDGET
@@ -90,7 +90,7 @@ class Finder:
             if len(found) > count and found[count - 1].at > edge:
                 break
             if budget <= 0:
-                if wanted.before is not None and edge >= self._dialect.comparable(wanted.before[0]):
+                if wanted.before is not None and edge >= self._sql.comparable(wanted.before[0]):
                     raise BadRequest(_TOO_MUCH)
                 return _as_far_as(found, edge)
             size = self._next_size(size, place, len(buckets), budget, BUDGET - budget, lookups)
@@ -107,13 +107,13 @@ class Finder:
     ) -> tuple[int, list[Match]]:
         statement, arguments = matching.statement([bucket.number for bucket in buckets], limit, words=words)
         rows = await self._db.driver.fetch(statement, *arguments)
-        comparable = self._dialect.comparable
+        comparable = self._sql.comparable
         return rows[0][0], [Match(comparable(row[1]), *row[2:]) for row in rows if row[1] is not None]
 
     async def _buckets(self, wanted: Wanted) -> list[Bucket]:
         """The buckets that may have matches, those with the newest ones first."""
         rows: Sequence[Any] = await self._db.driver.fetch(_BUCKETS, wanted.user_id)
-        comparable = self._dialect.comparable
+        comparable = self._sql.comparable
         buckets = [Bucket(row[0], comparable(row[1]), comparable(row[2])) for row in rows]
         if wanted.chat_id is not None and len(buckets) > 1:
             rows = await self._db.driver.fetch(_OF_CHAT, wanted.user_id, wanted.chat_id)

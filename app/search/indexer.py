@@ -31,9 +31,9 @@ class Index:
 
     def __init__(self, db: Database) -> None:
         self._db = db
-        self.tables: Tables = SqliteTables(db) if db.dialect == "sqlite" else PostgresTables(db)
+        self.tables: Tables = SqliteTables(db) if db.kind == "sqlite" else PostgresTables(db)
         # Messages of one step. On SQLite appends wait for its transaction.
-        self._room = 128 if db.dialect == "sqlite" else 2000
+        self._room = 128 if db.kind == "sqlite" else 2000
         self._catching_up: dict[str, asyncio.Task[None]] = {}
         self._next: dict[str, asyncio.Task[None]] = {}
 

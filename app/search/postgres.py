@@ -142,19 +142,19 @@ SELECT n.looked_at, f.* FROM (SELECT count(*) AS looked_at FROM found) AS n LEFT
 """
 
 
-class PostgresDialect:
-    """See Dialect."""
+class PostgresSearchSql:
+    """See SearchSql."""
 
     statement = _MATCHES
     words = f", left(newest.words, {LOOKED_AT_CHARACTERS}), length(newest.words)"
     of_words = ", d.words"
 
     def comparable(self, moment: datetime) -> datetime:
-        """See Dialect."""
+        """See SearchSql."""
         return finite(moment)
 
     def looked_up(self, query: Query, buckets: Sequence[int]) -> list[str]:
-        """See Dialect: a query for each bucket, as text (https://www.postgresql.org/docs/current/datatype-textsearch.html)."""
+        """See SearchSql: a query for each bucket, as text (https://www.postgresql.org/docs/current/datatype-textsearch.html)."""
         found = []
         for bucket in buckets:
             clauses = [f"({' | '.join(_phrase(phrase, bucket) for phrase in clause)})" for clause in query.every]
@@ -163,11 +163,11 @@ class PostgresDialect:
         return found
 
     def contains(self, parameter: str) -> str:
-        """See Dialect."""
+        """See SearchSql."""
         return f"strpos(words, {parameter}) > 0"
 
     def has_element(self, column: str, parameter: str) -> str:
-        """See Dialect."""
+        """See SearchSql."""
         return PostgresJson().has_element(column, parameter)
 
 

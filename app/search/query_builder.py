@@ -31,7 +31,7 @@ class Wanted:
     earliest: datetime | None = None
 
 
-class Dialect(Protocol):
+class SearchSql(Protocol):
     """How a database says it."""
 
     statement: str
@@ -65,8 +65,8 @@ class Dialect(Protocol):
 class Matching:
     """The statement for what is wanted."""
 
-    def __init__(self, dialect: Dialect, wanted: Wanted) -> None:
-        self._dialect = dialect
+    def __init__(self, sql: SearchSql, wanted: Wanted) -> None:
+        self._sql = sql
         self._wanted = wanted
         self._arguments: list[Any] = []
         self._fits = " AND ".join(self._order_of_words()) or "TRUE"
@@ -75,16 +75,16 @@ class Matching:
 
     def statement(self, buckets: Sequence[int], limit: int, *, words: bool) -> tuple[str, list[Any]]:
         """The statement and its arguments for the newest `limit` matches in some buckets."""
-        text = self._dialect.statement.format(
+        text = self._sql.statement.format(
             fits=self._fits,
             conditions=self._conditions,
             chats=self._chats,
             limit=limit,
             most=MOST_LOOKED_AT + 1,
-            words=self._dialect.words if words else "",
-            of_words=self._dialect.of_words if words else "",
+            words=self._sql.words if words else "",
+            of_words=self._sql.of_words if words else "",
         )
-        looked_up = self._dialect.looked_up(self._wanted.query, buckets)
+        looked_up = self._sql.looked_up(self._wanted.query, buckets)
         return text, [self._wanted.user_id, looked_up, *self._arguments]
 
     def _parameter(self, value: Any) -> str:
@@ -99,7 +99,7 @@ class Matching:
         return found + [f"NOT {self._contains(phrase)}" for phrase in query.none if len(phrase.terms) > 1]
 
     def _contains(self, phrase: Phrase) -> str:
-        return self._dialect.contains(self._parameter(f" {' '.join(phrase.terms)}{'' if phrase.prefix else ' '}"))
+        return self._sql.contains(self._parameter(f" {' '.join(phrase.terms)}{'' if phrase.prefix else ' '}"))
 
     def _of_documents(self) -> list[str]:
         wanted = self._wanted
@@ -121,4 +121,4 @@ class Matching:
             found.append("c.deleted_at IS NULL")
         if wanted.platform is not None:
             found.append(f"c.platform = {self._parameter(wanted.platform)}")
-        return found + [self._dialect.has_element("c.tags", self._parameter(tag)) for tag in wanted.tags]
+        return found + [self._sql.has_element("c.tags", self._parameter(tag)) for tag in wanted.tags]

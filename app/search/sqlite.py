@@ -114,19 +114,19 @@ FROM (SELECT count(*) AS looked_at FROM found) AS n LEFT JOIN (
 """
 
 
-class SqliteDialect:
-    """See Dialect."""
+class SqliteSearchSql:
+    """See SearchSql."""
 
     statement = _MATCHES
     words = f", substr(d.words, 1, {LOOKED_AT_CHARACTERS}), length(d.words)"
     of_words = "LEFT JOIN documents d ON d.user_id = $1 AND d.doc = f.doc"
 
     def comparable(self, moment: datetime | str) -> str:
-        """See Dialect."""
+        """See SearchSql."""
         return iso(moment) if isinstance(moment, datetime) else moment
 
     def looked_up(self, query: Query, buckets: Sequence[int]) -> str:
-        """See Dialect: one query (https://www.sqlite.org/fts5.html, 3)."""
+        """See SearchSql: one query (https://www.sqlite.org/fts5.html, 3)."""
         without = [phrase for phrase in query.none if len(phrase.terms) == 1]
         found = []
         for bucket in buckets:
@@ -137,11 +137,11 @@ class SqliteDialect:
         return " OR ".join(found)
 
     def contains(self, parameter: str) -> str:
-        """See Dialect."""
+        """See SearchSql."""
         return f"instr(words, {parameter}) > 0"
 
     def has_element(self, column: str, parameter: str) -> str:
-        """See Dialect."""
+        """See SearchSql."""
         return SqliteJson().has_element(column, parameter)
 
 

@@ -102,19 +102,19 @@ class Difference:
         return asdict(self)
 
 
-def counted_by(dialect: str) -> tuple[str, str]:
+def counted_by(database_kind: str) -> tuple[str, str]:
     """The statements that count a user's messages, and that say what there is of them, on one database."""
-    slot = SLOT_SQL["sqlite" if dialect == "sqlite" else "postgresql"]
-    names = {name: _JSON[dialect].format(name) for name in ("role", "model", "platform")}
+    slot = SLOT_SQL["sqlite" if database_kind == "sqlite" else "postgresql"]
+    names = {name: _JSON[database_kind].format(name) for name in ("role", "model", "platform")}
     return COUNTED.format(slot=slot), THERE_IS.format(slot=slot, **names)
 
 
 class Recount:
     """Counts again, with a reader that sees one moment."""
 
-    def __init__(self, reader: Reader, dialect: str) -> None:
+    def __init__(self, reader: Reader, database_kind: str) -> None:
         self._reader = reader
-        counted, there_is = counted_by(dialect)
+        counted, there_is = counted_by(database_kind)
         sums = ", ".join(f"sum({name})" for name in TOTALS)
         wrong = " OR ".join(f"sum({name}) <> 0" for name in TOTALS)
         self._left_over = (

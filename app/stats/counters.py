@@ -16,7 +16,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from app.db.database import Database
 from app.db.driver import Row, SessionReader
 from app.models import Usage
-from app.stats.database_kind import dialect_of
+from app.stats.database_kind import kind_of
 from app.stats.deltas import SLOT_TOTALS, TOTALS, Sums
 
 USERS_AT_ONCE = 200
@@ -38,7 +38,7 @@ class Counters:
 
     def __init__(self, db: Database) -> None:
         self._db = db
-        self._sql = dialect_of(db)
+        self._sql = kind_of(db)
         self._longest = (
             "SELECT given.c0, max(c.message_count) FROM "
             f"{self._sql.rows(('text', 'uuid'))} JOIN chats c ON c.user_id = given.c0 AND c.chat_id = given.c1 "
@@ -160,7 +160,7 @@ class Counters:
             f"INSERT INTO {table} ({', '.join(columns)}) SELECT {given} FROM {self._sql.rows(types)} WHERE true "
             f"ON CONFLICT ({', '.join(columns[:keys])}) DO UPDATE SET {', '.join(changes)}"
         )
-        return statement.replace("$1", "?1") if self._db.dialect == "sqlite" else statement
+        return statement.replace("$1", "?1") if self._db.kind == "sqlite" else statement
 
 
 def _added(table: str, names: Iterable[str]) -> list[str]:

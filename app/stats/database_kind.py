@@ -29,6 +29,6 @@ class StatsSql(Protocol):
         ...
 
 
-def dialect_of(db: Database) -> StatsSql:
+def kind_of(db: Database) -> StatsSql:
     """The SQL of the open database."""
-    return SqliteStats() if db.dialect == "sqlite" else PostgresStats()
+    return SqliteStats() if db.kind == "sqlite" else PostgresStats()

@@ -45,7 +45,7 @@ async def repair_chat(db: Database, user_id: str, chat_id: str) -> None:
 
 async def repair_user(db: Database, user_id: str) -> None:
     """Counts all of a user's counters again, from his chats and messages."""
-    counted, there_is = counted_by(db.dialect)
+    counted, there_is = counted_by(db.kind)
     sums = ", ".join(f"sum({name})" for name in TOTALS)
     found = f"WITH counted AS MATERIALIZED ({counted}), found AS ({there_is})"
     async with db.write() as session:

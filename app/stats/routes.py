@@ -13,7 +13,7 @@ from app.db.types import now
 from app.http.errors import StorageFull, Unprocessable, responses
 from app.stats.calendar import steps, zone_of
 from app.stats.counters import Counters
-from app.stats.database_kind import dialect_of
+from app.stats.database_kind import kind_of
 from app.stats.schemas import SeriesOut, SeriesQuery, StatsOut, StorageOut, TopOut, TopQuery
 from app.stats.series import series
 from app.stats.storage import storage
@@ -58,7 +58,7 @@ async def read_series(request: Request, caller: ReaderOrAdmin, query: Annotated[
     zone = zone_of(query.tz)
     asked = steps(query.from_, query.to, query.by, zone, now())
     db = await _counted(request, user_id)
-    items = await series(db.driver, dialect_of(db), user_id, asked, query.by)
+    items = await series(db.driver, kind_of(db), user_id, asked, query.by)
     return _answer({"by": query.by, "tz": query.tz, "items": items})
 
 

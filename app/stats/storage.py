@@ -3,13 +3,13 @@
 from typing import Any
 
 from app.db.database import Database
-from app.stats.database_kind import dialect_of
+from app.stats.database_kind import kind_of
 from app.stats.totals import totals
 
 
 async def storage(db: Database) -> dict[str, Any]:
     """The sizes of all there is, as `app.stats.schemas.StorageOut` says them. No row is counted."""
-    found = await dialect_of(db).storage(db)
+    found = await kind_of(db).storage(db)
     whole = await totals(db.driver, None)
     known = {"chats": whole["total_conversations"], "messages": whole["total_messages"]}
     for table in found["tables"]:
@@ -18,4 +18,4 @@ async def storage(db: Database) -> dict[str, Any]:
         table["index_bytes"] = None if None in sizes else sum(sizes)
         if table["bytes"] is None:
             table["index_bytes"] = None
-    return {"database": db.dialect, **found}
+    return {"database": db.kind, **found}

@@ -300,7 +300,7 @@ class Collector:
     async def _write(self, answers: list[Collected]) -> Problem | None:
         """Writes what some answers grew by; gives what went wrong, if anything did. They are due again then."""
         group = [
-            Growth(answer.place, answer.text.stored, answer.text.waiting(), answer.opened.turn)
+            Growth(answer.place, answer.text.stored, answer.text.waiting(), answer.opened.lease_token)
             for answer in answers
             if not answer.closed
         ]

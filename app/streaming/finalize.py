@@ -16,7 +16,7 @@ from app.http.references import ChatRef
 from app.messages.append.new_message import plain_text
 from app.messages.edits import EditStore, message_as_json
 from app.messages.queries import count, find, tokens_of
-from app.models import Answer, Chat, Message
+from app.models import Chat, Message, StreamingMessage
 from app.streaming.schemas import CompleteIn, FailIn
 from app.streaming.store import IN_PROGRESS, Place, close, closed_because, joined, leased, lock
 
@@ -50,7 +50,7 @@ class Endings:
         if answer is None:
             raise Conflict(closed_because(message_row.status))
         if not leased(answer, found):
-            raise refusal(found.turn_holder, found.turn_until)
+            raise refusal(found.lease_holder, found.lease_until)
         if said.offset is not None and said.offset != answer.stored:
             raise Conflict(
                 f"The text has {answer.stored} characters, not {said.offset}: go on from there.",
@@ -61,9 +61,9 @@ class Endings:
 
     async def abandoned(self, seconds: float) -> list[Place]:
         """Answers whose writers were not heard of for so long; not all of them when they are many."""
-        touched = col(Answer.touched_at)
+        touched = col(StreamingMessage.touched_at)
         statement = (
-            select(col(Answer.user_id), col(Answer.chat_id), col(Answer.seq))
+            select(col(StreamingMessage.user_id), col(StreamingMessage.chat_id), col(StreamingMessage.seq))
             .where(touched < now() - timedelta(seconds=seconds))
             .order_by(touched)
             .limit(ABANDONED)

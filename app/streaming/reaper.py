@@ -17,12 +17,12 @@ async def sweep(endings: Endings, hub: Hub, timeout_seconds: float) -> None:
     while True:
         await asyncio.sleep(min(EVERY_SECONDS, timeout_seconds / 4))
         try:
-            await once(endings, hub, timeout_seconds)
+            await reap_once(endings, hub, timeout_seconds)
         except Exception as error:  # noqa: BLE001 - whatever it was, the next time has its own chance
             _log.warning("could not look after abandoned answers, and will again", error=type(error).__name__)
 
 
-async def once(endings: Endings, hub: Hub, timeout_seconds: float) -> None:
+async def reap_once(endings: Endings, hub: Hub, timeout_seconds: float) -> None:
     """Ends every answer that nothing was heard of for so long. Raises what the driver raises."""
     while places := await endings.abandoned(timeout_seconds):
         for place in places:

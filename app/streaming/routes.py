@@ -14,7 +14,7 @@ from app.events.sse import EventStream, documented_events
 from app.events.streams import first_of
 from app.http import strict_json
 from app.http.errors import BodyTooLarge, Conflict, NotFound, Unauthorized, responses
-from app.http.idempotency import MAY_BE_RETRIED, Answer, once_only, run_once
+from app.http.idempotency import IDEMPOTENT, StoredResponse, idempotent_request, run_idempotent
 from app.http.openapi import BODY_ERRORS, READ_ERRORS, documented
 from app.http.query import QueryOf
 from app.http.references import ChatPath, ChatRef, MessagePath
@@ -97,7 +97,7 @@ async def send_chunk(request: Request, user: Writer, chat: ChatPath, message: Me
     summary="Complete an answer",
     response_class=Response,
     responses={**documented(MessageOut), **responses(NotFound, Conflict, *BODY_ERRORS)},
-    openapi_extra=MAY_BE_RETRIED,
+    openapi_extra=IDEMPOTENT,
 )
 async def complete(request: Request, user: Writer, chat: ChatPath, message: MessagePath, body: CompleteIn) -> Response:
     """Ends an answer whose text is all there; answered with the message once all of it is on disk.
@@ -112,7 +112,7 @@ async def complete(request: Request, user: Writer, chat: ChatPath, message: Mess
     summary="Give an answer up",
     response_class=Response,
     responses={**documented(MessageOut), **responses(NotFound, Conflict, *BODY_ERRORS)},
-    openapi_extra=MAY_BE_RETRIED,
+    openapi_extra=IDEMPOTENT,
 )
 async def fail(request: Request, user: Writer, chat: ChatPath, message: MessagePath, body: FailIn) -> Response:
     """Ends an answer that will not be completed. Its text is kept, as far as it is there."""
@@ -152,17 +152,17 @@ async def _end(request: Request, name: Name, said: CompleteIn | FailIn, status: 
     # No key is kept under a path that can name nothing, as Postgres could not.
     ChatRef.parse(name[1])
     named(name[2])
-    once = await once_only(request)
+    idempotency = await idempotent_request(request)
     await answers.collector.settle(name, said.offset)
     ended = []
     async with request.app.state.db.write() as session:
 
-        async def effect() -> Answer:
+        async def effect() -> StoredResponse:
             place, body = await answers.endings.end(session, *name, said, status)
             ended.append(place)
-            return Answer(200, body, chat_id=place[1])
+            return StoredResponse(200, body, chat_id=place[1])
 
-        answer = await run_once(session, name[0], once, effect)
+        answer = await run_idempotent(session, name[0], idempotency, effect)
     for place in ended:
         answers.ended(place)
     return answer.response()

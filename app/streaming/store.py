@@ -16,7 +16,7 @@ from app.db.types import finite, now
 from app.http.errors import Conflict, NotFound
 from app.http.references import ChatRef
 from app.messages.queries import named
-from app.models import Answer, Chat, Piece, metadata
+from app.models import Chat, Chunk, StreamingMessage, metadata
 
 IN_PROGRESS = "in_progress"
 # A piece is no longer than this, in characters, and so many are read together.
@@ -26,8 +26,8 @@ PIECES = 32
 MAX_GROUP = 200
 
 _FIND = """
-SELECT CAST(m.chat_id AS TEXT), m.seq, CAST(m.message_id AS TEXT), m.status, a.stored, a.turn_token, c.turn_token,
-    c.turn_until, c.turn_holder
+SELECT CAST(m.chat_id AS TEXT), m.seq, CAST(m.message_id AS TEXT), m.status, a.stored, a.lease_token, c.lease_token,
+    c.lease_until, c.lease_holder
 FROM chats c JOIN messages m ON m.user_id = c.user_id AND m.chat_id = c.chat_id
 LEFT JOIN answers a ON a.user_id = m.user_id AND a.chat_id = m.chat_id AND a.seq = m.seq
 WHERE c.user_id = $1 AND c.{} = $2 AND c.deleted_at IS NULL AND m.{} = $3
@@ -73,7 +73,7 @@ class Open:
     place: Place
     message_id: str
     stored: int
-    turn: int | None
+    lease_token: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ class Growth:
     place: Place
     start: int
     text: str
-    turn: int | None
+    lease_token: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,12 +127,12 @@ class AnswerStore:
         Raises NotFound, and Conflict (409) when it is not in progress or its lease is lost.
         """
         row = await self._row(user_id, chat, message)
-        chat_id, seq, message_id, status, stored, turn = row[:6]
+        chat_id, seq, message_id, status, stored, lease_token = row[:6]
         if status != IN_PROGRESS or stored is None:
             raise Conflict(closed_because(status))
-        if not _holds(turn, row[6], row[7]):
+        if not _holds(lease_token, row[6], row[7]):
             raise refusal(row[8], row[7])
-        return Open((user_id, chat_id, seq), message_id, stored, turn)
+        return Open((user_id, chat_id, seq), message_id, stored, lease_token)
 
     async def locate(self, user_id: str, chat: str, message: str) -> Place:
         """The place of a message, whatever its status, by the segments of its path. Raises NotFound."""
@@ -184,9 +184,12 @@ class AnswerStore:
         found: dict[Place, int] = {}
         for begin in range(0, len(places), MAX_GROUP):
             some = _PLACE.in_(places[begin : begin + MAX_GROUP])
-            statement = select(col(Answer.user_id), col(Answer.chat_id), col(Answer.seq), col(Answer.stored)).where(
-                some
-            )
+            statement = select(
+                col(StreamingMessage.user_id),
+                col(StreamingMessage.chat_id),
+                col(StreamingMessage.seq),
+                col(StreamingMessage.stored),
+            ).where(some)
             async with self._db.read() as session:
                 rows = await session.execute(statement)
                 found.update({(user, chat, seq): stored for user, chat, seq, stored in rows})
@@ -201,35 +204,43 @@ class AnswerStore:
             return await write(session, group)
 
 
-_PLACE = tuple_(col(Answer.user_id), col(Answer.chat_id), col(Answer.seq))
-_STORED = select(col(Answer.user_id), col(Answer.chat_id), col(Answer.seq), col(Answer.stored))
+_PLACE = tuple_(col(StreamingMessage.user_id), col(StreamingMessage.chat_id), col(StreamingMessage.seq))
+_STORED = select(
+    col(StreamingMessage.user_id),
+    col(StreamingMessage.chat_id),
+    col(StreamingMessage.seq),
+    col(StreamingMessage.stored),
+)
 _HELD = (
     select(
-        col(Answer.user_id),
-        col(Answer.chat_id),
-        col(Answer.seq),
-        col(Answer.stored),
-        col(Answer.turn_token),
-        col(Chat.turn_token),
-        col(Chat.turn_until),
+        col(StreamingMessage.user_id),
+        col(StreamingMessage.chat_id),
+        col(StreamingMessage.seq),
+        col(StreamingMessage.stored),
+        col(StreamingMessage.lease_token),
+        col(Chat.lease_token),
+        col(Chat.lease_until),
     )
-    .join(Chat, (col(Chat.user_id) == col(Answer.user_id)) & (col(Chat.chat_id) == col(Answer.chat_id)))
+    .join(
+        Chat,
+        (col(Chat.user_id) == col(StreamingMessage.user_id)) & (col(Chat.chat_id) == col(StreamingMessage.chat_id)),
+    )
     .where(col(Chat.deleted_at).is_(None))
     # In one order in every process, so that two that write the same answers do not wait for each other.
-    .order_by(col(Answer.user_id), col(Answer.chat_id), col(Answer.seq))
+    .order_by(col(StreamingMessage.user_id), col(StreamingMessage.chat_id), col(StreamingMessage.seq))
 )
 
 
 async def write(session: AsyncSession, group: Sequence[Growth]) -> list[Grown | Overtaken | Closed]:
     """See AnswerStore.write; in a session's transaction."""
     places = [growth.place for growth in group]
-    chats = sorted({growth.place[:2] for growth in group if growth.turn is not None})
+    chats = sorted({growth.place[:2] for growth in group if growth.lease_token is not None})
     if chats:
         # Nobody takes a turn over between this look at it and our commit. Chats are locked before answers.
         owner = col(Chat.user_id), col(Chat.chat_id)
         turns = select(col(Chat.chat_id)).where(tuple_(*owner).in_(chats)).order_by(*owner)
         await session.execute(turns.with_for_update(read=True))
-    locked = _HELD.where(_PLACE.in_(places)).with_for_update(of=Answer, key_share=True)
+    locked = _HELD.where(_PLACE.in_(places)).with_for_update(of=StreamingMessage, key_share=True)
     rows = {(row[0], row[1], row[2]): row[3:] for row in await session.execute(locked)}
     at = now()
     outcomes: list[Grown | Overtaken | Closed] = []
@@ -268,20 +279,20 @@ async def write(session: AsyncSession, group: Sequence[Growth]) -> list[Grown | 
 
 async def joined(session: AsyncSession, place: Place) -> str:
     """The text of an answer in progress, all that is on disk."""
-    texts = select(col(Piece.text)).where(*_of(Piece, place)).order_by(col(Piece.start))
+    texts = select(col(Chunk.text)).where(*_of(Chunk, place)).order_by(col(Chunk.start))
     return "".join((await session.execute(texts)).scalars())
 
 
-async def lock(session: AsyncSession, place: Place) -> Answer | None:
+async def lock(session: AsyncSession, place: Place) -> StreamingMessage | None:
     """The row of an answer, if it is in progress, locked until the session's transaction ends."""
-    statement = select(Answer).where(*_of(Answer, place)).with_for_update()
-    answer: Answer | None = (await session.execute(statement)).scalar_one_or_none()
+    statement = select(StreamingMessage).where(*_of(StreamingMessage, place)).with_for_update()
+    answer: StreamingMessage | None = (await session.execute(statement)).scalar_one_or_none()
     return answer
 
 
 async def close(session: AsyncSession, place: Place) -> None:
     """Deletes the row of an answer and its pieces."""
-    for table in (Piece, Answer):
+    for table in (Chunk, StreamingMessage):
         await session.execute(delete(table).where(*_of(table, place)))
 
 
@@ -292,25 +303,25 @@ def closed_because(status: str | None) -> str:
     return f"This message is {status or 'completed'}, not in progress: its text does not grow."
 
 
-def leased(answer: Answer, chat: Chat) -> bool:
+def leased(answer: StreamingMessage, chat: Chat) -> bool:
     """Whether an answer may be written to, as far as the lease goes that it was opened under."""
-    return _holds(answer.turn_token, chat.turn_token, chat.turn_until)
+    return _holds(answer.lease_token, chat.lease_token, chat.lease_until)
 
 
-def _holds(turn: int | None, held: int | None, until: Any) -> bool:
-    if turn is None:
+def _holds(lease_token: int | None, held: int | None, until: Any) -> bool:
+    if lease_token is None:
         return True
     if isinstance(until, str):
         until = datetime.fromisoformat(until)
-    return turn == held and until is not None and finite(until) > now()
+    return lease_token == held and until is not None and finite(until) > now()
 
 
 async def _between(session: AsyncSession, place: Place, begin: int, end: int) -> str:
-    start = col(Piece.start)
-    first = select(func.max(start)).where(*_of(Piece, place), start <= begin).scalar_subquery()
-    pieces = select(start, col(Piece.text)).where(*_of(Piece, place), start >= first, start < end).order_by(start)
+    start = col(Chunk.start)
+    first = select(func.max(start)).where(*_of(Chunk, place), start <= begin).scalar_subquery()
+    pieces = select(start, col(Chunk.text)).where(*_of(Chunk, place), start >= first, start < end).order_by(start)
     return "".join(text[max(0, begin - at) : end - at] for at, text in await session.execute(pieces))
 
 
-def _of(table: type[Answer] | type[Piece], place: Place) -> tuple[Any, Any, Any]:
+def _of(table: type[StreamingMessage] | type[Chunk], place: Place) -> tuple[Any, Any, Any]:
     return col(table.user_id) == place[0], col(table.chat_id) == place[1], col(table.seq) == place[2]

@@ -22,7 +22,7 @@ from app.auth.schemas import ApiKeyIn
 from app.auth.store import ApiKeyStore
 from app.db.database import Database
 from app.http.errors import Conflict
-from app.http.idempotency import Once
+from app.http.idempotency import IdempotentRequest
 from app.main import create_app
 from app.settings import Settings
 from tests.servers.service import ADMIN_KEY
@@ -398,7 +398,7 @@ async def test_a_retry_with_another_token_is_told_that_the_secret_is_gone(app: F
     create = partial(
         store.create,
         ApiKeyIn(name="a key", scopes=["chats:read"]),
-        once=Once("POST", str(uuid4()), "asked"),
+        idempotency=IdempotentRequest("POST", str(uuid4()), "asked"),
         by="user:ann",
     )
     made = await create(token=b"the token that Ann had")

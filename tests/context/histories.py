@@ -1,4 +1,4 @@
-"""Generated histories with tool calls: as agents write them, in the dialects of several APIs, and broken."""
+"""Generated histories with tool calls: as agents write them, in the codecs of several APIs, and broken."""
 
 import random
 from typing import Any

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from app.codecs import DIALECTS, taken
+from app.codecs import CODECS, taken
 from app.codecs.said import said
 from app.context.lint import lint
 from app.context.repair import repair
@@ -16,7 +16,7 @@ from tests.context.test_context import check, context
 from tests.context.test_lint import repaired
 from tests.context.test_window import chat, roles
 
-RESPONSES = DIALECTS["responses"]
+RESPONSES = CODECS["responses"]
 REASONING: Json = {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "gAAAA"}
 SEARCH: Json = {"type": "web_search_call", "id": "ws_1", "status": "completed"}
 THOUGHT: Json = {"role": "assistant", "content": [{"type": "reasoning", "text": "Eggs take eight minutes."}]}

@@ -1,1 +1,1 @@
-"""The dialects: what each can say, what comes back, and what is lost on the way from one to another."""
+"""The codecs: what each can say, what comes back, and what is lost on the way from one to another."""

@@ -1,4 +1,4 @@
-"""What a message says of what every dialect can say: texts, tool calls, results, and the images of users."""
+"""What a message says of what every codec can say: texts, tool calls, results, and the images of users."""
 
 from dataclasses import dataclass, field
 from typing import Any, Self
@@ -69,7 +69,7 @@ def given(call: Call) -> Any:
 
 
 def compact(text: str) -> str:
-    """A text, as it is written by some dialects, in which results are values: JSON without its white space."""
+    """A text, as it is written by some codecs, in which results are values: JSON without its white space."""
     try:
         return orjson.dumps(orjson.loads(text)).decode()
     except orjson.JSONDecodeError:

@@ -1,6 +1,6 @@
-"""What can be said, feature by feature, and how to tell what became of it in another dialect: for `losses`.
+"""What can be said, feature by feature, and how to tell what became of it in another codec: for `losses`.
 
-A feature is a message of ours that a dialect says by itself, or items that are its own way to say it.
+A feature is a message of ours that a codec says by itself, or items that are its own way to say it.
 """
 
 from collections.abc import Callable
@@ -29,7 +29,7 @@ Outcome = Callable[[list[Said], list[Json]], str]
 
 @dataclass(frozen=True)
 class Feature:
-    """Something that can be said. `items` are the ways in which dialects say it that no message of ours stands for."""
+    """Something that can be said. `items` are the ways in which codecs say it that no message of ours stands for."""
 
     name: str
     outcome: Outcome

@@ -1,38 +1,38 @@
-"""What is lost from each dialect to each other, tried. `python -m tests.dialects.losses` writes it to docs/dialects.md.
+"""What is lost from each codec to each other, tried. `python -m tests.dialects.losses` writes it to docs/dialects.md.
 
-What another dialect makes of a feature is read again from what it wrote.
+What another codec makes of a feature is read again from what it wrote.
 """
 
 from collections.abc import Iterator
 from pathlib import Path
 
-from app.codecs import DIALECTS, Dialect, taken
+from app.codecs import CODECS, Codec, taken
 from app.codecs.said import said
 from tests.callers import Json
 from tests.dialects.features import FEATURES, KEPT, Feature
 
-PAGE = Path(__file__).parents[2] / "docs" / "dialects.md"
+PAGE = Path(__file__).parents[2] / "docs" / "codecs.md"
 BEGIN, END = "<!-- losses: begin -->\n", "<!-- losses: end -->\n"
 
 
-def stored(dialect: Dialect, items: list[Json]) -> list[Json]:
+def stored(codec: Codec, items: list[Json]) -> list[Json]:
     """Items as the messages that they are answered as, once they are stored."""
     made = {"message_id": "01932c07-209c-7000-8000-1234567890ab", "seq": 1, "created_at": "2026-01-31T12:00:00.000000Z"}
-    return [{**made, "type": "message", **taken(dialect, item)[0]} for item in items]
+    return [{**made, "type": "message", **taken(codec, item)[0]} for item in items]
 
 
-def written(dialect: Dialect, messages: list[Json]) -> list[Json]:
+def written(codec: Codec, messages: list[Json]) -> list[Json]:
     """Messages as items."""
-    return [item for message in messages for item in dialect.write(said(message))]
+    return [item for message in messages for item in codec.write(said(message))]
 
 
-def outcome(feature: Feature, dialect: Dialect, items: list[Json]) -> str:
+def outcome(feature: Feature, codec: Codec, items: list[Json]) -> str:
     """What is left of a feature in items."""
-    return feature.outcome([said(message) for message in stored(dialect, items)], items)
+    return feature.outcome([said(message) for message in stored(codec, items)], items)
 
 
-def rows(source: Dialect) -> Iterator[tuple[str, list[str]]]:
-    """What a dialect can say, and what becomes of it in each of the others, in their order."""
+def rows(source: Codec) -> Iterator[tuple[str, list[str]]]:
+    """What a codec can say, and what becomes of it in each of the others, in their order."""
     for feature in FEATURES:
         items = feature.items.get(source.name)
         if items is None and feature.message is not None:
@@ -42,15 +42,15 @@ def rows(source: Dialect) -> Iterator[tuple[str, list[str]]]:
                 continue
         if items:
             messages = stored(source, items)
-            others = [target for target in DIALECTS.values() if target is not source]
+            others = [target for target in CODECS.values() if target is not source]
             yield feature.name, [outcome(feature, target, written(target, messages)) for target in others]
 
 
 def table() -> str:
-    """A table for each dialect."""
+    """A table for each codec."""
     lines = []
-    for source in DIALECTS.values():
-        others = [name for name in DIALECTS if name != source.name]
+    for source in CODECS.values():
+        others = [name for name in CODECS if name != source.name]
         lines += [
             f"### Written in `{source.name}`",
             "",

@@ -1,4 +1,4 @@
-"""What every dialect keeps to. A new one enters by itself, with the items in `tests/dialects/items` that it needs."""
+"""What every codec keeps to. A new one enters by itself, with the items in `tests/dialects/items` that it needs."""
 
 from importlib import import_module
 from itertools import permutations
@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from app.codecs import DIALECTS, Dialect, Untranslatable, same, taken
+from app.codecs import CODECS, Codec, Untranslatable, same, taken
 from app.codecs import given as items_of
 from app.codecs.said import said
 from app.messages.schemas import TranslatedMessage
@@ -19,9 +19,9 @@ from tests.dialects.facts import Facts, facts
 from tests.dialects.items.values import JSON, OBJECT, TEXT
 from tests.messages.strategies import MESSAGES
 
-every_dialect = pytest.mark.parametrize("dialect", DIALECTS.values(), ids=lambda dialect: dialect.name)
+every_codec = pytest.mark.parametrize("codec", CODECS.values(), ids=lambda codec: codec.name)
 every_pair = pytest.mark.parametrize(
-    ("source", "target"), list(permutations(DIALECTS.values(), 2)), ids=lambda dialect: dialect.name
+    ("source", "target"), list(permutations(CODECS.values(), 2)), ids=lambda codec: codec.name
 )
 relaxed = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
 WORDS = (
@@ -37,9 +37,9 @@ ANYTHING: st.SearchStrategy[Any] = st.recursive(
 )
 
 
-def items(dialect: Dialect) -> Any:
-    """The module with a dialect's items."""
-    return import_module(f"tests.dialects.items.{dialect.name}")
+def items(codec: Codec) -> Any:
+    """The module with a codec's items."""
+    return import_module(f"tests.dialects.items.{codec.name}")
 
 
 def stored(value: Any) -> Any:
@@ -55,64 +55,64 @@ def answered(message: Json) -> Json:
     return found
 
 
-@every_dialect
-def test_every_dialect_has_examples(dialect: Dialect) -> None:
-    assert DIALECTS[dialect.name] is dialect
-    assert len(items(dialect).EXAMPLES) > 3
+@every_codec
+def test_every_codec_has_examples(codec: Codec) -> None:
+    assert CODECS[codec.name] is codec
+    assert len(items(codec).EXAMPLES) > 3
 
 
 def test_the_dialects_that_there_are() -> None:
-    assert {"chat_completions", "responses", "anthropic"} <= DIALECTS.keys()
+    assert {"chat_completions", "responses", "anthropic"} <= CODECS.keys()
 
 
-def check_round_trip(dialect: Dialect, item: Json) -> None:
+def check_round_trip(codec: Codec, item: Json) -> None:
     """Checks that an item comes back equal from where messages are stored."""
     before = stored(item)
-    message, payload = taken(dialect, item)
+    message, payload = taken(codec, item)
     assert item == before, "reading leaves the item alone"
     TranslatedMessage.model_validate({**message, "payload": payload})
-    assert same(items_of(dialect, answered(message), stored(payload)), [item])
+    assert same(items_of(codec, answered(message), stored(payload)), [item])
 
 
-@every_dialect
-def test_examples_come_back_equal(dialect: Dialect) -> None:
-    for item in items(dialect).EXAMPLES:
-        check_round_trip(dialect, item)
+@every_codec
+def test_examples_come_back_equal(codec: Codec) -> None:
+    for item in items(codec).EXAMPLES:
+        check_round_trip(codec, item)
 
 
-@every_dialect
+@every_codec
 @relaxed
 @given(data=st.data())
-def test_items_come_back_equal(dialect: Dialect, data: st.DataObject) -> None:
-    check_round_trip(dialect, data.draw(items(dialect).ITEMS))
+def test_items_come_back_equal(codec: Codec, data: st.DataObject) -> None:
+    check_round_trip(codec, data.draw(items(codec).ITEMS))
 
 
-def check_readable(dialect: Dialect, item: Json) -> None:
+def check_readable(codec: Codec, item: Json) -> None:
     """Checks that something is an item, or refused for a reason."""
     refused: Untranslatable | None = None
     try:
-        taken(dialect, item)
+        taken(codec, item)
     except Untranslatable as error:
         refused = error
     if refused is None:
-        check_round_trip(dialect, item)
+        check_round_trip(codec, item)
     else:
         assert str(refused)
         assert all(isinstance(step, str | int) for step in refused.place)
 
 
-@every_dialect
+@every_codec
 @relaxed
 @given(item=st.dictionaries(st.sampled_from(WORDS.split()) | TEXT, ANYTHING, max_size=5) | OBJECT)
-def test_whatever_is_read_is_a_message_or_none(dialect: Dialect, item: Json) -> None:
-    check_readable(dialect, item)
+def test_whatever_is_read_is_a_message_or_none(codec: Codec, item: Json) -> None:
+    check_readable(codec, item)
 
 
-@every_dialect
+@every_codec
 @relaxed
 @given(data=st.data())
-def test_damaged_items_are_messages_or_none(dialect: Dialect, data: st.DataObject) -> None:
-    item = stored(data.draw(st.sampled_from(items(dialect).EXAMPLES)))
+def test_damaged_items_are_messages_or_none(codec: Codec, data: st.DataObject) -> None:
+    item = stored(data.draw(st.sampled_from(items(codec).EXAMPLES)))
     place: Any = item
     while True:
         key = data.draw(st.sampled_from(list(place) if isinstance(place, dict) else list(range(len(place)))))
@@ -120,30 +120,30 @@ def test_damaged_items_are_messages_or_none(dialect: Dialect, data: st.DataObjec
             break
         place = place[key]
     place[key] = data.draw(ANYTHING)
-    check_readable(dialect, item)
+    check_readable(codec, item)
 
 
-def check_written(dialect: Dialect, message: Json) -> list[Json]:
-    """Checks that a message can be said in a dialect, and read again in it."""
+def check_written(codec: Codec, message: Json) -> list[Json]:
+    """Checks that a message can be said in a codec, and read again in it."""
     before = stored(message)
-    written = dialect.write(said(message))
+    written = codec.write(said(message))
     assert message == before, "writing leaves the message alone"
     for item in written:
         assert same(stored(item), item), "it is JSON"
-        check_round_trip(dialect, stored(item))
+        check_round_trip(codec, stored(item))
     return written
 
 
-@every_dialect
+@every_codec
 @relaxed
 @given(message=MESSAGES)
-def test_every_message_can_be_said(dialect: Dialect, message: Json) -> None:
-    check_written(dialect, message)
-    check_written(dialect, answered(message))
+def test_every_message_can_be_said(codec: Codec, message: Json) -> None:
+    check_written(codec, message)
+    check_written(codec, answered(message))
 
 
 @every_pair
-def test_examples_of_others_are_said(source: Dialect, target: Dialect) -> None:
+def test_examples_of_others_are_said(source: Codec, target: Codec) -> None:
     for item in items(source).EXAMPLES:
         check_kept(source, target, item)
 
@@ -151,12 +151,12 @@ def test_examples_of_others_are_said(source: Dialect, target: Dialect) -> None:
 @every_pair
 @settings(relaxed, max_examples=40)
 @given(data=st.data())
-def test_what_others_say_is_said(source: Dialect, target: Dialect, data: st.DataObject) -> None:
+def test_what_others_say_is_said(source: Codec, target: Codec, data: st.DataObject) -> None:
     check_kept(source, target, data.draw(items(source).ITEMS))
 
 
-def check_kept(source: Dialect, target: Dialect, item: Json) -> None:
-    """Checks that what an item says of what every dialect can say is said in another, and read from it again."""
+def check_kept(source: Codec, target: Codec, item: Json) -> None:
+    """Checks that what an item says of what every codec can say is said in another, and read from it again."""
     message = answered(taken(source, item)[0])
     written = check_written(target, message)
     if message["type"] != "message":
@@ -167,15 +167,15 @@ def check_kept(source: Dialect, target: Dialect, item: Json) -> None:
     facts(message).must_be_in(there)
 
 
-@every_dialect
-def test_an_edited_message_is_said_anew(dialect: Dialect) -> None:
-    for item in items(dialect).EXAMPLES:
-        message, payload = taken(dialect, item)
+@every_codec
+def test_an_edited_message_is_said_anew(codec: Codec) -> None:
+    for item in items(codec).EXAMPLES:
+        message, payload = taken(codec, item)
         assume_text = isinstance(message.get("content"), str) and message["role"] in ("user", "assistant")
         if not assume_text or message.get("type", "message") != "message":
             continue
         edited = answered(message) | {"content": "Poached, please.", "edited_at": "2026-01-31T12:01:00.000000Z"}
-        texts = [facts(answered(taken(dialect, one)[0])).texts for one in items_of(dialect, edited, stored(payload))]
+        texts = [facts(answered(taken(codec, one)[0])).texts for one in items_of(codec, edited, stored(payload))]
         assert ["Poached, please."] in texts
         noted = answered(message) | {"metadata": {"a": 1}, "edited_at": "2026-01-31T12:01:00.000000Z"}
-        assert same(items_of(dialect, noted, stored(payload)), [item])
+        assert same(items_of(codec, noted, stored(payload)), [item])

@@ -1,10 +1,10 @@
-"""What the three providers' dialects make of items, as messages and as each other's."""
+"""What the three providers' codecs make of items, as messages and as each other's."""
 
 from typing import Any
 
 import pytest
 
-from app.codecs import DIALECTS, Untranslatable, taken
+from app.codecs import CODECS, Untranslatable, taken
 from app.codecs.neutral import function_call, result
 from app.codecs.said import said
 from tests.callers import Json
@@ -16,13 +16,13 @@ IMAGE: Json = {"type": "image_url", "image_url": {"url": "https://example.com/eg
 PNG = "data:image/png;base64,iVBORw0KGgo="
 
 
-def written(dialect: str, message: Json) -> list[Json]:
+def written(codec: str, message: Json) -> list[Json]:
     """A message as items."""
-    return DIALECTS[dialect].write(said(message))
+    return CODECS[codec].write(said(message))
 
 
 @pytest.mark.parametrize(
-    ("dialect", "item", "message"),
+    ("codec", "item", "message"),
     [
         ("chat_completions", {"role": "user", "content": [TEXT]}, {"role": "user", "content": "Eight minutes."}),
         (
@@ -143,8 +143,8 @@ def written(dialect: str, message: Json) -> list[Json]:
         ),
     ],
 )
-def test_what_an_item_says(dialect: str, item: Json, message: Json) -> None:
-    assert taken(DIALECTS[dialect], item)[0] == message
+def test_what_an_item_says(codec: str, item: Json, message: Json) -> None:
+    assert taken(CODECS[codec], item)[0] == message
 
 
 WHOLE: Json = {
@@ -155,7 +155,7 @@ WHOLE: Json = {
 
 
 @pytest.mark.parametrize(
-    ("dialect", "items"),
+    ("codec", "items"),
     [
         (
             "chat_completions",
@@ -205,29 +205,29 @@ WHOLE: Json = {
         ),
     ],
 )
-def test_a_message_that_holds_results_is_several(dialect: str, items: list[Json]) -> None:
-    assert written(dialect, WHOLE) == items
+def test_a_message_that_holds_results_is_several(codec: str, items: list[Json]) -> None:
+    assert written(codec, WHOLE) == items
 
 
-@pytest.mark.parametrize("dialect", ["chat_completions", "responses", "anthropic"])
-def test_reasoning_is_said_by_its_own_provider_alone(dialect: str) -> None:
-    assert written(dialect, {"role": "assistant", "content": [THOUGHT]}) == []
-    assert "Eggs take" not in str(written(dialect, {"role": "assistant", "content": [THOUGHT, TEXT]}))
-    assert written(dialect, {"role": "assistant", "type": "reasoning", "content": [THOUGHT]}) == []
+@pytest.mark.parametrize("codec", ["chat_completions", "responses", "anthropic"])
+def test_reasoning_is_said_by_its_own_provider_alone(codec: str) -> None:
+    assert written(codec, {"role": "assistant", "content": [THOUGHT]}) == []
+    assert "Eggs take" not in str(written(codec, {"role": "assistant", "content": [THOUGHT, TEXT]}))
+    assert written(codec, {"role": "assistant", "type": "reasoning", "content": [THOUGHT]}) == []
 
 
-@pytest.mark.parametrize("dialect", ["chat_completions", "responses", "anthropic"])
+@pytest.mark.parametrize("codec", ["chat_completions", "responses", "anthropic"])
 @pytest.mark.parametrize("text", ["", " ", "\n", "a"])
-def test_every_text_is_said_as_it_is(dialect: str, text: str) -> None:
+def test_every_text_is_said_as_it_is(codec: str, text: str) -> None:
     for role in ("user", "assistant", "system"):
-        (item,) = written(dialect, {"role": role, "content": text})
-        assert taken(DIALECTS[dialect], item) == ({"role": role, "content": text}, None)
-    (item,) = written(dialect, {"role": "tool", "content": text, "tool_call_id": "call_1"})
-    assert DIALECTS[dialect].read(item) == {"role": "tool", "content": text, "tool_call_id": "call_1"}
+        (item,) = written(codec, {"role": role, "content": text})
+        assert taken(CODECS[codec], item) == ({"role": role, "content": text}, None)
+    (item,) = written(codec, {"role": "tool", "content": text, "tool_call_id": "call_1"})
+    assert CODECS[codec].read(item) == {"role": "tool", "content": text, "tool_call_id": "call_1"}
 
 
-@pytest.mark.parametrize("dialect", ["chat_completions", "responses", "anthropic"])
-def test_common_items_are_stored_once(dialect: str) -> None:
+@pytest.mark.parametrize("codec", ["chat_completions", "responses", "anthropic"])
+def test_common_items_are_stored_once(codec: str) -> None:
     messages: list[Json] = [
         {"role": "user", "content": "How do I boil an egg?"},
         {"role": "user", "content": [TEXT, IMAGE, {"type": "image_url", "image_url": {"url": PNG}}]},
@@ -236,12 +236,12 @@ def test_common_items_are_stored_once(dialect: str) -> None:
         {"role": "tool", "content": "It rang.", "tool_call_id": "call_1"},
     ]
     for message in messages:
-        (item,) = written(dialect, message)
-        assert taken(DIALECTS[dialect], item)[1] is None, "nothing is kept beside the message"
+        (item,) = written(codec, message)
+        assert taken(CODECS[codec], item)[1] is None, "nothing is kept beside the message"
 
 
 @pytest.mark.parametrize(
-    ("dialect", "item", "place"),
+    ("codec", "item", "place"),
     [
         ("chat_completions", {}, ("role",)),
         ("chat_completions", {"role": "user", "content": 5}, ("content",)),
@@ -268,7 +268,7 @@ def test_common_items_are_stored_once(dialect: str) -> None:
         ),
     ],
 )
-def test_what_is_no_item_is_refused_with_its_place(dialect: str, item: Json, place: tuple[Any, ...]) -> None:
+def test_what_is_no_item_is_refused_with_its_place(codec: str, item: Json, place: tuple[Any, ...]) -> None:
     with pytest.raises(Untranslatable) as refused:
-        DIALECTS[dialect].read(item)
+        CODECS[codec].read(item)
     assert refused.value.place == place

@@ -1,4 +1,4 @@
-"""The two dialects of OpenAI against the types of its `openai` package: what is read, and what is written."""
+"""The two codecs of OpenAI against the types of its `openai` package: what is read, and what is written."""
 
 from typing import Any, get_args, get_origin, get_type_hints
 
@@ -8,12 +8,12 @@ from openai.types.chat import ChatCompletionMessageParam
 from openai.types.responses import ResponseInputItemParam
 from pydantic import TypeAdapter, ValidationError
 
-from app.codecs import DIALECTS, Dialect, Untranslatable, taken
+from app.codecs import CODECS, Codec, Untranslatable, taken
 from app.codecs.said import said
 from tests.callers import Json
 from tests.context.test_context import walk
 from tests.dialects.items import chat_completions, responses
-from tests.dialects.test_contract import answered, every_dialect, items, relaxed
+from tests.dialects.test_contract import answered, every_codec, items, relaxed
 from tests.messages.strategies import MESSAGES
 
 CHAT = TypeAdapter[Any](ChatCompletionMessageParam)
@@ -58,9 +58,9 @@ def test_the_examples_are_as_the_package_has_them() -> None:
 
 def check_written(message: Json) -> None:
     """Checks that what a message is written as is of the package's types."""
-    for item in DIALECTS["chat_completions"].write(said(message)):
+    for item in CODECS["chat_completions"].write(said(message)):
         assert is_of(CHAT, item), item
-    for item in DIALECTS["responses"].write(said(message)):
+    for item in CODECS["responses"].write(said(message)):
         # The package wants an answer to have the id and the state that the service gives it.
         whole = {"id": "msg_1", "status": "completed", **item} if item.get("role") == "assistant" else item
         assert is_of(RESPONSES, whole), item
@@ -72,10 +72,10 @@ def test_what_is_written_is_as_the_package_has_it(message: Json) -> None:
     check_written(answered(message))
 
 
-@every_dialect
-def test_what_others_said_is_written_as_the_package_has_it(dialect: Dialect) -> None:
-    for item in items(dialect).EXAMPLES:
-        check_written(answered(taken(dialect, item)[0]))
+@every_codec
+def test_what_others_said_is_written_as_the_package_has_it(codec: Codec) -> None:
+    for item in items(codec).EXAMPLES:
+        check_written(answered(taken(codec, item)[0]))
 
 
 @pytest.mark.parametrize(
@@ -91,4 +91,4 @@ def test_what_is_no_message_of_the_package_is_none_of_ours(item: Json) -> None:
     assert not is_of(CHAT, item)
     for name in ("chat_completions", "responses", "anthropic"):
         with pytest.raises(Untranslatable):
-            DIALECTS[name].read(item)
+            CODECS[name].read(item)

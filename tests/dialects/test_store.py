@@ -1,4 +1,4 @@
-"""Every dialect through the service, on both databases: what is posted comes back equal, and is read in all others."""
+"""Every codec through the service, on both databases: what is posted comes back equal, and is read in all others."""
 
 from typing import Any
 
@@ -8,20 +8,20 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from app.codecs import DIALECTS, Dialect, same
+from app.codecs import CODECS, Codec, same
 from app.codecs import given as items_of
 from tests.callers import Json, ok, problem
 from tests.dialects.test_contract import items
 
-# `dialect` is the database's, here.
-every_language = pytest.mark.parametrize("language", DIALECTS.values(), ids=lambda language: language.name)
+# `codec` is the database's, here.
+every_language = pytest.mark.parametrize("language", CODECS.values(), ids=lambda language: language.name)
 
 BATCHES = st.one_of(
-    [st.tuples(st.just(one), st.lists(items(one).ITEMS, min_size=1, max_size=5)) for one in DIALECTS.values()]
+    [st.tuples(st.just(one), st.lists(items(one).ITEMS, min_size=1, max_size=5)) for one in CODECS.values()]
 )
 
 
-async def posted(client: httpx2.AsyncClient, language: Dialect, batch: list[Json]) -> str:
+async def posted(client: httpx2.AsyncClient, language: Codec, batch: list[Json]) -> str:
     """Posts items as one batch to a new chat; gives the path of its messages."""
     chat = (await client.post("/chats", json={})).headers["Location"]
     ok(await client.post(f"{chat}/messages", params={"format": language.name}, json={"messages": batch}))
@@ -35,7 +35,7 @@ async def read(client: httpx2.AsyncClient, path: str, **query: Any) -> list[Json
 
 
 @every_language
-async def test_examples_come_back_equal(me: httpx2.AsyncClient, language: Dialect) -> None:
+async def test_examples_come_back_equal(me: httpx2.AsyncClient, language: Codec) -> None:
     examples = items(language).EXAMPLES
     path = await posted(me, language, examples)
     for item in examples:
@@ -43,7 +43,7 @@ async def test_examples_come_back_equal(me: httpx2.AsyncClient, language: Dialec
     assert same(await read(me, path, format=language.name), [*examples, *examples])
     messages = await read(me, path)
     assert len(messages) == 2 * len(examples)
-    for other in DIALECTS.values():
+    for other in CODECS.values():
         found = await read(me, path, format=other.name)
         if other is not language:
             told = [one for message in messages for one in items_of(other, message, None)]
@@ -54,16 +54,16 @@ async def test_examples_come_back_equal(me: httpx2.AsyncClient, language: Dialec
 
 @settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
 @given(written=BATCHES)
-async def test_items_come_back_equal(me: httpx2.AsyncClient, written: tuple[Dialect, list[Json]]) -> None:
+async def test_items_come_back_equal(me: httpx2.AsyncClient, written: tuple[Codec, list[Json]]) -> None:
     language, batch = written
     path = await posted(me, language, batch)
     assert same(await read(me, path, format=language.name), orjson.loads(orjson.dumps(batch)))
-    for other in DIALECTS:
+    for other in CODECS:
         await read(me, path, format=other)
 
 
 @every_language
-async def test_what_is_no_item_is_refused_and_stores_nothing(me: httpx2.AsyncClient, language: Dialect) -> None:
+async def test_what_is_no_item_is_refused_and_stores_nothing(me: httpx2.AsyncClient, language: Codec) -> None:
     chat = (await me.post("/chats", json={})).headers["Location"]
     path, query = f"{chat}/messages", {"format": language.name}
     problem(await me.post(path, params=query, json={}), 422)
@@ -80,7 +80,7 @@ async def test_an_unknown_format_is_refused(me: httpx2.AsyncClient) -> None:
 
 
 async def test_a_chat_in_items_gives_a_sound_context(me: httpx2.AsyncClient) -> None:
-    path = await posted(me, DIALECTS["responses"], CONVERSATION)
+    path = await posted(me, CODECS["responses"], CONVERSATION)
     chat = path.removesuffix("/messages")
     assert ok(await me.get(f"{chat}/lint"))["items"] == []
     context = ok(await me.get(f"{chat}/context"))

@@ -13,7 +13,7 @@ from sqlmodel import col
 
 from app.db.types import now
 from app.http.errors import Overloaded
-from app.models import Answer, Piece
+from app.models import Chunk, StreamingMessage
 from app.settings import Settings
 from app.streaming import chunk_writer, reaper
 from tests.callers import Json, acting, ok, problem, started
@@ -48,11 +48,11 @@ async def answer(ann: Person) -> Written:
 async def stored(app: FastAPI, answer: Written, length: int, since: datetime | None = None) -> None:
     """Waits until so much of an answer is on disk, and its writer was heard of since a moment."""
     message = answer.message
-    mine = (col(Answer.chat_id) == message["chat_id"], col(Answer.seq) == message["seq"])
+    mine = (col(StreamingMessage.chat_id) == message["chat_id"], col(StreamingMessage.seq) == message["seq"])
     async with asyncio.timeout(5):
         while True:
             async with app.state.db.read() as session:
-                row = (await session.execute(select(Answer).where(*mine))).scalar_one()
+                row = (await session.execute(select(StreamingMessage).where(*mine))).scalar_one()
                 if row.stored == length and (since is None or row.touched_at > since):
                     return
             await asyncio.sleep(0.01)
@@ -62,7 +62,7 @@ async def leftovers(app: FastAPI, answer: Written) -> int:
     """How many rows there are of an answer besides its message."""
     found = 0
     async with app.state.db.read() as session:
-        for table in (Answer, Piece):
+        for table in (StreamingMessage, Chunk):
             rows = select(table).where(col(table.chat_id) == answer.message["chat_id"])
             found += len((await session.execute(rows)).all())
     return found
@@ -413,16 +413,16 @@ async def test_a_writer_that_is_gone_leaves_an_incomplete_answer(
         await one.chunk(0, "one ")
         await stored(app, one, 4)
     old = now() - timedelta(seconds=61)
-    mine = col(Answer.user_id) == ann.user_id
+    mine = col(StreamingMessage.user_id) == ann.user_id
     async with app.state.db.write() as session:
-        await session.execute(update(Answer).where(mine).values(touched_at=old))
+        await session.execute(update(StreamingMessage).where(mine).values(touched_at=old))
     # A word, even without text, says that its writer lives. Not every one is written down.
     monkeypatch.setattr(chunk_writer, "TOUCH_SECONDS", 0.0)
     assert await alive.chunk(4, "") == (4, 4)
     await stored(app, alive, 4, since=old)
     async with events(second, ann.headers, f"{answer.path}/stream") as stream:
         assert (await event(stream)).data["text"] == "one "
-        await asyncio.gather(*(reaper.once(one.state.answers.endings, one.state.hub, 60) for one in (app, second)))
+        await asyncio.gather(*(reaper.reap_once(one.state.answers.endings, one.state.hub, 60) for one in (app, second)))
         last = await event(stream)
     message = await answer.read()
     assert (message["content"], message["status"]) == ("one ", "incomplete")

@@ -245,7 +245,7 @@ async def test_a_chat_that_expires_is_a_change_too(
     expired = sorted([await ann.chat(expires_at="2020-01-01T00:00:00Z") for _ in range(3)])
     others = await bob.chat(expires_at="2020-01-01T00:00:00Z")
     since = (await ann.changes(since="now"))["cursor"]
-    await housekeeping.once(app.state.db)
+    await housekeeping.run_pass(app.state.db)
     items = (await ann.changes(since=since))["items"]
     assert [(item["type"], item["chat_id"]) for item in items] == [("chat.deleted", chat) for chat in expired]
     assert {item["chat"]["is_active"] for item in items} == {False}
@@ -254,7 +254,7 @@ async def test_a_chat_that_expires_is_a_change_too(
 
 async def test_housekeeping_keeps_what_is_young(app: FastAPI, ann: Person) -> None:
     await ann.chat()
-    await housekeeping.once(app.state.db)
+    await housekeeping.run_pass(app.state.db)
     await prune(app.state.db, datetime.now(UTC) - timedelta(days=30))
     assert len((await ann.changes())["items"]) == 1
 

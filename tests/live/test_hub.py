@@ -46,7 +46,7 @@ def on_sqlite(databases: Databases, tmp_path_factory: pytest.TempPathFactory) ->
 async def hub_of(settings: Settings) -> AsyncIterator[Hub]:
     """A hub as another process would have it."""
     db = await Database.open(settings)
-    hub = Hub(SqliteSignals(db) if db.dialect == "sqlite" else PostgresSignals(db), 60)
+    hub = Hub(SqliteSignals(db) if db.kind == "sqlite" else PostgresSignals(db), 60)
     yield hub
     await hub.close()
     await db.close()

@@ -19,7 +19,7 @@ ORPHAN: Json = {"role": "tool", "content": "8", "tool_call_id": "call_1"}
 GROWING: Json = {"role": "assistant", "content": "Eight minutes in boiling water.", "status": "in_progress"}
 ABSENT = "01932c07-1f3e-7000-8000-abcdef012345"
 
-_VERSION, _HOLDER = (list(Chat.model_fields).index(name) for name in ("version", "turn_holder"))
+_VERSION, _HOLDER = (list(Chat.model_fields).index(name) for name in ("version", "lease_holder"))
 
 
 async def _in_the_trash(client: httpx2.AsyncClient, path: str) -> None:

@@ -20,7 +20,7 @@ from tests.document import RETRIED_BY_OFFSET, TAKES_FILES, Operation, operations
 from tests.messages.attempts import ABSENT, HELLO, Attempt, a_chat, path_of, prepared
 from tests.tables import stored
 
-REPLAYED = "Idempotency-Replayed"
+REPLAYED_HEADER = "Idempotency-Replayed"
 # Every POST that takes a key: a new one is tested by itself.
 POSTS = [
     one
@@ -69,12 +69,12 @@ async def test_a_retry_has_no_effect_and_the_first_answer(app: FastAPI, attempt:
     for again in (False, True):
         retry = await attempt.send(again=again)
         assert (retry.status_code, retry.content) == (first.status_code, first.content)
-        assert retry.headers[REPLAYED] == "true"
+        assert retry.headers[REPLAYED_HEADER] == "true"
         assert {n: v for n, v in retry.headers.items() if n in ("etag", "location")} == {
             n: v for n, v in first.headers.items() if n in ("etag", "location")
         }
         assert await stored(app, *attempt.owners) == after
-    assert REPLAYED not in first.headers
+    assert REPLAYED_HEADER not in first.headers
 
 
 @every_post
@@ -93,7 +93,7 @@ async def test_of_twenty_at_once_one_has_an_effect(app: FastAPI, attempt: Attemp
     answers = await asyncio.gather(*(attempt.send(again=n % 2 == 0) for n in range(20)))
     assert answers[0].is_success
     assert len({(answer.status_code, answer.content) for answer in answers}) == 1
-    assert sum(REPLAYED not in answer.headers for answer in answers) == 1
+    assert sum(REPLAYED_HEADER not in answer.headers for answer in answers) == 1
     assert await attempt.effects(app) == before + 1
     assert len((await stored(app, *attempt.owners))["idempotency"]) == 1
 
@@ -101,10 +101,10 @@ async def test_of_twenty_at_once_one_has_an_effect(app: FastAPI, attempt: Attemp
 @every_repeatable
 async def test_without_a_key_each_has_its_effect(app: FastAPI, attempt: Attempt) -> None:
     before = await attempt.effects(app)
-    assert REPLAYED not in ok_headers(await attempt.send(None))
+    assert REPLAYED_HEADER not in ok_headers(await attempt.send(None))
     assert await attempt.effects(app) == before + 1
     second = await attempt.send(None)
-    assert REPLAYED not in second.headers
+    assert REPLAYED_HEADER not in second.headers
     assert await attempt.effects(app) == before + 1 + attempt.ok_again(second)
     assert (await stored(app, *attempt.owners))["idempotency"] == []
 
@@ -119,7 +119,7 @@ async def test_a_refused_request_leaves_no_key_behind(app: FastAPI, attempt: Att
         attempt.refused(await attempt.send(), 404)
         attempt.path = right
     assert await stored(app, *attempt.owners) == before
-    assert REPLAYED not in ok_headers(await attempt.send())
+    assert REPLAYED_HEADER not in ok_headers(await attempt.send())
 
 
 def ok_headers(answer: httpx2.Response) -> httpx2.Headers:
@@ -130,22 +130,22 @@ def ok_headers(answer: httpx2.Response) -> httpx2.Headers:
 
 async def test_a_conflict_leaves_no_key_behind(me: httpx2.AsyncClient) -> None:
     ok(await me.post("/chats", json={"key": "k"}))
-    once = {"Idempotency-Key": "1"}
-    problem(await me.post("/chats", json={"key": "k"}, headers=once), 409)
+    idempotency = {"Idempotency-Key": "1"}
+    problem(await me.post("/chats", json={"key": "k"}, headers=idempotency), 409)
     ok(await me.delete("/chats/key:k"))
-    created = await me.post("/chats", json={"key": "k"}, headers=once)
-    assert (created.status_code, REPLAYED in created.headers) == (201, False)
+    created = await me.post("/chats", json={"key": "k"}, headers=idempotency)
+    assert (created.status_code, REPLAYED_HEADER in created.headers) == (201, False)
 
 
 async def test_what_failed_in_the_trash_can_be_sent_again_out_of_it(me: httpx2.AsyncClient) -> None:
     path = (await me.post("/chats", json={"conversation": [HELLO]})).headers["Location"]
-    once = {"Idempotency-Key": "1"}
+    idempotency = {"Idempotency-Key": "1"}
     for end, body, status in (("/messages", HELLO, 201), ("/messages/pop", None, 200)):
         ok(await me.delete(path))
-        problem(await me.post(path + end, json=body, headers=once), 404)
+        problem(await me.post(path + end, json=body, headers=idempotency), 404)
         ok(await me.post(f"{path}/restore"))
-        answer = await me.post(path + end, json=body, headers=once)
-        assert (answer.status_code, REPLAYED in answer.headers) == (status, False)
+        answer = await me.post(path + end, json=body, headers=idempotency)
+        assert (answer.status_code, REPLAYED_HEADER in answer.headers) == (status, False)
 
 
 @every_post
@@ -155,7 +155,7 @@ async def test_a_key_belongs_to_its_route(app: FastAPI, attempt: Attempt) -> Non
     other = await attempt.client.post(
         f"/chats/{chat['chat_id']}/messages", json=HELLO, headers={"Idempotency-Key": "key"}
     )
-    assert (other.status_code, REPLAYED in other.headers) == (201, False)
+    assert (other.status_code, REPLAYED_HEADER in other.headers) == (201, False)
 
 
 @pytest.mark.parametrize("post", [post for post in POSTS if "/admin/" not in post.path], ids=str)
@@ -170,7 +170,7 @@ async def test_a_key_belongs_to_its_caller(
         attempt.path = path_of(post, "key:mine" if post.has("chat") else chat_id)
     answer = await attempt.send()
     assert answer.is_success
-    assert REPLAYED not in answer.headers
+    assert REPLAYED_HEADER not in answer.headers
 
 
 @pytest.mark.parametrize("post", [post for post in POSTS if "/admin/" not in post.path], ids=str)
@@ -179,7 +179,11 @@ async def test_a_retry_is_answered_also_when_the_chat_is_in_the_trash(attempt: A
     for chat in await every_item(attempt.client, "/chats"):
         ok(await attempt.client.delete(f"/chats/{chat['chat_id']}"))
     retry = await attempt.send()
-    assert (retry.status_code, retry.content, retry.headers[REPLAYED]) == (first.status_code, first.content, "true")
+    assert (retry.status_code, retry.content, retry.headers[REPLAYED_HEADER]) == (
+        first.status_code,
+        first.content,
+        "true",
+    )
     assert await every_item(attempt.client, "/chats") == []
 
 
@@ -194,18 +198,18 @@ async def let_pass(app: FastAPI, attempt: Attempt, time: timedelta) -> None:
 async def test_a_key_is_kept_for_a_day(app: FastAPI, attempt: Attempt) -> None:
     ok(await attempt.send())
     await let_pass(app, attempt, timedelta(hours=23, minutes=59))
-    await housekeeping.once(app.state.db)
-    assert (await attempt.send()).headers[REPLAYED] == "true"
+    await housekeeping.run_pass(app.state.db)
+    assert (await attempt.send()).headers[REPLAYED_HEADER] == "true"
 
     await let_pass(app, attempt, timedelta(hours=24, seconds=1))
     before = await attempt.effects(app)
     late = await attempt.send()
-    assert REPLAYED not in late.headers
+    assert REPLAYED_HEADER not in late.headers
     assert await attempt.effects(app) == before + attempt.ok_again(late)
     assert (await attempt.send()).content == late.content
 
     await let_pass(app, attempt, timedelta(hours=24, seconds=1))
-    await housekeeping.once(app.state.db)
+    await housekeeping.run_pass(app.state.db)
     assert (await stored(app, *attempt.owners))["idempotency"] == []
 
 
@@ -219,8 +223,8 @@ async def test_a_key_that_is_none_is_refused(app: FastAPI, attempt: Attempt, pos
     assert await stored(app, *attempt.owners) == before
     for key in ("x" * 255, "8e03978e-40d5-43dd-bc93-6894a57f9324", '"quoted"', "a b", "'; --"):
         taken = await prepared(attempt.client, attempt.other, post)
-        assert REPLAYED not in ok_headers(await taken.send(key))
-        assert ok_headers(await taken.send(key))[REPLAYED] == "true"
+        assert REPLAYED_HEADER not in ok_headers(await taken.send(key))
+        assert ok_headers(await taken.send(key))[REPLAYED_HEADER] == "true"
 
 
 async def test_a_batch_sent_again_is_answered_as_a_batch(me: httpx2.AsyncClient) -> None:
@@ -232,9 +236,9 @@ async def test_a_batch_sent_again_is_answered_as_a_batch(me: httpx2.AsyncClient)
 
 async def test_an_empty_pop_is_remembered_too(me: httpx2.AsyncClient) -> None:
     ok(await me.post("/chats", json={"key": "k"}))
-    once = {"Idempotency-Key": "1"}
-    assert (await me.post("/chats/key:k/messages/pop", headers=once)).status_code == 204
+    idempotency = {"Idempotency-Key": "1"}
+    assert (await me.post("/chats/key:k/messages/pop", headers=idempotency)).status_code == 204
     ok(await me.post("/chats/key:k/messages", json=HELLO))
-    again = await me.post("/chats/key:k/messages/pop", headers=once)
-    assert (again.status_code, again.content, again.headers[REPLAYED]) == (204, b"", "true")
+    again = await me.post("/chats/key:k/messages/pop", headers=idempotency)
+    assert (again.status_code, again.content, again.headers[REPLAYED_HEADER]) == (204, b"", "true")
     assert len(await every_item(me, "/chats/key:k/messages")) == 1

@@ -6,7 +6,7 @@ import httpx2
 import pytest
 from fastapi import FastAPI
 
-from app.codecs import DIALECTS
+from app.codecs import CODECS
 from tests.callers import Json, every_item, ok, problem
 
 ASKED: Json = {"role": "user", "content": "What is the weather in Rome?"}
@@ -44,7 +44,7 @@ async def test_each_dialect_is_documented_as_a_format(app: FastAPI) -> None:
     for method in ("get", "post"):
         operation = app.openapi()["paths"]["/chats/{chat}/messages"][method]
         schema = next(one["schema"] for one in operation["parameters"] if one["name"] == "format")
-        assert {"enum": sorted(DIALECTS)} in [{"enum": one.get("enum")} for one in [schema, *schema.get("anyOf", [])]]
+        assert {"enum": sorted(CODECS)} in [{"enum": one.get("enum")} for one in [schema, *schema.get("anyOf", [])]]
 
 
 async def test_items_come_back_as_they_went_in(me: httpx2.AsyncClient, path: str) -> None:
@@ -135,7 +135,7 @@ async def test_an_export_carries_them(me: httpx2.AsyncClient, path: str) -> None
     assert await items(me, path) == ITEMS
 
 
-@pytest.mark.parametrize("name", sorted(DIALECTS))
+@pytest.mark.parametrize("name", sorted(CODECS))
 @pytest.mark.parametrize("body", [[], "text", 1, {"messages": []}, {"messages": [1]}, {"messages": [{}] * 1001}])
 async def test_what_is_no_item_is_refused(me: httpx2.AsyncClient, path: str, name: str, body: Any) -> None:
     before = ok(await me.get(path))

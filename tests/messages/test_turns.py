@@ -77,7 +77,7 @@ async def end(app: FastAPI, path: str) -> None:
     """Lets the time of a chat's turn be over."""
     mine = col(Chat.chat_id) == path.rpartition("/")[2]
     async with app.state.db.write() as session:
-        await session.execute(update(Chat).where(mine, col(Chat.turn_until) > now()).values(turn_until=now()))
+        await session.execute(update(Chat).where(mine, col(Chat.lease_until) > now()).values(lease_until=now()))
 
 
 async def written(me: httpx2.AsyncClient, path: str) -> list[Json]:
@@ -234,16 +234,16 @@ async def test_of_twenty_at_once_one_gets_it(me: httpx2.AsyncClient, me_too: htt
 async def test_a_retry_gets_the_same_token(
     app: FastAPI, me: httpx2.AsyncClient, me_too: httpx2.AsyncClient, path: str
 ) -> None:
-    once = {"Idempotency-Key": "1"}
+    idempotency = {"Idempotency-Key": "1"}
     answers = await asyncio.gather(
-        *((me, me_too)[n % 2].post(f"{path}/turn", json={"holder": "w"}, headers=once) for n in range(10))
+        *((me, me_too)[n % 2].post(f"{path}/turn", json={"holder": "w"}, headers=idempotency) for n in range(10))
     )
     assert {(answer.status_code, answer.content) for answer in answers} == {(201, answers[0].content)}
     assert sum("Idempotency-Replayed" in answer.headers for answer in answers) == 9
-    problem(await me.post(f"{path}/turn", json={"holder": "x"}, headers=once), 422)
+    problem(await me.post(f"{path}/turn", json={"holder": "x"}, headers=idempotency), 422)
     # It says what was, and takes nothing anew.
     await end(app, path)
-    assert (await me.post(f"{path}/turn", json={"holder": "w"}, headers=once)).content == answers[0].content
+    assert (await me.post(f"{path}/turn", json={"holder": "w"}, headers=idempotency)).content == answers[0].content
     assert ok(await me.get(f"{path}/turn"))["holder"] is None
     # Who was refused can try again.
     again = {"Idempotency-Key": "2"}
@@ -395,7 +395,7 @@ async def test_a_turn_that_ends_while_an_append_is_waiting(
             waiting = asyncio.create_task(me.post(f"{path}/messages", json=body, headers=mine))
             await asyncio.sleep(0.2)
             if by_time:
-                chat.turn_until = now()
+                chat.lease_until = now()
             else:
                 release(chat, int(mine["Turn-Token"]))
         problem(await waiting, 409)

@@ -17,9 +17,9 @@ from uuid_utils import uuid7
 from app.db.database import Database
 from app.db.types import now
 from app.http.errors import Overloaded
-from app.messages.append.new_message import draft
-from app.messages.append.postgres import PostgresGroup
-from app.messages.append.sqlite import SqliteGroup
+from app.messages.append.new_message import new_message
+from app.messages.append.postgres import PostgresCommitBackend
+from app.messages.append.sqlite import SqliteCommitBackend
 from app.messages.append.writer import Append, Appended, NoSuchChat, Outcome, Writer
 from app.messages.schemas import MessageIn
 from app.models import Chat
@@ -102,9 +102,9 @@ async def test_sixteen_writers_through_two_processes(me: httpx2.AsyncClient, me_
 
     async def write(number: int) -> None:
         client = (me, me_too)[number % 2]
-        for turn in range(12):
-            name, size = f"{number}-{turn}", 1 + (number + turn) % 4
-            path = ("/chats/key:busy", f"/chats/{chat['chat_id']}")[turn % 2]
+        for lease_token in range(12):
+            name, size = f"{number}-{lease_token}", 1 + (number + lease_token) % 4
+            path = ("/chats/key:busy", f"/chats/{chat['chat_id']}")[lease_token % 2]
             for message in ok(await client.post(f"{path}/messages", json=batch(name, size)))["messages"]:
                 assert message["seq"] not in acknowledged
                 acknowledged[message["seq"]] = message["content"]
@@ -112,7 +112,9 @@ async def test_sixteen_writers_through_two_processes(me: httpx2.AsyncClient, me_
     await asyncio.gather(*map(write, range(16)))
     said = await contents(me, "/chats/key:busy")
     assert dict(enumerate(said, 1)) == acknowledged
-    assert sorted(runs(said)) == sorted((f"{n}-{turn}", 1 + (n + turn) % 4) for n in range(16) for turn in range(12))
+    assert sorted(runs(said)) == sorted(
+        (f"{n}-{lease_token}", 1 + (n + lease_token) % 4) for n in range(16) for lease_token in range(12)
+    )
     counted = ok(await me.get("/chats/key:busy"))
     assert counted["message_count"] == counted["last_seq"] == len(said)
     assert counted["version"] == 1 + 16 * 12
@@ -140,16 +142,16 @@ async def test_two_processes_that_create_one_key_at_once_spoil_nothing(
     me: httpx2.AsyncClient, me_too: httpx2.AsyncClient
 ) -> None:
     beside = (await me.post("/chats", json={})).headers["Location"]
-    for turn in range(10):
+    for lease_token in range(10):
         answers = await asyncio.gather(
             *(
                 client.post(f"{path}/messages", json=HELLO)
                 for client in (me, me_too)
-                for path in (beside, f"/chats/key:{turn}", beside)
+                for path in (beside, f"/chats/key:{lease_token}", beside)
             )
         )
         assert {answer.status_code for answer in answers} == {201}
-        assert len(await contents(me, f"/chats/key:{turn}")) == 2
+        assert len(await contents(me, f"/chats/key:{lease_token}")) == 2
     assert len(await contents(me, beside)) == 40
 
 
@@ -197,15 +199,15 @@ async def writer(app: FastAPI) -> AsyncIterator[Writer]:
     await made.close()
 
 
-def group_of(db: Database) -> SqliteGroup | PostgresGroup:
+def group_of(db: Database) -> SqliteCommitBackend | PostgresCommitBackend:
     """What commits groups on a database."""
-    return SqliteGroup(db) if db.dialect == "sqlite" else PostgresGroup(db)
+    return SqliteCommitBackend(db) if db.kind == "sqlite" else PostgresCommitBackend(db)
 
 
 def an_append(me: httpx2.AsyncClient, chat_id: str | None, key: str | None = None, content: str = "x") -> Append:
     """An append of one message."""
-    drafts = [draft(MessageIn(role="user", content=content), now())]
-    return Append(me.headers["X-User-Id"], chat_id, key, str(uuid7()) if key else None, drafts, None, now())
+    new_messages = [new_message(MessageIn(role="user", content=content), now())]
+    return Append(me.headers["X-User-Id"], chat_id, key, str(uuid7()) if key else None, new_messages, None, now())
 
 
 async def test_what_was_accepted_is_written_before_the_writer_ends(app: FastAPI, me: httpx2.AsyncClient) -> None:
@@ -228,12 +230,12 @@ async def test_what_a_database_refuses_fails_alone(app: FastAPI, me: httpx2.Asyn
     chat = ok(await me.post("/chats", json={}))
     good = an_append(me, chat["chat_id"])
     # No client can send two messages with one message_id; the database is the last to notice.
-    poison = replace(good, drafts=[*good.drafts, *good.drafts])
+    poison = replace(good, new_messages=[*good.new_messages, *good.new_messages])
     appends = [an_append(me, chat["chat_id"]), poison, an_append(me, NOBODY), an_append(me, chat["chat_id"]), poison]
     tasks = [asyncio.create_task(writer.append(append)) for append in appends]
     results: list[Any] = await asyncio.gather(*tasks, return_exceptions=True)
     outcomes: list[Outcome] = [results[0], results[2], results[3]]
-    first = appends[0].drafts[0].message_id
+    first = appends[0].new_messages[0].message_id
     assert outcomes == [
         Appended(chat["chat_id"], 1, None),
         NoSuchChat(),

@@ -33,15 +33,17 @@ class ChatModel:
     head: int | None = None
     last_seq: int = 0
 
-    def append(self, parent: int | None, answered: Sequence[Json]) -> None:
+    def append(self, parent: int | None, stored_response: Sequence[Json]) -> None:
         """Messages as they were answered, which follow the message `parent` and each other."""
-        for answer in answered:
+        for answer in stored_response:
             self.last_seq += 1
             body = {name: value for name, value in answer.items() if name not in ("parent_id", "siblings")}
             assert (body["seq"], body["chat_id"]) == (self.last_seq, self.chat_id)
             self.nodes[self.last_seq] = Node(self.last_seq, parent, body)
             parent = self.head = self.last_seq
-        assert list(answered) == [self.item(seq) for seq in range(self.last_seq - len(answered) + 1, self.last_seq + 1)]
+        assert list(stored_response) == [
+            self.item(seq) for seq in range(self.last_seq - len(stored_response) + 1, self.last_seq + 1)
+        ]
 
     def delete(self, seq: int) -> None:
         """Takes a message out; what followed it follows what it followed."""

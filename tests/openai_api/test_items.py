@@ -19,15 +19,15 @@ def without_id(item: Json) -> Json:
 def test_items_of_every_type_come_back_as_they_went_in(ann: openai.OpenAI, model: type[BaseModel]) -> None:
     conversation = ann.conversations.create()
     given = list(items(model))
-    answered: list[Json] = []
+    stored_response: list[Json] = []
     for start in range(0, len(given), 20):
         added = ann.conversations.items.create(conversation.id, items=given[start : start + 20])  # type: ignore[arg-type]
-        answered += map(plain, added.data)
-    assert [without_id(one) for one in answered] == [without_id(one) for one in given]
+        stored_response += map(plain, added.data)
+    assert [without_id(one) for one in stored_response] == [without_id(one) for one in given]
     listed = [plain(one) for one in ann.conversations.items.list(conversation.id, order="asc", limit=3)]
-    assert listed == answered
-    assert len({one["id"] for one in answered}) == len(given)
-    for one in answered[:3]:
+    assert listed == stored_response
+    assert len({one["id"] for one in stored_response}) == len(given)
+    for one in stored_response[:3]:
         assert plain(ann.conversations.items.retrieve(one["id"], conversation_id=conversation.id)) == one
     # What came out goes in: the Agents SDK sends it back.
     again = ann.conversations.items.create(conversation.id, items=listed[:20])  # type: ignore[arg-type]

@@ -11,9 +11,9 @@ import orjson
 import pytest
 from fastapi import FastAPI
 
-from app.messages.append.postgres import PostgresGroup
-from app.messages.append.sqlite import SqliteGroup
-from app.messages.append.writer import Append, Group, Outcome, Writer
+from app.messages.append.postgres import PostgresCommitBackend
+from app.messages.append.sqlite import SqliteCommitBackend
+from app.messages.append.writer import Append, CommitBackend, Outcome, Writer
 from app.settings import Settings
 from tests.callers import Json, ok, started
 from tests.openai_api.clients import async_client
@@ -152,10 +152,10 @@ def test_a_retried_deletion_of_what_no_call_deleted_finds_nothing(ann: openai.Op
         ann.conversations.delete(f"conv_{uuid4().hex}", extra_headers=AGAIN)
 
 
-class HeldBack(Group):
+class HeldBack(CommitBackend):
     """A group that waits before it is committed: a database that is slow for one process."""
 
-    def __init__(self, group: Group) -> None:
+    def __init__(self, group: CommitBackend) -> None:
         self.group = group
         self.begun = asyncio.Event()
         self.go_on = asyncio.Event()
@@ -176,7 +176,7 @@ async def slow(settings: Settings) -> AsyncIterator[tuple[FastAPI, HeldBack]]:
     """The service with a writer that is held back."""
     async with started(settings) as made:
         db = made.state.db
-        held = HeldBack(SqliteGroup(db) if db.dialect == "sqlite" else PostgresGroup(db))
+        held = HeldBack(SqliteCommitBackend(db) if db.kind == "sqlite" else PostgresCommitBackend(db))
         await made.state.writer.close()
         made.state.writer = Writer(held, 10, db.announcer)
         yield made, held

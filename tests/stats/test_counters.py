@@ -109,7 +109,7 @@ class Run:
             return
         self.chats.append(f"/chats/{ok(await self.client.post('/chats', json=body))['chat_id']}")
         if way == 1:
-            await housekeeping.once(self.app.state.db)
+            await housekeeping.run_pass(self.app.state.db)
 
     async def append(self, chat: str) -> None:
         """Appends a message, some, a branch, or an answer in chunks."""

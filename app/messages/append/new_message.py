@@ -15,7 +15,7 @@ from app.messages.serialize import EXTRAS
 
 
 @dataclass(frozen=True, slots=True)
-class Draft:
+class NewMessage:
     """A message that has everything but its chat and its seq.
 
     Attributes:
@@ -49,7 +49,7 @@ class Draft:
         return counted(extras.get("tokens"), extras.get("input_tokens"), extras.get("output_tokens"))
 
 
-def draft(message: MessageIn, at: datetime) -> Draft:
+def new_message(message: MessageIn, at: datetime) -> NewMessage:
     """The draft of a message that arrives `at` this moment."""
     said = message.model_fields_set
     content = message.content
@@ -61,7 +61,7 @@ def draft(message: MessageIn, at: datetime) -> Draft:
         public["content"] = content
     public["created_at"] = iso(created_at)
     public |= extras
-    return Draft(
+    return NewMessage(
         message_id,
         message.role,
         message.type,
@@ -95,15 +95,15 @@ def counted(tokens: int | None, input_tokens: int | None, output_tokens: int | N
     return (*given, sum(given) if tokens is None else tokens)
 
 
-def counts(drafts: Iterable[Draft]) -> list[list[Any]]:
+def counts(new_messages: Iterable[NewMessage]) -> list[list[Any]]:
     """What drafts add to the counters, see `app.events.counter_deltas.summed`."""
-    return summed((one.created_at, one.role, one.extras.get("model"), one.tokens()) for one in drafts)
+    return summed((one.created_at, one.role, one.extras.get("model"), one.tokens()) for one in new_messages)
 
 
-def totals(drafts: Iterable[Draft]) -> tuple[int, int, int]:
+def totals(new_messages: Iterable[NewMessage]) -> tuple[int, int, int]:
     """The input, output and total tokens of several drafts."""
     sums = [0, 0, 0]
-    for one in drafts:
+    for one in new_messages:
         for place, tokens in enumerate(one.tokens()):
             sums[place] += tokens
     return sums[0], sums[1], sums[2]

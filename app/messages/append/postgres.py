@@ -11,9 +11,9 @@ import asyncpg
 from app.db import postgres
 from app.db.database import Database
 from app.db.types import now
-from app.http.idempotency import Once, cutoff
-from app.messages.append.new_message import Draft, counts, to_json, totals
-from app.messages.append.writer import Append, Appended, Elsewhere, NoSuchChat, NotYourTurn, Outcome, Repeated
+from app.http.idempotency import IdempotentRequest, oldest_kept
+from app.messages.append.new_message import NewMessage, counts, to_json, totals
+from app.messages.append.writer import Append, Appended, LeaseHeld, NeedsBranch, NoSuchChat, Outcome, RepeatedAppend
 
 # Types of the function's parameters: per append, then per message, then two moments. Each is an array, and costs; so
 # what most messages do not have goes into one of them, as JSON.
@@ -26,10 +26,10 @@ _CALL = (
     "SELECT number, outcome, chat_id, first_seq, parent_id, request_sha256, status, body "
     f"FROM chatkeep_append({', '.join(f'${number}::{name}' for number, name in enumerate(_PARAMETERS, 1))})"
 )
-_NOTHING_STORED: dict[str, Outcome] = {"missing": NoSuchChat(), "elsewhere": Elsewhere(), "held": NotYourTurn()}
+_NOTHING_STORED: dict[str, Outcome] = {"missing": NoSuchChat(), "elsewhere": NeedsBranch(), "held": LeaseHeld()}
 
 
-class PostgresGroup:
+class PostgresCommitBackend:
     """Owns one connection; a broken one is replaced at the next group."""
 
     def __init__(self, db: Database) -> None:
@@ -50,7 +50,7 @@ class PostgresGroup:
             if outcome == "appended":
                 outcomes[place] = Appended(str(chat_id), first_seq, parent_id)
             elif outcome == "repeated":
-                outcomes[place] = Repeated(str(chat_id), first_seq, parent_id, request_sha256, status, body)
+                outcomes[place] = RepeatedAppend(str(chat_id), first_seq, parent_id, request_sha256, status, body)
             else:
                 outcomes[place] = _NOTHING_STORED[outcome]
         return outcomes
@@ -71,13 +71,13 @@ def _arguments(appends: Sequence[Append]) -> list[Any]:
             append.chat_id,
             append.key,
             append.new_chat_id,
-            len(append.drafts),
-            *totals(append.drafts),
-            append.drafts[-1].message_id,
+            len(append.new_messages),
+            *totals(append.new_messages),
+            append.new_messages[-1].message_id,
             append.parent,
-            append.turn,
-            to_json(counts(append.drafts))[1:-1],
-            *(_NOT_ONCE if append.once is None else _once(append, append.once)),
+            append.lease_token,
+            to_json(counts(append.new_messages))[1:-1],
+            *(_NOT_IDEMPOTENT if append.idempotency is None else _idempotent(append, append.idempotency)),
         )
         for number, append in enumerate(appends, 1)
     ]
@@ -94,13 +94,13 @@ def _arguments(appends: Sequence[Append]) -> list[Any]:
             one.created_at,
         )
         for number, append in enumerate(appends, 1)
-        for place, one in enumerate(append.drafts)
+        for place, one in enumerate(append.new_messages)
     ]
     # Now, and not when they came: a turn may have ended while an append was waiting.
-    return [*map(list, zip(*per_append, strict=True)), *map(list, zip(*per_message, strict=True)), now(), cutoff()]
+    return [*map(list, zip(*per_append, strict=True)), *map(list, zip(*per_message, strict=True)), now(), oldest_kept()]
 
 
-def _extras(one: Draft) -> str | None:
+def _extras(one: NewMessage) -> str | None:
     if one.payload is not None:
         return to_json(one.extras | {"payload": one.payload})
     return to_json(one.extras) if one.extras else None
@@ -110,8 +110,13 @@ def _chat(append: Append) -> tuple[str, str, str]:
     return append.user_id, append.chat_id or "", append.key or ""
 
 
-_NOT_ONCE = (None, None, None, None)
+_NOT_IDEMPOTENT = (None, None, None, None)
 
 
-def _once(append: Append, once: Once) -> tuple[str, str, str, str]:
-    return once.route, once.key, once.request_sha256, to_json([one.remembered for one in append.drafts])
+def _idempotent(append: Append, idempotency: IdempotentRequest) -> tuple[str, str, str, str]:
+    return (
+        idempotency.route,
+        idempotency.key,
+        idempotency.request_sha256,
+        to_json([one.remembered for one in append.new_messages]),
+    )

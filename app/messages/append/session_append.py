@@ -11,21 +11,20 @@ from uuid_utils import uuid7
 
 from app.auth.caller import User
 from app.chats.dependencies import chat_store
-from app.chats.lease import check_turn
+from app.chats.lease import check_lease
 from app.chats.schemas import ChatDetails
 from app.chats.store import check_version
 from app.db.types import now
 from app.http.errors import NotFound
-from app.http.idempotency import Answer, Once, run_once
+from app.http.idempotency import IdempotentRequest, StoredResponse, run_idempotent
 from app.http.references import ChatRef
-from app.messages.append.new_message import Draft, draft
+from app.messages.append.new_message import NewMessage, new_message
 from app.messages.branching.store import BranchStore
 from app.messages.dependencies import message_store
 from app.messages.edits import message_as_json
 from app.messages.schemas import MessageBatch, MessageIn, MessageToAppend
 from app.messages.serialize import appended_json
-from app.models import Answer as AnswerRow
-from app.models import Chat, Piece
+from app.models import Chat, Chunk, StreamingMessage
 
 
 def parent_of(body: MessageToAppend | MessageBatch) -> str | None:
@@ -45,9 +44,9 @@ async def branch_off(
     user: User,
     ref: ChatRef,
     messages: Sequence[MessageIn],
-    once: Once | None,
+    idempotency: IdempotentRequest | None,
     parent: str | None,
-    turn: int | None,
+    lease_token: int | None,
     batch: bool,
     status: str | None = None,
     if_match: str | None = None,
@@ -58,39 +57,41 @@ async def branch_off(
     """
     async with request.app.state.db.write() as session:
 
-        async def append() -> Answer:
-            chat = await _chat(session, request, user, ref, parent, turn, if_match)
+        async def append() -> StoredResponse:
+            chat = await _chat(session, request, user, ref, parent, lease_token, if_match)
             check_version(chat, if_match)
-            check_turn(chat, turn)
+            check_lease(chat, lease_token)
             at = now()
-            drafts = [draft(message, at) for message in messages]
+            new_messages = [new_message(message, at) for message in messages]
             first_seq = chat.last_seq + 1
-            await BranchStore(message_store(request, user)).append(session, chat, parent, drafts, status)
+            await BranchStore(message_store(request, user)).append(session, chat, parent, new_messages, status)
             if status is not None:
-                await _open(session, chat, turn, drafts[0])
+                await _open(session, chat, lease_token, new_messages[0])
             first = await message_as_json(session, chat, first_seq)
-            return Answer(201, written([first, *_rest(chat.chat_id, drafts, first_seq)], batch), chat_id=chat.chat_id)
+            return StoredResponse(
+                201, written([first, *_rest(chat.chat_id, new_messages, first_seq)], batch), chat_id=chat.chat_id
+            )
 
-        answer = await run_once(session, user.user_id, once, append)
+        answer = await run_idempotent(session, user.user_id, idempotency, append)
     return answer.response()
 
 
-def _rest(chat_id: str, drafts: Sequence[Draft], first_seq: int) -> list[bytes]:
+def _rest(chat_id: str, new_messages: Sequence[NewMessage], first_seq: int) -> list[bytes]:
     """All but the first of new messages, each of which follows the one before it and has no siblings."""
     return [
         appended_json(one.public, chat_id, seq, before.message_id)
-        for seq, (before, one) in enumerate(pairwise(drafts), first_seq + 1)
+        for seq, (before, one) in enumerate(pairwise(new_messages), first_seq + 1)
     ]
 
 
-async def _open(session: AsyncSession, chat: Chat, turn: int | None, opened: Draft) -> None:
+async def _open(session: AsyncSession, chat: Chat, lease_token: int | None, opened: NewMessage) -> None:
     """Begins the answer that was just appended; what it begins with is its first piece."""
     beginning = opened.public.get("content") or ""
     place: dict[str, Any] = {"user_id": chat.user_id, "chat_id": chat.chat_id, "seq": chat.head_seq}
-    session.add(AnswerRow(**place, stored=len(beginning), turn_token=turn, touched_at=now()))
+    session.add(StreamingMessage(**place, stored=len(beginning), lease_token=lease_token, touched_at=now()))
     await session.flush()
     if beginning:
-        session.add(Piece(**place, start=0, text=beginning))
+        session.add(Chunk(**place, start=0, text=beginning))
 
 
 async def _chat(
@@ -99,7 +100,7 @@ async def _chat(
     user: User,
     ref: ChatRef,
     parent: str | None,
-    turn: int | None,
+    lease_token: int | None,
     if_match: str | None,
 ) -> Chat:
     """The chat, which is created where it is named by a key, not there yet, and not meant to be of some version."""
@@ -107,6 +108,6 @@ async def _chat(
     try:
         return await store.find(session, ref)
     except NotFound:
-        if ref.key is None or parent or turn is not None or if_match is not None:
+        if ref.key is None or parent or lease_token is not None or if_match is not None:
             raise
     return await store.create(session, str(uuid7()), ChatDetails(key=ref.key))

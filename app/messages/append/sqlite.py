@@ -13,9 +13,9 @@ from app.db import sqlite
 from app.db.database import Database
 from app.db.types import iso, now
 from app.events.counter_deltas import Counts, slot_of
-from app.http.idempotency import cutoff
-from app.messages.append.new_message import Draft, counts, to_json, totals
-from app.messages.append.writer import Append, Appended, Elsewhere, NoSuchChat, NotYourTurn, Outcome, Repeated
+from app.http.idempotency import oldest_kept
+from app.messages.append.new_message import NewMessage, counts, to_json, totals
+from app.messages.append.writer import Append, Appended, LeaseHeld, NeedsBranch, NoSuchChat, Outcome, RepeatedAppend
 from app.messages.serialize import EXTRAS
 
 _REPEATED = """
@@ -48,8 +48,8 @@ RETURNING seq, branch, (
     WHERE c.user_id = messages.user_id AND c.chat_id = messages.chat_id
 )
 """
-_INSERT_FREE = _INSERT_FIRST.format("(turn_until IS NULL OR turn_until <= ?)")
-_INSERT_IN_TURN = _INSERT_FIRST.format("turn_until > ? AND turn_token = ?")
+_INSERT_FREE = _INSERT_FIRST.format("(lease_until IS NULL OR lease_until <= ?)")
+_INSERT_UNDER_LEASE = _INSERT_FIRST.format("lease_until > ? AND lease_token = ?")
 _HEAD = """
 SELECT head_id, head_seq, tree = 0 OR head_seq IS last_seq FROM chats
 WHERE user_id = ? AND chat_id = ? AND deleted_at IS NULL
@@ -74,7 +74,7 @@ FROM json_each(?1) c JOIN feeds f ON f.user_id = json_extract(c.value, '$[0]')
 """
 
 
-class SqliteGroup:
+class SqliteCommitBackend:
     """Owns the process's writing connection. Its thread opens it when first needed."""
 
     def __init__(self, db: Database) -> None:
@@ -129,40 +129,42 @@ Changes = dict[str, _Noted]
 
 
 def _append(connection: sqlite3.Connection, append: Append, changes: Changes) -> Outcome:
-    user_id, once = append.user_id, append.once
-    if once is not None:
-        row = connection.execute(_REPEATED, (user_id, once.route, once.key, iso(cutoff()))).fetchone()
+    user_id, idempotency = append.user_id, append.idempotency
+    if idempotency is not None:
+        row = connection.execute(
+            _REPEATED, (user_id, idempotency.route, idempotency.key, iso(oldest_kept()))
+        ).fetchone()
         if row is not None:
-            return Repeated(*row)
+            return RepeatedAppend(*row)
     chat_id, created = append.chat_id, False
     if append.key is not None:
         row = connection.execute(_BY_KEY, (user_id, append.key)).fetchone()
         if row is not None:
             chat_id = row[0]
-        elif append.parent or append.turn is not None:
+        elif append.parent or append.lease_token is not None:
             return NoSuchChat()
         else:
             chat_id, created = append.new_chat_id, True
             connection.execute(_CREATE, (user_id, chat_id, append.key, iso(append.at)))
     assert chat_id is not None
     if append.parent is not None and not _is_head(connection, user_id, chat_id, append.parent):
-        return Elsewhere()
+        return NeedsBranch()
     return _insert(connection, append, chat_id, changes, created)
 
 
 def _insert(connection: sqlite3.Connection, append: Append, chat_id: str, changes: Changes, created: bool) -> Outcome:
-    user_id, once, at = append.user_id, append.once, iso(append.at)
-    first, *rest = append.drafts
+    user_id, idempotency, at = append.user_id, append.idempotency, iso(append.at)
+    first, *rest = append.new_messages
     # A turn may have ended while the append was waiting.
     place = (user_id, chat_id, iso(now()))
-    if append.turn is None:
+    if append.lease_token is None:
         row = connection.execute(_INSERT_FREE, (*_columns(first), *place)).fetchone()
     else:
-        row = connection.execute(_INSERT_IN_TURN, (*_columns(first), *place, append.turn)).fetchone()
+        row = connection.execute(_INSERT_UNDER_LEASE, (*_columns(first), *place, append.lease_token)).fetchone()
     if row is None:
         head = connection.execute(_HEAD, (user_id, chat_id)).fetchone()
         # Whose turn it is is looked at again by whoever begins a branch.
-        return NoSuchChat() if head is None else NotYourTurn() if head[2] else Elsewhere()
+        return NoSuchChat() if head is None else LeaseHeld() if head[2] else NeedsBranch()
     first_seq, branch, of_chat = row
     parent_id, platform = orjson.loads(of_chat)
     if rest:
@@ -170,18 +172,18 @@ def _insert(connection: sqlite3.Connection, append: Append, chat_id: str, change
         connection.executemany(
             _INSERT_NEXT, ((user_id, chat_id, before + 1, before, branch, *_columns(one)) for before, one in following)
         )
-    last_seq, head_id = first_seq + len(rest), append.drafts[-1].message_id
-    connection.execute(_COUNT, (user_id, chat_id, last_seq, 1 + len(rest), *totals(append.drafts), at, head_id))
-    if once is not None:
-        body = to_json([one.remembered for one in append.drafts])
-        answer = (once.request_sha256, body, chat_id, first_seq, parent_id, at)
-        connection.execute(_REMEMBER, (user_id, once.route, once.key, *answer))
+    last_seq, head_id = first_seq + len(rest), append.new_messages[-1].message_id
+    connection.execute(_COUNT, (user_id, chat_id, last_seq, 1 + len(rest), *totals(append.new_messages), at, head_id))
+    if idempotency is not None:
+        body = to_json([one.remembered for one in append.new_messages])
+        answer = (idempotency.request_sha256, body, chat_id, first_seq, parent_id, at)
+        connection.execute(_REMEMBER, (user_id, idempotency.route, idempotency.key, *answer))
     noted = changes.setdefault(user_id, _Noted())
     if created:
         noted.positions += 1
         noted.entries.append(["chat.created", chat_id])
         noted.counts.append(["chats", None, slot_of(append.at), 1, 1, 0])
-    _note(noted, chat_id, first_seq, platform, append.drafts)
+    _note(noted, chat_id, first_seq, platform, append.new_messages)
     return Appended(chat_id, first_seq, parent_id)
 
 
@@ -191,15 +193,17 @@ def _is_head(connection: sqlite3.Connection, user_id: str, chat_id: str, parent:
     return row is None or parent in ((row[0], str(row[1])) if row[0] else ("",))
 
 
-def _note(noted: _Noted, chat_id: str, first_seq: int, platform: str | None, drafts: Sequence[Draft]) -> None:
-    noted.positions += len(drafts)
+def _note(
+    noted: _Noted, chat_id: str, first_seq: int, platform: str | None, new_messages: Sequence[NewMessage]
+) -> None:
+    noted.positions += len(new_messages)
     last = noted.entries[-1] if noted.entries else None
     if last and last[:2] == ["appended", chat_id] and last[2] + last[3] == first_seq:
-        last[3] += len(drafts)
-        noted.counts[-1][2] += counts(drafts)
+        last[3] += len(new_messages)
+        noted.counts[-1][2] += counts(new_messages)
     else:
-        noted.entries.append(["appended", chat_id, first_seq, len(drafts)])
-        noted.counts.append(["messages", platform, counts(drafts)])
+        noted.entries.append(["appended", chat_id, first_seq, len(new_messages)])
+        noted.counts.append(["messages", platform, counts(new_messages)])
 
 
 def _record(connection: sqlite3.Connection, changes: Changes) -> None:
@@ -212,7 +216,7 @@ def _record(connection: sqlite3.Connection, changes: Changes) -> None:
 _NO_EXTRAS = (None,) * len(EXTRAS)
 
 
-def _columns(one: Draft) -> tuple[Any, ...]:
+def _columns(one: NewMessage) -> tuple[Any, ...]:
     extras: tuple[Any, ...] = _NO_EXTRAS
     if one.extras:
         values = (one.extras.get(name) for name in EXTRAS)

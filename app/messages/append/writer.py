@@ -15,8 +15,8 @@ from typing import Protocol
 from app.db.announcer import Announcer
 from app.http.database_errors import lost_a_race, problem_of, rolled_back
 from app.http.errors import Overloaded
-from app.http.idempotency import Once
-from app.messages.append.new_message import Draft
+from app.http.idempotency import IdempotentRequest
+from app.messages.append.new_message import NewMessage
 
 MAX_GROUP_APPENDS = 128
 MAX_GROUP_MESSAGES = 2000
@@ -36,11 +36,11 @@ class Append:
     chat_id: str | None
     key: str | None
     new_chat_id: str | None
-    drafts: Sequence[Draft]
-    once: Once | None
+    new_messages: Sequence[NewMessage]
+    idempotency: IdempotentRequest | None
     at: datetime
     parent: str | None = None
-    turn: int | None = None
+    lease_token: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class Appended:
 
 
 @dataclass(frozen=True, slots=True)
-class Repeated:
+class RepeatedAppend:
     """The append is a retry of an earlier one: what that one asked for, and the messages it stored, as JSON.
 
     Without `first_seq` that one was not a group's work, and `body` is what it was answered.
@@ -73,7 +73,7 @@ class NoSuchChat:
 
 
 @dataclass(frozen=True, slots=True)
-class Elsewhere:
+class NeedsBranch:
     """The append begins a branch, or may: that is not a group's work. Nothing was stored.
 
     Its parent is not the head; or the chat has branches, and its head is not the last message that was written, so that
@@ -82,14 +82,14 @@ class Elsewhere:
 
 
 @dataclass(frozen=True, slots=True)
-class NotYourTurn:
+class LeaseHeld:
     """Somebody else holds the chat's turn, or the turn of the append is over. Nothing was stored."""
 
 
-Outcome = Appended | Repeated | NoSuchChat | Elsewhere | NotYourTurn
+Outcome = Appended | RepeatedAppend | NoSuchChat | NeedsBranch | LeaseHeld
 
 
-class Group(Protocol):
+class CommitBackend(Protocol):
     """Commits a group of appends on one kind of database."""
 
     async def commit(self, appends: Sequence[Append]) -> list[Outcome]:
@@ -107,7 +107,7 @@ class Group(Protocol):
 class Writer:
     """The queue before a Group. At most `capacity` appends wait or are being written; one more is refused."""
 
-    def __init__(self, group: Group, capacity: int, announcer: Announcer) -> None:
+    def __init__(self, group: CommitBackend, capacity: int, announcer: Announcer) -> None:
         self._group = group
         self._announcer = announcer
         self._capacity = capacity
@@ -151,9 +151,9 @@ class Writer:
 
     def _take(self) -> list[tuple[Append, asyncio.Future[Outcome]]]:
         group = [self._waiting.popleft()]
-        messages = len(group[0][0].drafts)
+        messages = len(group[0][0].new_messages)
         while self._waiting and len(group) < MAX_GROUP_APPENDS:
-            messages += len(self._waiting[0][0].drafts)
+            messages += len(self._waiting[0][0].new_messages)
             if messages > MAX_GROUP_MESSAGES:
                 break
             group.append(self._waiting.popleft())

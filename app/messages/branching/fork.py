@@ -19,7 +19,7 @@ from app.messages.append.new_message import counted
 from app.messages.branching.tree import Range, Tree
 from app.messages.branching.tree_cache import tree_of
 from app.messages.queries import count, find, of
-from app.models import Chat, Message, Piece, metadata
+from app.models import Chat, Chunk, Message, metadata
 
 # What a copy has of its own: where it is, its name, and whether it is still being written.
 _OWN = ("user_id", "chat_id", "seq", "message_id", "parent_seq", "branch", "status")
@@ -132,10 +132,10 @@ async def _copy(session: AsyncSession, chat: Chat, copy: Chat, batch: Sequence[R
     await session.execute(_COPY, rows)
     count(copy, len(batch), (sums[0], sums[1], sums[2]))
     for copied, seq in growing:
-        pieces = select(col(Piece.text)).where(
-            col(Piece.user_id) == chat.user_id, col(Piece.chat_id) == chat.chat_id, col(Piece.seq) == copied
+        pieces = select(col(Chunk.text)).where(
+            col(Chunk.user_id) == chat.user_id, col(Chunk.chat_id) == chat.chat_id, col(Chunk.seq) == copied
         )
-        if said := "".join((await session.execute(pieces.order_by(col(Piece.start)))).scalars()):
+        if said := "".join((await session.execute(pieces.order_by(col(Chunk.start)))).scalars()):
             # What is on disk of an answer stands in its pieces until it ends.
             await session.execute(
                 update(Message).where(of(copy), col(Message.seq) == seq).values(content=said, text=said)

@@ -13,7 +13,7 @@ from app.chats.serialize import etag_of, row_of
 from app.db.driver import SessionReader
 from app.http.conditional import not_modified
 from app.http.errors import Conflict, InvalidCursor, NotFound, responses
-from app.http.idempotency import MAY_BE_RETRIED, Answer, once_only, run_once
+from app.http.idempotency import IDEMPOTENT, StoredResponse, idempotent_request, run_idempotent
 from app.http.openapi import BODY_ERRORS, ETAG_HEADER, LINK_HEADER, LOCATION_HEADER, READ_ERRORS, documented
 from app.http.paging import Page, page_response
 from app.http.query import QueryOf
@@ -85,22 +85,22 @@ async def compare(request: Request, user: Reader, chat: ChatPath) -> Response:
     status_code=201,
     response_class=Response,
     responses={**documented(ChatOut, 201, ETAG_HEADER, LOCATION_HEADER), **responses(NotFound, Conflict, *BODY_ERRORS)},
-    openapi_extra=MAY_BE_RETRIED,
+    openapi_extra=IDEMPOTENT,
 )
 async def fork(request: Request, user: Writer, chat: ChatPath, body: ForkIn | None = None) -> Response:
     """A new chat of one line, with the messages of the branch that ends at `at`; this one stays as it is.
 
     The copies have ids of their own and `seq` 1, 2, 3 …; `forked_from` and `forked_at` say where they come from.
     """
-    store, ref, once = chat_store(request, user), ChatRef.parse(chat), await once_only(request)
+    store, ref, idempotency = chat_store(request, user), ChatRef.parse(chat), await idempotent_request(request)
     asked = body or ForkIn()
     at = None if asked.at is None else str(asked.at)
     async with request.app.state.db.write() as session:
 
-        async def copy() -> Answer:
+        async def copy() -> StoredResponse:
             found = await store.find(session, ref)
             made = await ForkStore(store).fork(session, found, at, asked.details())
             return chat_created(made, request.scope.get("root_path", ""))
 
-        answer = await run_once(session, user.user_id, once, copy)
+        answer = await run_idempotent(session, user.user_id, idempotency, copy)
     return answer.response()

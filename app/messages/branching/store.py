@@ -10,7 +10,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from app.events.log import record
 from app.http.errors import NotFound, Unprocessable
-from app.messages.append.new_message import Draft
+from app.messages.append.new_message import NewMessage
 from app.messages.queries import find, of, touch
 from app.messages.store import MessageStore
 from app.models import Branch, Chat, Message
@@ -27,7 +27,7 @@ class BranchStore:
         session: AsyncSession,
         chat: Chat,
         parent: str | None,
-        drafts: Sequence[Draft],
+        new_messages: Sequence[NewMessage],
         status: str | None = None,
     ) -> None:
         """Appends messages after any one of the chat's: a branch, if that is not the head. They are the head then.
@@ -40,7 +40,7 @@ class BranchStore:
             except NotFound:
                 raise Unprocessable("The parent is no message of this chat.") from None
         touch(chat)
-        await self._messages.insert_drafts(session, chat, drafts, status)
+        await self._messages.insert_new_messages(session, chat, new_messages, status)
 
     async def switch(self, session: AsyncSession, chat: Chat, head: str) -> None:
         """Makes the branch that ends at a message the active one. Raises NotFound."""

@@ -1,1 +1,1 @@
-"""Items of each dialect: a module of its name has `ITEMS`, a strategy, and `EXAMPLES`, as its API writes them."""
+"""Items of each codec: a module of its name has `ITEMS`, a strategy, and `EXAMPLES`, as its API writes them."""

@@ -1,4 +1,4 @@
-"""What items of every dialect are made of: texts, JSON, ids, and objects with more in them than is known."""
+"""What items of every codec are made of: texts, JSON, ids, and objects with more in them than is known."""
 
 from typing import Any
 

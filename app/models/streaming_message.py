@@ -8,12 +8,12 @@ from sqlmodel import Field, SQLModel
 from app.db.types import Id, UtcDateTime
 
 
-class Answer(SQLModel, table=True):
+class StreamingMessage(SQLModel, table=True):
     """An answer that is being written: there is a row as long as its message is `in_progress`.
 
     Attributes:
         stored: how many characters of its text are on disk.
-        turn_token: the lease it was opened under, if any; without that lease nobody writes on.
+        lease_token: the lease it was opened under, if any; without that lease nobody writes on.
         touched_at: when its writer was last heard of.
     """
 
@@ -33,11 +33,11 @@ class Answer(SQLModel, table=True):
     chat_id: str = Field(sa_type=Id)
     seq: int = Field(sa_type=Integer)
     stored: int = Field(default=0, sa_type=Integer)
-    turn_token: int | None = Field(default=None, sa_type=BigInteger)
+    lease_token: int | None = Field(default=None, sa_type=BigInteger)
     touched_at: datetime = Field(sa_type=UtcDateTime)
 
 
-class Piece(SQLModel, table=True):
+class Chunk(SQLModel, table=True):
     """A piece of an answer's text: it begins after `start` characters. The pieces go when the answer is complete."""
 
     __tablename__ = "pieces"
