@@ -33,7 +33,7 @@ from app.http.database_errors import problem_of
 from app.http.errors import handle_http_exception
 from app.http.idempotency import REPLAYED_HEADER
 from app.http.middleware import RequestMiddleware
-from app.http.plain import PlainRoutes
+from app.http.routing import HotRoutes
 from app.http.shutdown import when_asked_to_stop
 from app.jobs.housekeeping import keep_house
 from app.messages.append.postgres import PostgresCommitBackend
@@ -153,7 +153,7 @@ def create_app(settings: Settings | None = None, *, background: bool = True) -> 
     app.add_exception_handler(RequestValidationError, handle_http_exception)
     for failure in (SQLAlchemyError, sqlite3.Error, asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
         app.add_exception_handler(failure, _handle_failure)
-    app.add_middleware(PlainRoutes, service=app)
+    app.add_middleware(HotRoutes, service=app)
     if settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,

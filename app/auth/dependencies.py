@@ -9,11 +9,12 @@ from starlette.requests import Request
 
 from app.auth.caller import ADMIN, CHATS_READ, CHATS_WRITE, MAX_USER_ID, Caller, User
 from app.http.errors import BadRequest, Forbidden, Overloaded, Unauthorized
-from app.http.request import StrictRoute
+from app.http.routing import HotRoute, StrictRoute
 
 __all__ = [
     "CALLER_PROBLEMS",
     "Admin",
+    "AuthenticatedHotRoute",
     "AuthenticatedRoute",
     "CallerWith",
     "OwnerOrAdmin",
@@ -95,6 +96,10 @@ class AuthenticatedRoute(StrictRoute):
     async def before_body(request: Request) -> None:
         """Puts the caller into `request.state.caller`."""
         await _authenticate(request)
+
+
+class AuthenticatedHotRoute(AuthenticatedRoute, HotRoute):
+    """The same for a hot route."""
 
 
 async def _authenticate(request: Request) -> Caller:

@@ -1,6 +1,8 @@
 """The routes of the feed: a page of changes, the same followed as events or by WebSocket, and tickets for that."""
 
-from fastapi import APIRouter, Request, WebSocket
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request, WebSocket
 from starlette.responses import Response
 
 from app.auth.authenticator import Authenticator, bearer_token
@@ -15,13 +17,10 @@ from app.events.sse import EventStream, documented_events
 from app.http.errors import Conflict, Gone, InvalidCursor, NotFound, responses
 from app.http.idempotency import IDEMPOTENT, idempotent_request
 from app.http.openapi import BODY_ERRORS, READ_ERRORS, documented
-from app.http.query import QueryOf
 from app.http.references import ChatRef
 from app.messages.serialize import dumps
 
 router = APIRouter(tags=["changes"], route_class=AuthenticatedRoute)
-_changes_query = QueryOf(ChangesQuery)
-_events_query = QueryOf(EventsQuery)
 
 _LAST_EVENT_ID = {
     "name": "Last-Event-ID",
@@ -38,14 +37,12 @@ _EVENT = f"id: {CURSOR}\nevent: {CHANGE['type']}\ndata: {dumps(CHANGE).decode()}
     summary="Read what changed",
     response_class=Response,
     responses={**documented(ChangePage), **responses(InvalidCursor, NotFound, Gone, *READ_ERRORS)},
-    openapi_extra={"parameters": _changes_query.parameters()},
 )
-async def read_changes(request: Request, user: Reader) -> Response:
+async def read_changes(request: Request, user: Reader, query: Annotated[ChangesQuery, Query()]) -> Response:
     """What changed in all of the caller's chats after `since`, in the order in which it was committed.
 
     Without `since`, from the first change that is kept; with `since=now` nothing but a cursor to go on from.
     """
-    query = _changes_query.read(request)
     feeds: Feeds = request.app.state.feeds
     reader = feeds.reader(user.user_id)
     chat_id = await reader.chat(ChatRef.parse(query.chat)) if query.chat is not None else None
@@ -66,14 +63,13 @@ async def read_changes(request: Request, user: Reader) -> Response:
         **documented_events(_EVENT, "Events without end."),
         **responses(InvalidCursor, NotFound, Gone, *READ_ERRORS),
     },
-    openapi_extra={"parameters": [*_events_query.parameters(), _LAST_EVENT_ID]},
+    openapi_extra={"parameters": [_LAST_EVENT_ID]},
 )
-async def follow_events(request: Request, user: Reader) -> Response:
+async def follow_events(request: Request, user: Reader, query: Annotated[EventsQuery, Query()]) -> Response:
     """What changes in the caller's chats, as it happens, as Server-Sent Events; from now on, if not said otherwise.
 
     The first event, `cursor`, says from where. An event's `id` is its cursor.
     """
-    query = _events_query.read(request)
     since = request.headers.get("last-event-id") or query.since
     following = await Following.open(request, user.user_id, since, query.chat)
     authenticator: Authenticator = request.app.state.authenticator

@@ -1,10 +1,10 @@
 """The routes that prepare a chat for a model: its context, what a provider would refuse of it, and the repair."""
 
 import asyncio
-from typing import Any
+from typing import Annotated, Any
 
 import orjson
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from app.auth.dependencies import AuthenticatedRoute, Reader, Writer
@@ -20,7 +20,6 @@ from app.context.window import Limits, Window
 from app.http.errors import Conflict, NotFound, responses
 from app.http.idempotency import StoredResponse, idempotent_request, run_idempotent
 from app.http.openapi import BODY_ERRORS, READ_ERRORS, documented
-from app.http.query import QueryOf
 from app.http.references import ChatPath, ChatRef
 from app.messages.dependencies import message_store
 from app.messages.edits import EditStore
@@ -31,7 +30,6 @@ _SUMMARY = FIELDS.index("summary")
 _READ = ("message_id", "seq", "role", "type", "content", "tool_calls", "tool_call_id", "name", "status")
 
 router = APIRouter(prefix="/chats/{chat}", tags=["context"], route_class=AuthenticatedRoute)
-_context_query = QueryOf(ContextQuery)
 
 
 @router.get(
@@ -39,12 +37,13 @@ _context_query = QueryOf(ContextQuery)
     summary="Get the context for a model",
     response_class=Response,
     responses={**documented(ContextOut), **responses(NotFound, *READ_ERRORS)},
-    openapi_extra={"parameters": _context_query.parameters()},
 )
-async def read_context(request: Request, user: Reader, chat: ChatPath) -> Response:
+async def read_context(
+    request: Request, user: Reader, chat: ChatPath, query: Annotated[ContextQuery, Query()]
+) -> Response:
     """The newest part of the active branch that fits, as a provider takes it: instructions and summary first, then
     whole turns, each beginning with the user."""
-    query, ref = _context_query.read(request), ChatRef.parse(chat)
+    ref = ChatRef.parse(chat)
     row = await chat_store(request, user).get(ref)
     store = message_store(request, user)
     window = Window(Limits(query.max_tokens, query.max_turns))

@@ -8,16 +8,17 @@ from starlette.responses import Response
 
 from app.http.errors import PreconditionFailed
 
+_IF_MATCH = "Only if the chat still has this ETag; else 412."
+IfMatch = Annotated[str | None, Header(alias="If-Match", description=_IF_MATCH)]
+"""The header as a parameter of a route."""
 IF_MATCH = {
     "name": "If-Match",
     "in": "header",
     "required": False,
-    "description": "Only if the chat still has this ETag; else 412.",
+    "description": _IF_MATCH,
     "schema": {"type": "string"},
 }
-"""What a plain route says of the header in the OpenAPI document; others take it as a parameter."""
-
-IfMatch = Annotated[str | None, Header(alias="If-Match", description="Only if the chat still has this ETag; else 412.")]
+"""The same in the OpenAPI document, for a hot route, which reads its headers from the request."""
 
 
 def _names(header: str, etag: str, *, weak: bool) -> bool:

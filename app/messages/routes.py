@@ -1,10 +1,12 @@
 """The routes of a chat's messages."""
 
+from typing import Annotated
+
 import orjson
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
-from app.auth.dependencies import Reader, Writer
+from app.auth.dependencies import AuthenticatedRoute, Reader, Writer
 from app.chats.dependencies import chat_store
 from app.chats.lease import IDEMPOTENT_LEASE_HEADER, LEASE_HEADER, check_lease, check_own_lease, lease_token_of
 from app.http.conditional import IF_MATCH, not_modified
@@ -20,6 +22,7 @@ from app.messages.dependencies import message_store
 from app.messages.edits import EditStore
 from app.messages.schemas import (
     AppendBody,
+    AppendQuery,
     BatchOut,
     HistoryQuery,
     Item,
@@ -29,15 +32,15 @@ from app.messages.schemas import (
     MessagePatch,
 )
 from app.messages.serialize import appended_json
-from app.messages.translating import APPEND_QUERY, TranslatingRoute, as_items
+from app.messages.translating import APPEND_QUERY, TranslatingHotRoute, as_items
 
-router = APIRouter(prefix="/chats/{chat}/messages", tags=["messages"], route_class=TranslatingRoute)
+router = APIRouter(prefix="/chats/{chat}/messages", tags=["messages"], route_class=AuthenticatedRoute)
+hot_router = APIRouter(prefix=router.prefix, tags=router.tags, route_class=TranslatingHotRoute)
 _history_query = QueryOf(HistoryQuery)
-_TRANSLATED = {"parameters": [*IDEMPOTENT_LEASE_HEADER["parameters"], *APPEND_QUERY.parameters()]}
-_APPENDED = {"parameters": [*_TRANSLATED["parameters"], IF_MATCH]}
+_APPEND_PARAMETERS = [*IDEMPOTENT_LEASE_HEADER["parameters"], *APPEND_QUERY.parameters(), IF_MATCH]
 
 
-@router.post(
+@hot_router.post(
     "",
     summary="Append one message, or several together",
     status_code=201,
@@ -46,7 +49,7 @@ _APPENDED = {"parameters": [*_TRANSLATED["parameters"], IF_MATCH]}
         **documented(MessageOut | BatchOut, 201),
         **responses(NotFound, Conflict, PreconditionFailed, *BODY_ERRORS),
     },
-    openapi_extra=_APPENDED,
+    openapi_extra={"parameters": _APPEND_PARAMETERS},
 )
 async def append(request: Request, user: Writer, chat: ChatPath, body: AppendBody) -> Response:
     """Appends at the head of the chat. `{"messages": […]}` is stored whole and next to each other, or not at all.
@@ -89,7 +92,7 @@ async def append(request: Request, user: Writer, chat: ChatPath, body: AppendBod
     return Response(written(items, batch), 201, headers, "application/json")
 
 
-@router.get(
+@hot_router.get(
     "",
     summary="Read a chat's messages",
     response_class=Response,
@@ -138,14 +141,14 @@ async def clear(request: Request, user: Writer, chat: ChatPath) -> Response:
         204: {"description": "The chat has no message."},
         **responses(NotFound, Conflict, *BODY_ERRORS),
     },
-    openapi_extra=_TRANSLATED,
+    openapi_extra=IDEMPOTENT_LEASE_HEADER,
 )
-async def pop(request: Request, user: Writer, chat: ChatPath) -> Response:
+async def pop(request: Request, user: Writer, chat: ChatPath, query: Annotated[AppendQuery, Query()]) -> Response:
     """Deletes the last message of the active branch and answers it. Two callers never get the same one.
 
     With `format` it is answered as `{"items": […]}` of another API or library.
     """
-    ref, idempotency, codec = ChatRef.parse(chat), await idempotent_request(request), APPEND_QUERY.read(request).format
+    ref, idempotency, codec = ChatRef.parse(chat), await idempotent_request(request), query.format
     async with request.app.state.db.write() as session:
 
         async def take() -> StoredResponse:

@@ -7,7 +7,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 from starlette.requests import Request
 
-from app.auth.dependencies import AuthenticatedRoute
+from app.auth.dependencies import AuthenticatedHotRoute
 from app.codecs import CODECS, Codec, Untranslatable, given, taken
 from app.http.query import QueryOf
 from app.messages.schemas import AppendQuery, MessageBatch, TranslatedMessage
@@ -17,7 +17,7 @@ APPEND_QUERY = QueryOf(AppendQuery)
 Place = tuple[str | int, ...]
 
 
-class TranslatingRoute(AuthenticatedRoute):
+class TranslatingHotRoute(AuthenticatedHotRoute):
     """A route that takes messages, which its query's `format` may say are another API's or library's items."""
 
     async def read_body(self, request: Request) -> Any:

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Path, Request
 from starlette.responses import Response
 
 from app.auth.caller import User
-from app.auth.dependencies import AuthenticatedRoute, Reader, Writer
+from app.auth.dependencies import AuthenticatedHotRoute, AuthenticatedRoute, Reader, Writer
 from app.chats.dependencies import chat_store
 from app.chats.lease import IDEMPOTENT_LEASE_HEADER, LEASE_HEADER, check_lease, check_own_lease, lease_token_of
 from app.db.types import now
@@ -38,6 +38,7 @@ from app.openai_api.store import ItemStore, list_json
 router = APIRouter(
     prefix=f"{conversations.prefix}/{{conversation}}/items", tags=["openai"], route_class=AuthenticatedRoute
 )
+hot_router = APIRouter(prefix=router.prefix, tags=router.tags, route_class=AuthenticatedHotRoute)
 _list_query = QueryOf(ItemQuery)
 
 ItemPath = Annotated[
@@ -55,7 +56,7 @@ def _store(request: Request, user: User) -> ItemStore:
     return ItemStore(state.db, user.user_id, state.writer, state.history, state.trees)
 
 
-@router.post(
+@hot_router.post(
     "",
     summary="Add items",
     response_class=Response,
@@ -139,7 +140,7 @@ async def _withdraw_if_overtaken(
                 await EditStore().delete(session, chat, message_id)
 
 
-@router.get(
+@hot_router.get(
     "",
     summary="List items",
     response_class=Response,
@@ -152,7 +153,7 @@ async def list_items(request: Request, user: Reader, conversation: ConversationP
     return answered_with(await _store(request, user).page(chat_of(conversation), query, request.scope["query_string"]))
 
 
-@router.get(
+@hot_router.get(
     "/{item}",
     summary="Read an item",
     response_class=Response,

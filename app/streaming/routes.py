@@ -1,14 +1,14 @@
 """The routes of answers that are written while somebody reads: chunks, the end, and the stream of their text."""
 
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 from starlette.responses import Response
 
 from app.auth.authenticator import Authenticator
-from app.auth.dependencies import AuthenticatedRoute, Reader, Writer
+from app.auth.dependencies import AuthenticatedHotRoute, AuthenticatedRoute, Reader, Writer
 from app.events.pubsub import POLL_SECONDS, Hub
 from app.events.sse import EventStream, documented_events
 from app.events.streams import first_of
@@ -16,7 +16,6 @@ from app.http import strict_json
 from app.http.errors import BodyTooLarge, Conflict, NotFound, Unauthorized, responses
 from app.http.idempotency import IDEMPOTENT, StoredResponse, idempotent_request, run_idempotent
 from app.http.openapi import BODY_ERRORS, READ_ERRORS, documented
-from app.http.query import QueryOf
 from app.http.references import ChatPath, ChatRef, MessagePath
 from app.messages.queries import named
 from app.messages.schemas import MessageOut
@@ -34,7 +33,7 @@ _MAX_OFFSET = 2**31 - 1
 _MAX_LINE = 12 * MAX_CHUNK + 1024
 
 router = APIRouter(prefix="/chats/{chat}/messages/{message}", tags=["answers"], route_class=AuthenticatedRoute)
-_stream_query = QueryOf(StreamQuery)
+hot_router = APIRouter(prefix=router.prefix, tags=router.tags, route_class=AuthenticatedHotRoute)
 
 _CHUNK_SCHEMA = ChunkIn.model_json_schema()
 _CHUNK_EXAMPLE = _CHUNK_SCHEMA.pop("examples")[0]
@@ -64,7 +63,7 @@ data: {"offset":0,"text":"Eight "}
 """
 
 
-@router.post(
+@hot_router.post(
     "/chunks",
     summary="Send the next text of an answer",
     status_code=202,
@@ -130,14 +129,15 @@ async def fail(request: Request, user: Writer, chat: ChatPath, message: MessageP
         204: {"description": "The last event was seen: browsers come back no more."},
         **responses(NotFound, *READ_ERRORS),
     },
-    openapi_extra={"parameters": [*_stream_query.parameters(), _LAST_EVENT_ID]},
+    openapi_extra={"parameters": [_LAST_EVENT_ID]},
 )
-async def stream(request: Request, user: Reader, chat: ChatPath, message: MessagePath) -> Response:
+async def stream(
+    request: Request, user: Reader, chat: ChatPath, message: MessagePath, query: Annotated[StreamQuery, Query()]
+) -> Response:
     """The text of a message from `offset` on, as Server-Sent Events: what is there, then what comes, to its end.
 
     Only what is on disk is sent. The last event has the message; one that is complete is replayed.
     """
-    query = _stream_query.read(request)
     answers: Answers = request.app.state.answers
     place = await answers.store.locate(user.user_id, chat, message)
     if request.headers.get("last-event-id") == LAST:

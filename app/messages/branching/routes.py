@@ -1,8 +1,8 @@
 """The routes of a chat's branches: their list, what two of them share, and a copy of one."""
 
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from app.auth.dependencies import AuthenticatedRoute, Reader, Writer
@@ -16,7 +16,6 @@ from app.http.errors import Conflict, InvalidCursor, NotFound, responses
 from app.http.idempotency import IDEMPOTENT, StoredResponse, idempotent_request, run_idempotent
 from app.http.openapi import BODY_ERRORS, ETAG_HEADER, LINK_HEADER, LOCATION_HEADER, READ_ERRORS, documented
 from app.http.paging import Page, page_response
-from app.http.query import QueryOf
 from app.http.references import ChatPath, ChatRef
 from app.messages.branching import leaves
 from app.messages.branching.diff import Diff
@@ -25,8 +24,6 @@ from app.messages.branching.schemas import BranchesQuery, BranchOut, DiffOut, Di
 from app.messages.branching.tree_cache import tree_of
 
 router = APIRouter(prefix="/chats/{chat}", tags=["branches"], route_class=AuthenticatedRoute)
-_branches_query = QueryOf(BranchesQuery)
-_diff_query = QueryOf(DiffQuery)
 _UNCHANGED: dict[int | str, Any] = {304: {"description": "The chat is still at the version in If-None-Match."}}
 
 
@@ -39,11 +36,12 @@ _UNCHANGED: dict[int | str, Any] = {304: {"description": "The chat is still at t
         **_UNCHANGED,
         **responses(InvalidCursor, NotFound, *READ_ERRORS),
     },
-    openapi_extra={"parameters": _branches_query.parameters()},
 )
-async def list_branches(request: Request, user: Reader, chat: ChatPath) -> Response:
+async def list_branches(
+    request: Request, user: Reader, chat: ChatPath, query: Annotated[BranchesQuery, Query()]
+) -> Response:
     """The newest first: a branch for each message that none follows, and the active one wherever it ends."""
-    query, ref = _branches_query.read(request), ChatRef.parse(chat)
+    ref = ChatRef.parse(chat)
     async with request.app.state.db.snapshot() as session:
         found = await chat_store(request, user).find(session, ref, lock=False)
         etag = etag_of(row_of(found))
@@ -61,14 +59,13 @@ async def list_branches(request: Request, user: Reader, chat: ChatPath) -> Respo
     summary="Compare two branches",
     response_class=Response,
     responses={**documented(DiffOut, 200, ETAG_HEADER), **_UNCHANGED, **responses(NotFound, *READ_ERRORS)},
-    openapi_extra={"parameters": _diff_query.parameters()},
 )
-async def compare(request: Request, user: Reader, chat: ChatPath) -> Response:
+async def compare(request: Request, user: Reader, chat: ChatPath, query: Annotated[DiffQuery, Query()]) -> Response:
     """What the branches that end at `a` and at `b` share, and the first messages of each after that.
 
     The others are under `/messages`, with `head` and with the shared `head_seq` as `after_seq`.
     """
-    query, ref = _diff_query.read(request), ChatRef.parse(chat)
+    ref = ChatRef.parse(chat)
     async with request.app.state.db.snapshot() as session:
         found = await chat_store(request, user).find(session, ref, lock=False)
         etag = etag_of(row_of(found))
