@@ -3,9 +3,10 @@
 It is right with any number of processes, since it is asked only after the database said which version a chat has.
 """
 
-from collections import OrderedDict
 from collections.abc import Hashable
 from dataclasses import dataclass
+
+from cachetools import LRUCache
 
 # What an entry costs besides its bytes: its key, its links and its place in the table, roughly.
 _OVERHEAD_BYTES = 500
@@ -24,26 +25,17 @@ class HistoryCache:
     """The pages read last, up to `capacity` bytes of them."""
 
     def __init__(self, capacity: int) -> None:
-        self._capacity = capacity
-        self._bytes = 0
-        self._pages: OrderedDict[Hashable, HistoryPage] = OrderedDict()
+        self._pages: LRUCache[Hashable, HistoryPage] = LRUCache(capacity, _size)
 
     def get(self, key: Hashable) -> HistoryPage | None:
         """The page under a key, whatever its version."""
-        page = self._pages.get(key)
-        if page is not None:
-            self._pages.move_to_end(key)
-        return page
+        return self._pages.get(key)
 
     def put(self, key: Hashable, page: HistoryPage) -> None:
         """Keeps a page, in place of an older one and of those that were not read for longest."""
-        size = len(page.body) + _OVERHEAD_BYTES
-        if size > self._capacity // 8:
-            return
-        if (before := self._pages.pop(key, None)) is not None:
-            self._bytes -= len(before.body) + _OVERHEAD_BYTES
-        self._pages[key] = page
-        self._bytes += size
-        while self._bytes > self._capacity:
-            _, dropped = self._pages.popitem(last=False)
-            self._bytes -= len(dropped.body) + _OVERHEAD_BYTES
+        if _size(page) <= self._pages.maxsize // 8:
+            self._pages[key] = page
+
+
+def _size(page: HistoryPage) -> int:
+    return len(page.body) + _OVERHEAD_BYTES

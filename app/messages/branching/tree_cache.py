@@ -3,9 +3,10 @@
 It is right with any number of processes, since whatever is read by a tree says which tree the chat has by then.
 """
 
-from collections import OrderedDict
 from collections.abc import Collection, Mapping
 from typing import NamedTuple
+
+from cachetools import LRUCache
 
 from app.db.driver import Reader
 from app.messages.branching.tree import LINEAR, Tree
@@ -127,28 +128,20 @@ class TreeCache:
     """The trees read last, by chat. Chats of one line are not in it."""
 
     def __init__(self) -> None:
-        self._trees: OrderedDict[tuple[str, str], Tree] = OrderedDict()
-        self._lines = 0
+        self._trees: LRUCache[tuple[str, str], Tree] = LRUCache(_MOST_KEPT, _size)
 
     def get(self, user_id: str, chat_id: str) -> Tree | None:
         """The tree under a chat, whatever its number."""
-        tree = self._trees.get((user_id, chat_id))
-        if tree is not None:
-            self._trees.move_to_end((user_id, chat_id))
-        return tree
+        return self._trees.get((user_id, chat_id))
 
     def put(self, user_id: str, chat_id: str, tree: Tree) -> None:
         """Keeps a tree, in place of an older one and of those that were not read for longest."""
-        before = self._trees.pop((user_id, chat_id), None)
-        if before is not None and before.number > tree.number:
-            # Two were read at once, and this one first.
-            tree = before
-        self._lines += _size(tree) - (_size(before) if before else 0)
-        self._trees[user_id, chat_id] = tree
-        while self._lines > _MOST_KEPT and len(self._trees) > 1:
-            _, dropped = self._trees.popitem(last=False)
-            self._lines -= _size(dropped)
+        before = self.get(user_id, chat_id)
+        # Where two were read at once, the newer one may be there already.
+        if before is None or before.number <= tree.number:
+            self._trees[user_id, chat_id] = tree
 
 
 def _size(tree: Tree) -> int:
-    return 1 + len(tree.forks) + len(tree.siblings)
+    # The largest tree is kept as well, then by itself.
+    return min(1 + len(tree.forks) + len(tree.siblings), _MOST_KEPT)
