@@ -1,11 +1,8 @@
-"""The composition root: the application, and what lives as long as it does."""
+"""The application: its routes, its middlewares and how it answers errors. What lives behind them is `Services`."""
 
-import asyncio
-import contextlib
-import gc
 import sqlite3
 from collections.abc import AsyncIterator
-from functools import partial
+from contextlib import asynccontextmanager
 
 import asyncpg
 import structlog
@@ -18,106 +15,23 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.api import ROUTERS
-from app.auth.authenticator import Authenticator
-from app.changes.shared_feed import Feeds
-from app.db.database import Database
-from app.events.consumer import Follower, Rest
-from app.events.postgres import PostgresSignals
-from app.events.pubsub import DEAF_POLL_SECONDS, Hub, Silence
-from app.events.sqlite import SqliteSignals
-from app.events.stream_authorizer import Guard
-from app.exporting.exporter import Exports
-from app.exporting.snapshot import opener
 from app.http import docs, logs
 from app.http.database_errors import problem_of
 from app.http.errors import handle_http_exception
 from app.http.idempotency import REPLAYED_HEADER
 from app.http.middleware import RequestMiddleware
 from app.http.routing import HotRoutes
-from app.http.shutdown import when_asked_to_stop
-from app.jobs.housekeeping import keep_house
-from app.messages.append.postgres import PostgresCommitBackend
-from app.messages.append.sqlite import SqliteCommitBackend
-from app.messages.append.writer import Writer
-from app.messages.branching.tree_cache import TreeCache
-from app.messages.cache import HistoryCache
-from app.messages.store import MessageStore
-from app.openai_api.retries import Underway
-from app.search.indexer import Index
+from app.services import Services
 from app.settings import Settings
-from app.stats.counters import Counters
-from app.streaming.streaming_messages import Answers
 
 _log = structlog.get_logger("chatkeep")
 
 
-@contextlib.asynccontextmanager
+@asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
-    settings: Settings = app.state.settings
-    db = await Database.open(settings)
-    group = SqliteCommitBackend(db) if db.kind == "sqlite" else PostgresCommitBackend(db)
-    app.state.db = db
-    app.state.writer = Writer(group, settings.write_queue_size, db.announcer)
-    app.state.history = HistoryCache(settings.history_cache_bytes)
-    app.state.trees = TreeCache()
-    app.state.underway = Underway()
-    app.state.authenticator = Authenticator(db, settings)
-    app.state.hub = hub = _hub(db)
-    app.state.feeds = Feeds(db, hub)
-    app.state.guard = Guard(hub)
-    app.state.answers = Answers(db, hub, settings, partial(_messages, app), sweeps=app.state.background)
-    app.state.exports = exports = Exports(opener(db))
-    app.state.rest = Rest()
-    app.state.counters = Counters(db)
-    app.state.search = index = Index(db) if settings.search else None
-    # What is there by now stays: the collector need not look at it again and again.
-    gc.collect()
-    gc.freeze()
-    try:
-        with when_asked_to_stop(hub.close_streams), when_asked_to_stop(exports.stop):
-            async with _background(app) if app.state.background else contextlib.nullcontext():
-                yield
-    finally:
-        await exports.close()
-        if index is not None:
-            await index.close()
-        await app.state.answers.close()
-        await hub.close()
-        await app.state.guard.close()
-        await app.state.writer.close()
-        await app.state.authenticator.close()
-        await db.close()
-
-
-@contextlib.asynccontextmanager
-async def _background(app: FastAPI) -> AsyncIterator[None]:
-    """What a service does beside answering, as long as it runs."""
-    db, settings = app.state.db, app.state.settings
-    counters, index = app.state.counters, app.state.search
-    rest: Rest = app.state.rest
-    followers = [Follower(db, "counting", counters.add_up, counters.behind, rest)]
-    if index is not None:
-        followers.append(Follower(db, "indexing", index.digest, index.behind, rest))
-    housekeeping = asyncio.create_task(keep_house(db, settings.changes_kept_days), name="housekeeping")
-    try:
+    async with Services.open(app.state.settings, background=app.state.background) as services:
+        app.state.services = services
         yield
-    finally:
-        housekeeping.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await housekeeping
-        for follower in followers:
-            await follower.close()
-
-
-def _messages(app: FastAPI, user_id: str) -> MessageStore:
-    return MessageStore(app.state.db, user_id, app.state.writer, app.state.history, app.state.trees)
-
-
-def _hub(db: Database) -> Hub:
-    if db.pgbouncer:
-        # LISTEN needs a server connection of its own, which transaction pooling does not give.
-        return Hub(Silence(), DEAF_POLL_SECONDS)
-    return Hub(SqliteSignals(db) if db.kind == "sqlite" else PostgresSignals(db))
 
 
 async def _handle_failure(request: Request, error: Exception) -> Response:

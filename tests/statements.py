@@ -44,7 +44,7 @@ class CountingDriver:
 @asynccontextmanager
 async def statements(app: FastAPI) -> AsyncIterator[list[str]]:
     """The statements that the block sends to the database, by the driver or a session."""
-    db: Database = app.state.db
+    db: Database = app.state.services.db
     seen: list[str] = []
 
     def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:

@@ -16,7 +16,7 @@ FOLLOWING = ("usage", "usage_by", "usage_slots", "documents", "buckets", "indexi
 async def stored(app: FastAPI, *user_ids: str) -> Tables:
     """The rows of every table but FOLLOWING; with users named, of those that have an owner only theirs."""
     rows: Tables = {}
-    async with app.state.db.snapshot() as session:
+    async with app.state.services.db.snapshot() as session:
         for table in metadata.sorted_tables:
             if table.name in FOLLOWING:
                 continue

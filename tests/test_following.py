@@ -9,7 +9,7 @@ from app.events.consumer import Follower, Rest
 
 
 async def test_a_follower_makes_way_and_then_goes_on(app: FastAPI) -> None:
-    db, rest = app.state.db, Rest()
+    db, rest = app.state.services.db, Rest()
     digested: asyncio.Queue[Collection[str]] = asyncio.Queue()
 
     async def nobody() -> Collection[str]:
@@ -28,7 +28,7 @@ async def test_a_follower_makes_way_and_then_goes_on(app: FastAPI) -> None:
 
 
 async def test_who_could_not_be_served_is_served_later(app: FastAPI) -> None:
-    db, served = app.state.db, asyncio.Event()
+    db, served = app.state.services.db, asyncio.Event()
     failed: list[Collection[str]] = []
 
     async def digest(users: Collection[str]) -> None:

@@ -7,9 +7,11 @@ from fastapi.openapi.models import HTTPBearer
 from fastapi.security.base import SecurityBase
 from starlette.requests import Request
 
+from app.auth.authenticator import Authenticator
 from app.auth.caller import ADMIN, CHATS_READ, CHATS_WRITE, MAX_USER_ID, Caller, User
 from app.http.errors import BadRequest, Forbidden, Overloaded, Unauthorized
 from app.http.routing import HotRoute, StrictRoute
+from app.http.services import service
 
 __all__ = [
     "CALLER_PROBLEMS",
@@ -103,7 +105,7 @@ class AuthenticatedHotRoute(AuthenticatedRoute, HotRoute):
 
 
 async def _authenticate(request: Request) -> Caller:
-    caller: Caller = await request.app.state.authenticator.authenticate(request)
+    caller: Caller = await service(request, Authenticator).authenticate(request)
     request.state.caller = caller
     return caller
 

@@ -21,6 +21,7 @@ from app.http.errors import (
 )
 from app.http.idempotency import IDEMPOTENT, idempotent_request
 from app.http.paging import Page, decode_cursor, encode_cursor, page_body, page_response
+from app.http.services import service
 
 router = APIRouter(prefix="/admin/api-keys", route_class=AuthenticatedRoute, tags=["admin"])
 
@@ -43,7 +44,7 @@ async def create(request: Request, caller: Admin, body: ApiKeyIn) -> Response:
     The secret is in this answer and nowhere else. With an `Idempotency-Key`, a retry with the same bearer token gets it
     again; with another token it gets a 409.
     """
-    answer = await _authenticator(request).keys.create(
+    answer = await service(request, Authenticator).keys.create(
         body, idempotency=await idempotent_request(request), by=caller.principal, token=bearer_token(request)
     )
     response = answer.response()
@@ -61,7 +62,7 @@ async def index(request: Request, caller: Admin, query: Annotated[ApiKeyQuery, Q
     """Every API key, newest first, revoked ones too; without their secrets."""
     binding = ("api-keys", caller.principal)
     after = decode_cursor(query.cursor, binding)[0] if query.cursor else None
-    rows = await _authenticator(request).keys.page(query.limit + 1, after)
+    rows = await service(request, Authenticator).keys.page(query.limit + 1, after)
     more = len(rows) > query.limit
     rows = rows[: query.limit]
     following = encode_cursor(binding, [rows[-1].key_id]) if more else None
@@ -76,7 +77,7 @@ async def index(request: Request, caller: Admin, query: Annotated[ApiKeyQuery, Q
 )
 async def read(request: Request, caller: Admin, key_id: str) -> Response:
     """One API key, without its secret."""
-    row = await _authenticator(request).keys.get(key_id)
+    row = await service(request, Authenticator).keys.get(key_id)
     return Response(orjson.dumps(shown(row)), media_type="application/json")
 
 
@@ -91,12 +92,7 @@ async def revoke(request: Request, caller: Admin, key_id: str) -> Response:
 
     It stays in the list with its `revoked_at`. Revoking it again changes nothing.
     """
-    authenticator = _authenticator(request)
+    authenticator = service(request, Authenticator)
     await authenticator.keys.revoke(key_id)
     authenticator.forget()
     return Response(status_code=204)
-
-
-def _authenticator(request: Request) -> Authenticator:
-    authenticator: Authenticator = request.app.state.authenticator
-    return authenticator

@@ -11,6 +11,7 @@ from app.changes.shared_feed import Feeds
 from app.events.pubsub import Hub, feed_topic
 from app.events.streams import SILENCE_SECONDS
 from app.http.references import ChatRef
+from app.http.services import service
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +38,13 @@ class Following:
     @classmethod
     async def open(cls, connection: HTTPConnection, user_id: str, since: str | None, chat: str | None) -> "Following":
         """What a client asks for. Raises InvalidCursor (400), NotFound (404) for the chat, and Gone (410)."""
-        feeds: Feeds = connection.app.state.feeds
+        feeds = service(connection, Feeds)
         reader = feeds.reader(user_id)
         chat_id = await reader.chat(ChatRef.parse(chat)) if chat is not None else None
         position = await reader.start(since or "now")
         # Said before the stream begins, since afterwards there is no status to say it with.
         checked = await reader.after(position, 0)
-        return cls(connection.app.state.hub, feeds, user_id, checked.position, chat_id)
+        return cls(service(connection, Hub), feeds, user_id, checked.position, chat_id)
 
     async def news(self) -> AsyncGenerator[News]:
         """First the cursor of the beginning, then what is new, for ever: until the hub closes.

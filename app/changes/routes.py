@@ -13,11 +13,14 @@ from app.changes.schemas import CHANGE, CURSOR, ChangePage, ChangesQuery, Events
 from app.changes.shared_feed import Feeds
 from app.changes.sse import feed_events
 from app.changes.tickets import TicketStore
+from app.db.database import Database
 from app.events.sse import EventStream, documented_events
+from app.events.stream_authorizer import Guard
 from app.http.errors import Conflict, Gone, InvalidCursor, NotFound, responses
 from app.http.idempotency import IDEMPOTENT, idempotent_request
 from app.http.openapi import BODY_ERRORS, READ_ERRORS, documented
 from app.http.references import ChatRef
+from app.http.services import service
 from app.messages.serialize import dumps
 
 router = APIRouter(tags=["changes"], route_class=AuthenticatedRoute)
@@ -43,7 +46,7 @@ async def read_changes(request: Request, user: Reader, query: Annotated[ChangesQ
 
     Without `since`, from the first change that is kept; with `since=now` nothing but a cursor to go on from.
     """
-    feeds: Feeds = request.app.state.feeds
+    feeds = service(request, Feeds)
     reader = feeds.reader(user.user_id)
     chat_id = await reader.chat(ChatRef.parse(query.chat)) if query.chat is not None else None
     changes = await reader.after(await reader.start(query.since), query.limit, chat_id)
@@ -72,8 +75,8 @@ async def follow_events(request: Request, user: Reader, query: Annotated[EventsQ
     """
     since = request.headers.get("last-event-id") or query.since
     following = await Following.open(request, user.user_id, since, query.chat)
-    authenticator: Authenticator = request.app.state.authenticator
-    return EventStream(feed_events(following), request.app.state.guard, lambda: authenticator.authenticate(request))
+    authenticator = service(request, Authenticator)
+    return EventStream(feed_events(following), service(request, Guard), lambda: authenticator.authenticate(request))
 
 
 @router.post(
@@ -86,8 +89,8 @@ async def follow_events(request: Request, user: Reader, query: Annotated[EventsQ
 )
 async def make_ticket(request: Request, user: Reader) -> Response:
     """A ticket for `/ws?ticket=…`, since browsers set no headers there. Good once, for 30 seconds, in any process."""
-    authenticator: Authenticator = request.app.state.authenticator
-    answer = await TicketStore(request.app.state.db).create(
+    authenticator = service(request, Authenticator)
+    answer = await TicketStore(service(request, Database)).create(
         user,
         await authenticator.runs_out_at(request),
         idempotency=await idempotent_request(request),

@@ -16,11 +16,13 @@ from app.auth.caller import CHATS_READ, Caller, User
 from app.changes.following import Following
 from app.changes.schemas import SocketQuery
 from app.changes.tickets import TicketStore
+from app.db.database import Database
 from app.events.stream_authorizer import Check, Guard
 from app.events.streams import PATIENCE_SECONDS, first_of
 from app.http.database_errors import problem_of
 from app.http.errors import BadRequest, Forbidden, Overloaded, Unauthorized, Unprocessable
 from app.http.query import QueryOf
+from app.http.services import service
 
 # 4000 and the status that HTTP has for it (RFC 6455, 7.4.2 leaves 4000 to 4999 to applications).
 _OWN = 4000
@@ -64,7 +66,7 @@ async def serve(socket: WebSocket) -> None:
 
 async def _caller(socket: WebSocket, ticket: str | None) -> tuple[User, Check]:
     """Who opens a socket, and how to find out later whether he still may. Raises what `authenticate` raises."""
-    authenticator: Authenticator = socket.app.state.authenticator
+    authenticator = service(socket, Authenticator)
     if ticket is None:
         caller = await authenticator.authenticate(socket)
         if not isinstance(caller, User):
@@ -73,7 +75,7 @@ async def _caller(socket: WebSocket, ticket: str | None) -> tuple[User, Check]:
         async def check() -> None:
             await authenticator.authenticate(socket)
     else:
-        caller, until = await TicketStore(socket.app.state.db).redeem(ticket)
+        caller, until = await TicketStore(service(socket, Database)).redeem(ticket)
 
         async def check() -> None:
             await authenticator.still_stands(caller.principal, until)
@@ -86,7 +88,7 @@ async def _caller(socket: WebSocket, ticket: str | None) -> tuple[User, Check]:
 
 async def _follow(socket: WebSocket, following: Following, check: Check) -> tuple[int, str]:
     """Sends what is new; gives the code and the reason to close with, 0 where there is nobody to tell."""
-    guard: Guard = socket.app.state.guard
+    guard = service(socket, Guard)
     async with guard.over(check) as ended:
         outcome = await first_of(_send_news(socket, following), _gone(socket), ended.wait())
     if outcome == 1:

@@ -11,11 +11,13 @@ from starlette.responses import Response
 from app.auth.dependencies import AuthenticatedRoute, Reader, Writer
 from app.chats.dependencies import chat_store
 from app.chats.lease import HEADER, REQUIRED_LEASE_HEADER, is_held, lease_token_of, release, renew, take
+from app.db.database import Database
 from app.db.types import iso
 from app.http.errors import Conflict, NotFound, Unprocessable, responses
 from app.http.idempotency import IDEMPOTENT, StoredResponse, idempotent_request, run_idempotent
 from app.http.openapi import BODY_ERRORS, READ_ERRORS, WRITE_ERRORS, documented
 from app.http.references import ChatPath, ChatRef
+from app.http.services import service
 from app.models import Chat
 
 Seconds = Annotated[int, Field(ge=1, le=600, description="For how long, from now on.")]
@@ -93,7 +95,7 @@ async def take_turn(request: Request, user: Writer, chat: ChatPath, body: TurnIn
     `holder` and `until` who and how long.
     """
     ref, idempotency, asked = ChatRef.parse(chat), await idempotent_request(request), body or TurnIn()
-    async with request.app.state.db.write() as session:
+    async with service(request, Database).write() as session:
 
         async def effect() -> StoredResponse:
             found = await chat_store(request, user).find(session, ref)
@@ -115,7 +117,7 @@ async def take_turn(request: Request, user: Writer, chat: ChatPath, body: TurnIn
 async def renew_turn(request: Request, user: Writer, chat: ChatPath, body: TurnRenewal | None = None) -> Response:
     """Until `seconds` from now. A turn that is over stays so: 409."""
     ref, seconds = ChatRef.parse(chat), (body or TurnRenewal()).seconds
-    async with request.app.state.db.write() as session:
+    async with service(request, Database).write() as session:
         found = await chat_store(request, user).find(session, ref)
         renew(found, _token(request), seconds)
     return Response(_taken(found), media_type="application/json")
@@ -132,7 +134,7 @@ async def renew_turn(request: Request, user: Writer, chat: ChatPath, body: TurnR
 async def release_turn(request: Request, user: Writer, chat: ChatPath) -> Response:
     """Others need not wait for its end. One that is over already stays so, whoever has the turn now."""
     ref = ChatRef.parse(chat)
-    async with request.app.state.db.write() as session:
+    async with service(request, Database).write() as session:
         found = await chat_store(request, user).find(session, ref)
         release(found, _token(request))
     return Response(status_code=204)
@@ -147,7 +149,7 @@ async def release_turn(request: Request, user: Writer, chat: ChatPath) -> Respon
 async def read_turn(request: Request, user: Reader, chat: ChatPath) -> Response:
     """Whom to wait for, and until when at the latest. The token is its holder's alone."""
     ref = ChatRef.parse(chat)
-    async with request.app.state.db.read() as session:
+    async with service(request, Database).read() as session:
         found = await chat_store(request, user).find(session, ref, lock=False)
     held = is_held(found) and found.lease_until
     turn = {"holder": found.lease_holder, "until": iso(held)} if held else {"holder": None, "until": None}

@@ -15,6 +15,7 @@ from app.chats.listing import Listing
 from app.chats.schemas import ChatList, ChatOut, ChatQuery
 from app.chats.serialize import chat_json, etag_of, row_of
 from app.chats.store import check_version
+from app.db.database import Database
 from app.http.conditional import IfMatch
 from app.http.errors import (
     Conflict,
@@ -27,6 +28,7 @@ from app.http.idempotency import IDEMPOTENT, StoredResponse, idempotent_request,
 from app.http.openapi import BODY_ERRORS, ETAG_HEADER, LINK_HEADER, READ_ERRORS, WRITE_ERRORS, documented
 from app.http.paging import page_body, page_response
 from app.http.references import ChatPath, ChatRef
+from app.http.services import service
 
 router = APIRouter(prefix="/chats", tags=["chats"], route_class=AuthenticatedRoute)
 
@@ -63,7 +65,7 @@ async def delete_chat(
 ) -> Response:
     """Into the trash, from which `restore` brings it back; with `hard=true` for good."""
     store, ref = chat_store(request, user), ChatRef.parse(chat)
-    async with request.app.state.db.write() as session:
+    async with service(request, Database).write() as session:
         found = await store.find(session, ref, deleted=None if hard else False)
         check_version(found, if_match)
         await (store.erase if hard else store.delete)(session, found)
@@ -81,7 +83,7 @@ async def restore_chat(request: Request, user: Writer, chat: ChatPath) -> Respon
     """Out of the trash, as it was. A chat that is not in the trash stays as it is."""
     store, ref, idempotency = chat_store(request, user), ChatRef.parse(chat), await idempotent_request(request)
 
-    async with request.app.state.db.write() as session:
+    async with service(request, Database).write() as session:
 
         async def restore() -> StoredResponse:
             try:

@@ -17,10 +17,12 @@ from app.context.repair import repair
 from app.context.schemas import ContextOut, ContextQuery, LintOut, RepairOut
 from app.context.shapes import SHAPES
 from app.context.window import Limits, Window
+from app.db.database import Database
 from app.http.errors import Conflict, NotFound, responses
 from app.http.idempotency import StoredResponse, idempotent_request, run_idempotent
 from app.http.openapi import BODY_ERRORS, READ_ERRORS, documented
 from app.http.references import ChatPath, ChatRef
+from app.http.services import service
 from app.messages.dependencies import message_store
 from app.messages.edits import EditStore
 from app.models import Message
@@ -103,7 +105,7 @@ async def repair_chat(request: Request, user: Writer, chat: ChatPath) -> Respons
     Afterwards `lint` finds nothing. Content is kept: what cannot be sent gets a `type` of its own.
     """
     ref, idempotency = ChatRef.parse(chat), await idempotent_request(request)
-    async with request.app.state.db.write() as session:
+    async with service(request, Database).write() as session:
 
         async def mend() -> StoredResponse:
             found = await chat_store(request, user).find(session, ref)

@@ -16,12 +16,14 @@ from app.chats.responses import chat_created, chat_response
 from app.chats.schemas import EXAMPLE_IN, EXAMPLE_PATCH, ChatDetails, ChatOut, ChatPatch
 from app.chats.serialize import etag_of, row_of
 from app.chats.store import check_version
+from app.db.database import Database
 from app.db.driver import Row
 from app.http.conditional import IfMatch, not_modified
 from app.http.errors import Conflict, NotFound, PreconditionFailed, Unprocessable, responses
 from app.http.idempotency import IDEMPOTENT, StoredResponse, idempotent_request, run_idempotent
 from app.http.openapi import BODY_ERRORS, ETAG_HEADER, LOCATION_HEADER, READ_ERRORS, documented
 from app.http.references import ChatPath, ChatRef, is_key
+from app.http.services import service
 from app.messages.branching.store import BranchStore
 from app.messages.dependencies import message_store
 from app.messages.edits import EditStore
@@ -84,7 +86,7 @@ async def _create(session: AsyncSession, request: Request, user: User, body: Cha
 async def create_chat(request: Request, user: Writer, body: ChatIn) -> Response:
     """A new chat, with its first messages if they are given, stored together or not at all."""
     idempotency = await idempotent_request(request)
-    async with request.app.state.db.write() as session:
+    async with service(request, Database).write() as session:
 
         async def create() -> StoredResponse:
             chat = await _create(session, request, user, body)
@@ -116,7 +118,7 @@ async def read_chat(
     if include is None:
         row = await store.get(ref)
         return not_modified(request, etag_of(row)) or chat_response(row)
-    async with request.app.state.db.snapshot() as session:
+    async with service(request, Database).snapshot() as session:
         found = await store.find(session, ref, lock=False)
         row = row_of(found)
         if (unchanged := not_modified(request, etag_of(row))) is not None:
@@ -144,7 +146,7 @@ async def patch_chat(
 ) -> Response:
     """A JSON merge patch: what is left out stays, null takes away. `head` switches to another branch."""
     store, ref, lease_token = chat_store(request, user), ChatRef.parse(chat), lease_token_of(request)
-    async with request.app.state.db.write() as session:
+    async with service(request, Database).write() as session:
         found = await store.find(session, ref)
         check_version(found, if_match)
         check_own_lease(found, lease_token)
@@ -208,7 +210,7 @@ async def _put(
 ) -> tuple[Chat, bool]:
     """The chat as it was put, and whether it was created."""
     store, lease_token = chat_store(request, user), lease_token_of(request)
-    async with request.app.state.db.write() as session:
+    async with service(request, Database).write() as session:
         try:
             found = await store.find(session, ref)
         except NotFound:

@@ -24,6 +24,7 @@ from app.exporting.reader import Selection
 from app.http.errors import NotFound, responses
 from app.http.openapi import READ_ERRORS
 from app.http.references import ChatPath, ChatRef
+from app.http.services import service
 
 _STATES = {"active": ("deleted_at IS NULL",), "deleted": ("deleted_at IS NOT NULL",), "all": ()}
 
@@ -66,7 +67,7 @@ async def _response(request: Request, selection: Selection, name: str, *, many: 
     """The export of what is selected. What goes wrong before its first byte is raised."""
     written = exports()[name]
     coding = chosen(",".join(request.headers.getlist("accept-encoding")))
-    under_way: Exports = request.app.state.exports
+    under_way = service(request, Exports)
     export = under_way.start(selection, written, many=many, coding=coding)
     try:
         first = await export.next()
@@ -109,7 +110,7 @@ async def export_chats(request: Request, caller: ReaderOrAdmin, query: Annotated
     With the scope `admin`, those of another user (`user_id`), or of all of them together (`all_users=true`).
     """
     user_id = whose(caller, query)
-    db: Database = request.app.state.db
+    db = service(request, Database)
     filters = Filters(user_id, query, metadata_filters(request), ChatStore(db, "").json)
     conditions = (*filters.conditions, *_STATES[query.state])
     return await _response(request, Selection(user_id, conditions, tuple(filters.arguments)), query.format, many=True)

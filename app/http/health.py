@@ -7,7 +7,9 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel
 
 from app.db import migrations
+from app.db.database import Database
 from app.http.errors import Overloaded, responses
+from app.http.services import service
 
 _log = structlog.get_logger("chatkeep.health")
 _ANSWERS_WITHIN_SECONDS = 5
@@ -34,7 +36,7 @@ async def readyz(request: Request) -> Health:
     """Ready when the database answers and its schema is the one this version was made for."""
     try:
         async with asyncio.timeout(_ANSWERS_WITHIN_SECONDS):
-            current = await migrations.is_current(request.app.state.db)
+            current = await migrations.is_current(service(request, Database))
     except Exception as error:
         _log.warning("database does not answer", error=type(error).__name__)
         raise Overloaded("The database does not answer.", retry_after_seconds=2) from error

@@ -6,6 +6,8 @@ from starlette.requests import Request
 
 from app.http import strict_json
 from app.http.errors import BodyTooLarge, UnsupportedMediaType
+from app.http.services import service
+from app.settings import Settings
 
 
 class StrictRequest(Request):
@@ -15,7 +17,7 @@ class StrictRequest(Request):
         """The body, whole. Raises BodyTooLarge (413) past the limit, UnsupportedMediaType (415) if it is not JSON."""
         if hasattr(self, "_body"):
             return self._body
-        limit: int = self.app.state.settings.max_body_bytes
+        limit = service(self, Settings).max_body_bytes
         declared = content_type = b""
         for name, value in self.scope["headers"]:
             if name == b"content-length":

@@ -15,6 +15,7 @@ from app.archive_formats import imports
 from app.auth.caller import ADMIN, CHATS_WRITE, Caller, User
 from app.auth.dependencies import AuthenticatedRoute, OwnerOrAdmin
 from app.db.database import Database
+from app.events.consumer import Rest
 from app.http.errors import BadRequest, Forbidden, responses
 from app.http.idempotency import (
     IDEMPOTENT,
@@ -26,9 +27,11 @@ from app.http.idempotency import (
     stored_response,
 )
 from app.http.openapi import BODY_ERRORS, documented
+from app.http.services import service
 from app.importing.importer import Importer, Options
 from app.importing.report import ImportOut
 from app.importing.uploads import Upload, full, uploaded
+from app.settings import Settings
 
 router = APIRouter(tags=["export and import"], route_class=AuthenticatedRoute)
 
@@ -99,7 +102,7 @@ async def import_chats(
     """
     user_id = _whose(caller, query)
     key = idempotency_key(request)
-    limit: int = request.app.state.settings.max_import_bytes
+    limit = service(request, Settings).max_import_bytes
     async with uploaded(request, limit) as upload:
         if key is None:
             answer = await _run(request, query, user_id, upload, limit, None)
@@ -139,7 +142,7 @@ async def _idempotent(
     The answer is kept when all is done, in a transaction of its own: a process that ends before runs it again at the
     retry, which finds what it stored then. That is why copies are marked.
     """
-    db: Database = request.app.state.db
+    db = service(request, Database)
     async with db.read() as session:
         before = await stored_response(session, owner, idempotency)
     if before is not None:
@@ -178,6 +181,6 @@ async def _run(
         except OSError as error:
             raise full(error) from error
         # What follows the feeds would take half of the processor meanwhile.
-        with request.app.state.rest.held():
-            report = await Importer(request.app.state.db, options).run(sources)
+        with service(request, Rest).held():
+            report = await Importer(service(request, Database), options).run(sources)
     return StoredResponse(200, orjson.dumps(report.as_json()))

@@ -21,6 +21,7 @@ from app.http.errors import InvalidCursor, NotFound, responses
 from app.http.openapi import BODY_ERRORS, LINK_HEADER, READ_ERRORS, WRITE_ERRORS, documented
 from app.http.paging import Page, decode_cursor, encode_cursor, page_body, page_response
 from app.http.references import ChatPath, ChatRef, MessagePath
+from app.http.services import service
 from app.messages.queries import find, named
 from app.messages.revisions import PageQuery
 from app.models import Chat, Feedback, Message
@@ -167,9 +168,9 @@ async def put_feedback(
 ) -> Response:
     """In the place of what this caller said before. The message and the chat's version stay as they are."""
     ref = ChatRef.parse(chat)
-    async with request.app.state.db.write() as session:
+    async with service(request, Database).write() as session:
         found = await chat_store(request, user).find(session, ref)
-        store = FeedbackStore(request.app.state.db, user)
+        store = FeedbackStore(service(request, Database), user)
         said = await store.put(session, found, await find(session, found, message), body)
     return Response(said, media_type="application/json")
 
@@ -184,7 +185,7 @@ async def read_feedback(
     request: Request, user: Reader, chat: ChatPath, message: MessagePath, query: Annotated[PageQuery, Query()]
 ) -> Response:
     """What each of them said last, by `caller`."""
-    store = FeedbackStore(request.app.state.db, user)
+    store = FeedbackStore(service(request, Database), user)
     items, next_cursor = await store.page(ChatRef.parse(chat), message, query)
     return page_response(request, page_body(items, next_cursor), next_cursor, {})
 
@@ -199,8 +200,8 @@ async def read_feedback(
 async def delete_feedback(request: Request, user: Writer, chat: ChatPath, message: MessagePath) -> Response:
     """The caller's own; that of others stays."""
     ref = ChatRef.parse(chat)
-    async with request.app.state.db.write() as session:
+    async with service(request, Database).write() as session:
         found = await chat_store(request, user).find(session, ref)
-        store = FeedbackStore(request.app.state.db, user)
+        store = FeedbackStore(service(request, Database), user)
         await store.remove(session, found, await find(session, found, message))
     return Response(status_code=204)

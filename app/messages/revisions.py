@@ -16,6 +16,7 @@ from app.http.errors import InvalidCursor, NotFound, responses
 from app.http.openapi import LINK_HEADER, READ_ERRORS, documented
 from app.http.paging import DEFAULT_LIMIT, Cursor, Limit, Page, decode_cursor, encode_cursor, page_body, page_response
 from app.http.references import ChatPath, ChatRef, MessagePath
+from app.http.services import service
 from app.messages.branching.tree import END
 from app.messages.edits import KEPT
 from app.messages.queries import named
@@ -125,6 +126,6 @@ async def read_revisions(
     request: Request, user: Reader, chat: ChatPath, message: MessagePath, query: Annotated[PageQuery, Query()]
 ) -> Response:
     """Its earlier forms, the oldest first; what it is now is not among them. None for one that was never edited."""
-    store = RevisionStore(request.app.state.db, user.user_id)
+    store = RevisionStore(service(request, Database), user.user_id)
     items, next_cursor = await store.page(ChatRef.parse(chat), message, query)
     return page_response(request, page_body(items, next_cursor), next_cursor, {})

@@ -9,6 +9,7 @@ from starlette.responses import Response
 from app.auth.dependencies import AuthenticatedRoute, Reader, Writer
 from app.chats.dependencies import chat_store
 from app.chats.lease import IDEMPOTENT_LEASE_HEADER, LEASE_HEADER, check_lease, check_own_lease, lease_token_of
+from app.db.database import Database
 from app.http.conditional import IF_MATCH, not_modified
 from app.http.errors import Conflict, InvalidCursor, NotFound, PreconditionFailed, responses
 from app.http.idempotency import REPLAYED_HEADER, StoredResponse, idempotent_request, replayed, run_idempotent
@@ -16,6 +17,7 @@ from app.http.openapi import BODY_ERRORS, ETAG_HEADER, LINK_HEADER, READ_ERRORS,
 from app.http.paging import Page, page_response
 from app.http.query import QueryOf
 from app.http.references import ChatPath, ChatRef, MessagePath
+from app.http.services import service
 from app.messages.append.session_append import branch_off, parent_of, written
 from app.messages.append.writer import NeedsBranch, RepeatedAppend
 from app.messages.dependencies import message_store
@@ -125,7 +127,7 @@ async def read_history(request: Request, user: Reader, chat: ChatPath) -> Respon
 async def clear(request: Request, user: Writer, chat: ChatPath) -> Response:
     """The chat stays, its messages go. The next message's `seq` goes on from the last one's."""
     ref = ChatRef.parse(chat)
-    async with request.app.state.db.write() as session:
+    async with service(request, Database).write() as session:
         found = await chat_store(request, user).find(session, ref)
         check_lease(found, lease_token_of(request))
         await EditStore().clear(session, found)
@@ -149,7 +151,7 @@ async def pop(request: Request, user: Writer, chat: ChatPath, query: Annotated[A
     With `format` it is answered as `{"items": […]}` of another API or library.
     """
     ref, idempotency, codec = ChatRef.parse(chat), await idempotent_request(request), query.format
-    async with request.app.state.db.write() as session:
+    async with service(request, Database).write() as session:
 
         async def take() -> StoredResponse:
             found = await chat_store(request, user).find(session, ref)
@@ -187,7 +189,7 @@ async def read_message(request: Request, user: Reader, chat: ChatPath, message: 
 async def edit(request: Request, user: Writer, chat: ChatPath, message: MessagePath, patch: MessagePatch) -> Response:
     """Changes what it says, in place: its `seq` stays, `edited_at` is set, and what it was is kept as a revision."""
     ref = ChatRef.parse(chat)
-    async with request.app.state.db.write() as session:
+    async with service(request, Database).write() as session:
         found = await chat_store(request, user).find(session, ref)
         check_own_lease(found, lease_token_of(request))
         body = await EditStore().edit(session, found, message, patch)
@@ -205,7 +207,7 @@ async def edit(request: Request, user: Writer, chat: ChatPath, message: MessageP
 async def delete_message(request: Request, user: Writer, chat: ChatPath, message: MessagePath) -> Response:
     """For good. What answered it now answers what it had answered; no `seq` changes."""
     ref = ChatRef.parse(chat)
-    async with request.app.state.db.write() as session:
+    async with service(request, Database).write() as session:
         found = await chat_store(request, user).find(session, ref)
         check_own_lease(found, lease_token_of(request))
         await EditStore().delete(session, found, message)

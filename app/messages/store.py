@@ -66,14 +66,28 @@ class Found:
     more: bool
 
 
+@dataclass(frozen=True, slots=True)
+class MessageStores:
+    """What the stores of all users have in common; called with a user's id, it gives that user's store."""
+
+    db: Database
+    writer: Writer
+    history: HistoryCache
+    trees: TreeCache
+
+    def __call__(self, user_id: str) -> "MessageStore":
+        """The store of a user's messages."""
+        return MessageStore(self.db, user_id, self.writer, self.history, self.trees)
+
+
 class MessageStore:
     """The messages of one user's chats. Methods that take a session and a chat work in its transaction."""
 
     def __init__(self, db: Database, user_id: str, writer: Writer, cache: HistoryCache, trees: TreeCache) -> None:
         self._db = db
-        self._user_id = user_id
+        self.user_id = user_id
         self._writer = writer
-        self._cache = cache
+        self.cache = cache
         self._trees = trees
 
     async def append(
@@ -97,7 +111,7 @@ class MessageStore:
         new_messages = [new_message(message, at) for message in messages]
         new_chat_id = str(uuid7()) if ref.key is not None else None
         outcome = await self._writer.append(
-            Append(self._user_id, ref.chat_id, ref.key, new_chat_id, new_messages, idempotency, at, parent, lease_token)
+            Append(self.user_id, ref.chat_id, ref.key, new_chat_id, new_messages, idempotency, at, parent, lease_token)
         )
         if isinstance(outcome, NoSuchChat):
             raise NotFound
@@ -108,7 +122,7 @@ class MessageStore:
     async def _held(self, ref: ChatRef) -> Problem:
         """What is answered to an append that is not in its turn."""
         by, chat = ref.column
-        row = await self._db.driver.fetch_one(_LEASE.format(by), self._user_id, chat)
+        row = await self._db.driver.fetch_one(_LEASE.format(by), self.user_id, chat)
         return refusal(*row) if row else NotFound()
 
     async def history(self, ref: ChatRef, query: HistoryQuery, asked: bytes) -> HistoryPage:
@@ -118,22 +132,22 @@ class MessageStore:
         Raises NotFound and InvalidCursor (400).
         """
         name = ref.name
-        remembered_as = (self._user_id, name, asked)
+        remembered_as = (self.user_id, name, asked)
         chat_id = ref.chat_id
-        page = self._cache.get(remembered_as)
+        page = self.cache.get(remembered_as)
         if page is not None or chat_id is None:
-            chat_id, version = await self._version(ref)
+            chat_id, version = await self.version(ref)
             if page is not None and page.etag == etag(chat_id, version):
                 return page
-        page = self._written(name, query, await self._read(chat_id, name, query))
-        self._cache.put(remembered_as, page)
+        page = self._written(name, query, await self.read(chat_id, name, query))
+        self.cache.put(remembered_as, page)
         return page
 
-    async def _read(self, chat_id: str, name: str, query: HistoryQuery) -> Found:
+    async def read(self, chat_id: str, name: str, query: HistoryQuery) -> Found:
         """What a query finds in a chat, which cursors call `name`. Raises NotFound and InvalidCursor (400)."""
-        if query.head is None and (query.tree or self._trees.get(self._user_id, chat_id) is None):
-            window = linear.history(self._user_id, name, query)
-            rows = await self._db.driver.fetch(window.statement, self._user_id, chat_id, *window.arguments)
+        if query.head is None and (query.tree or self._trees.get(self.user_id, chat_id) is None):
+            window = linear.history(self.user_id, name, query)
+            rows = await self._db.driver.fetch(window.statement, self.user_id, chat_id, *window.arguments)
             if rows:
                 version, number = window.version(rows)
                 tree = await self._tree(chat_id, number) if number else LINEAR
@@ -142,7 +156,7 @@ class MessageStore:
 
     def _written(self, name: str, query: HistoryQuery, found: Found) -> HistoryPage:
         chat_id, placed, tree = found.chat_id, found.placed, found.tree
-        next_cursor = cursor_after(self._user_id, name, query, placed[-1][0][1]) if found.more else None
+        next_cursor = cursor_after(self.user_id, name, query, placed[-1][0][1]) if found.more else None
         if query.format is not None:
             codec, step = CODECS[query.format], -1 if query.order == "desc" else 1
             items = [one for row, parent in placed for one in items_of(row, chat_id, parent, codec)[::step]]
@@ -159,7 +173,7 @@ class MessageStore:
         """The messages of a branch, of the active one or that of `query.head`."""
         for _ in range(_ATTEMPTS):
             tree = await self._tree(chat_id)
-            branch = BranchReader(self._db.driver, self._user_id, chat_id)
+            branch = BranchReader(self._db.driver, self.user_id, chat_id)
             placed, more = await self._window(name, query, branch, await self._ranges(branch, tree, query.head))
             if branch.numbers == {tree.number}:
                 # What was read by several statements is at least of the version that the first of them saw.
@@ -182,7 +196,7 @@ class MessageStore:
             # One more, which the first of them follows.
             placed = await branch.read(ranges, Span(None, None, query.role, "desc", query.last + 1))
             return placed[: query.last][::-1], False
-        wanted = linear.span(self._user_id, name, query)
+        wanted = linear.span(self.user_id, name, query)
         if query.max_turns is not None and query.cursor is None:
             turns = await branch.read(ranges, Span(None, None, "user", "desc", query.max_turns))
             if len(turns) == query.max_turns:
@@ -193,51 +207,53 @@ class MessageStore:
     async def _ranges(self, branch: BranchReader, tree: Tree, head: str | None) -> Sequence[Range]:
         if head is None:
             return tree.active_branch
-        row = await self._one(ChatRef(branch.chat_id, None), head)
+        row = await self.row(ChatRef(branch.chat_id, None), head)
         branch.saw(row[-2], row[-1])
         return tree.branch(row[-3], row[1])
 
     async def _tree(self, chat_id: str, number: int | None = None) -> Tree:
         """The chat's tree with this number or a later one; with None the one that was read last. Raises NotFound."""
-        tree = self._trees.get(self._user_id, chat_id)
+        tree = self._trees.get(self.user_id, chat_id)
         if tree is None or (number is not None and tree.number < number):
             async with self._db.snapshot() as session:
-                tree = await load(SessionReader(session), self._user_id, chat_id)
+                tree = await load(SessionReader(session), self.user_id, chat_id)
             if tree is None:
                 raise NotFound
             if tree.number:
-                self._trees.put(self._user_id, chat_id, tree)
+                self._trees.put(self.user_id, chat_id, tree)
         return tree
 
-    async def _version(self, ref: ChatRef) -> tuple[str, int]:
+    async def version(self, ref: ChatRef) -> tuple[str, int]:
+        """A chat's id, and the version it is at. Raises NotFound."""
         by, chat = ref.column
-        row = await self._db.driver.fetch_one(_VERSION.format(by), self._user_id, chat)
+        row = await self._db.driver.fetch_one(_VERSION.format(by), self.user_id, chat)
         if row is None:
             raise NotFound
         return str(row[0]), row[1]
 
     async def get(self, ref: ChatRef, message: str) -> bytes:
         """A message as JSON, by `message_id` or `seq`. Raises NotFound."""
-        row = await self._one(ref, message)
+        row = await self.row(ref, message)
         parent, chat_id, _, _, number = row[-5:]
         tree = await self._tree(chat_id, number) if number else LINEAR
         return message_json(row, chat_id, parent, tree.siblings.get(row[1]))
 
-    async def _one(self, ref: ChatRef, message: str) -> Row:
+    async def row(self, ref: ChatRef, message: str) -> Row:
+        """The row of a message, by `message_id` or `seq`, with what `_ONE` selects. Raises NotFound."""
         column, value = named(message)
         by, chat = ref.column
-        row = await self._db.driver.fetch_one(_ONE.format(by, column), self._user_id, chat, value)
+        row = await self._db.driver.fetch_one(_ONE.format(by, column), self.user_id, chat, value)
         if row is None:
             raise NotFound
         return row
 
     async def backwards(self, ref: ChatRef) -> AsyncIterator[list[dict[str, Any]]]:
         """The active branch's messages as they are answered, newest first, a page at a time. Raises NotFound."""
-        chat_id, _ = await self._version(ref)
+        chat_id, _ = await self.version(ref)
         before: int | None = None
         while True:
             query = HistoryQuery(order="desc", limit=MAX_LIMIT, before_seq=before)
-            page = self._written(chat_id, query, await self._read(chat_id, chat_id, query))
+            page = self._written(chat_id, query, await self.read(chat_id, chat_id, query))
             items: list[dict[str, Any]] = orjson.loads(page.body)["items"]
             if items:
                 yield items
@@ -247,10 +263,10 @@ class MessageStore:
 
     async def system_messages(self, ref: ChatRef) -> list[dict[str, Any]]:
         """The system and developer messages of the active branch as they are answered, in order. Raises NotFound."""
-        chat_id, _ = await self._version(ref)
+        chat_id, _ = await self.version(ref)
         async with self._db.snapshot() as session:
             reader = SessionReader(session)
-            tree = await load(reader, self._user_id, chat_id) or LINEAR
+            tree = await load(reader, self.user_id, chat_id) or LINEAR
             placed = await self._branch(reader, chat_id, tree, _INSTRUCTIONS)
         return [orjson.loads(message_json(row, chat_id, parent)) for row, parent in placed]
 
@@ -262,7 +278,7 @@ class MessageStore:
         return [message_json(row, chat.chat_id, parent, tree.siblings.get(row[1])) for row, parent in placed]
 
     async def _branch(self, reader: Reader, chat_id: str, tree: Tree, condition: str | None = None) -> list[Placed]:
-        branch = BranchReader(reader, self._user_id, chat_id, in_session=True)
+        branch = BranchReader(reader, self.user_id, chat_id, in_session=True)
         return await branch.read(tree.active_branch, Span(None, None, None, "asc", END - 1, condition))
 
     async def active(self, session: AsyncSession, chat: Chat) -> list[Message]:

@@ -12,16 +12,19 @@ from app.auth.caller import User
 from app.auth.dependencies import AuthenticatedHotRoute, AuthenticatedRoute, Reader, Writer
 from app.chats.dependencies import chat_store
 from app.chats.lease import IDEMPOTENT_LEASE_HEADER, LEASE_HEADER, check_lease, check_own_lease, lease_token_of
+from app.db.database import Database
 from app.db.types import now
 from app.http.errors import Conflict, NotFound
 from app.http.idempotency import REPLAYED_HEADER, IdempotentRequest, StoredResponse, idempotent_request, replayed
 from app.http.openapi import BODY_ERRORS, READ_ERRORS, WRITE_ERRORS, documented
 from app.http.query import QueryOf
 from app.http.references import ChatRef
+from app.http.services import service
 from app.messages.append.new_message import new_message
 from app.messages.append.session_append import branch_off
 from app.messages.append.writer import NeedsBranch, RepeatedAppend
 from app.messages.branching.store import BranchStore
+from app.messages.dependencies import message_store
 from app.messages.edits import EditStore
 from app.messages.schemas import TranslatedMessage
 from app.openai_api.conversations import conversation_of
@@ -29,7 +32,7 @@ from app.openai_api.deleting import delete_item
 from app.openai_api.errors import refused
 from app.openai_api.ids import chat_of, message_of
 from app.openai_api.items import shown
-from app.openai_api.retries import SOONEST, Marks, is_retry, underway
+from app.openai_api.retries import SOONEST, FirstAttempts, Marks, is_retry
 from app.openai_api.routes import ConversationPath, answered_with, messages_of
 from app.openai_api.routes import router as conversations
 from app.openai_api.schemas import INCLUDE, ConversationOut, ItemList, ItemOut, ItemQuery, ItemsIn
@@ -51,9 +54,8 @@ ItemPath = Annotated[
 ]
 
 
-def _store(request: Request, user: User) -> ItemStore:
-    state = request.app.state
-    return ItemStore(state.db, user.user_id, state.writer, state.history, state.trees)
+def _item_store(request: Request, user: User) -> ItemStore:
+    return ItemStore(message_store(request, user))
 
 
 @hot_router.post(
@@ -70,11 +72,11 @@ async def create_items(request: Request, user: Writer, conversation: Conversatio
     headers: dict[str, str] = {}
     call = (user.user_id, conversation, await request.body())
     if idempotency is None and is_retry(request):
-        await underway(request).ended(call)
+        await service(request, FirstAttempts).ended(call)
         ids = await _append_unless_there(request, user, ref, messages, lease_token)
     else:
         began = now()
-        with underway(request).attempt(call):
+        with service(request, FirstAttempts).attempt(call):
             ids, headers = await _append(request, user, ref, messages, idempotency, lease_token)
             if idempotency is None and now() - began > SOONEST and await request.is_disconnected():
                 await _withdraw_if_overtaken(request, user, ref, ids, began)
@@ -94,7 +96,7 @@ async def _append(
     lease_token: int | None,
 ) -> tuple[list[str], dict[str, str]]:
     """Appends messages; gives their ids, and the headers to answer with."""
-    outcome, new_messages = await _store(request, user).append(ref, messages, idempotency, None, lease_token)
+    outcome, new_messages = await message_store(request, user).append(ref, messages, idempotency, None, lease_token)
     if isinstance(outcome, NeedsBranch):
         response = await branch_off(request, user, ref, messages, idempotency, None, lease_token, True)
         replay = {REPLAYED_HEADER: "true"} if REPLAYED_HEADER in response.headers else {}
@@ -116,12 +118,12 @@ async def _append_unless_there(
     request: Request, user: User, ref: ChatRef, messages: Sequence[TranslatedMessage], lease_token: int | None
 ) -> Sequence[str]:
     """Appends messages unless the chat ends with them already, by the first attempt at this; gives their ids."""
-    store = _store(request, user)
-    async with request.app.state.db.write() as session:
+    store = message_store(request, user)
+    async with service(request, Database).write() as session:
         chat = await chat_store(request, user).find(session, ref)
         at = now()
         new_messages = [new_message(message, at) for message in messages]
-        if (there := await store.tail(session, chat, new_messages)) is not None:
+        if (there := await ItemStore(store).tail(session, chat, new_messages)) is not None:
             return there
         check_lease(chat, lease_token)
         await BranchStore(store).append(session, chat, None, new_messages)
@@ -133,7 +135,7 @@ async def _withdraw_if_overtaken(
     request: Request, user: User, ref: ChatRef, ids: Sequence[str], began: datetime
 ) -> None:
     """Deletes what a first attempt stored, where its client had gone and another process stored it by a retry first."""
-    async with request.app.state.db.write() as session:
+    async with service(request, Database).write() as session:
         chat = await chat_store(request, user).find(session, ref)
         if await Marks(session, chat).was_retried(await request.body(), began):
             for message_id in ids:
@@ -150,7 +152,9 @@ async def _withdraw_if_overtaken(
 async def list_items(request: Request, user: Reader, conversation: ConversationPath) -> Response:
     """Those of the active branch, by pages: the next one is `after` the `last_id` of this one while `has_more`."""
     query = _list_query.read(request)
-    return answered_with(await _store(request, user).page(chat_of(conversation), query, request.scope["query_string"]))
+    return answered_with(
+        await _item_store(request, user).page(chat_of(conversation), query, request.scope["query_string"])
+    )
 
 
 @hot_router.get(
@@ -162,7 +166,7 @@ async def list_items(request: Request, user: Reader, conversation: ConversationP
 )
 async def read_item(request: Request, user: Reader, conversation: ConversationPath, item: ItemPath) -> Response:
     """One item, of whichever branch."""
-    return answered_with(await _store(request, user).item(chat_of(conversation), item))
+    return answered_with(await _item_store(request, user).item(chat_of(conversation), item))
 
 
 @router.delete(
@@ -175,7 +179,7 @@ async def read_item(request: Request, user: Reader, conversation: ConversationPa
 async def remove_item(request: Request, user: Writer, conversation: ConversationPath, item: ItemPath) -> Response:
     """For good, and answers the conversation. Of a message that gives several items the others stay."""
     ref, (message_id, place) = chat_of(conversation), message_of(item)
-    async with request.app.state.db.write() as session:
+    async with service(request, Database).write() as session:
         chat = await chat_store(request, user).find(session, ref)
         marks = Marks(session, chat)
         if not (is_retry(request) and await marks.was_deleted(message_id, place)):

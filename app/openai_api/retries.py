@@ -32,7 +32,7 @@ def is_retry(request: Request) -> bool:
     return count.isascii() and count.isdigit() and int(count[:9]) > 0
 
 
-class Underway:
+class FirstAttempts:
     """The first attempts that this process is busy with. Their retries wait until they have ended."""
 
     def __init__(self) -> None:
@@ -55,12 +55,6 @@ class Underway:
         """Waits for the end of every attempt at this that has begun."""
         for ended in list(self._attempts.get(key, ())):
             await ended.wait()
-
-
-def underway(request: Request) -> Underway:
-    """The first attempts of the process that answers a request."""
-    found: Underway = request.app.state.underway
-    return found
 
 
 class Marks:

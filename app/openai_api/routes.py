@@ -11,9 +11,11 @@ from app.auth.dependencies import AuthenticatedRoute, Reader, Writer
 from app.chats.dependencies import chat_store
 from app.chats.lease import IDEMPOTENT_LEASE_HEADER, check_own_lease, lease_token_of
 from app.chats.schemas import ChatDetails, ChatPatch
+from app.db.database import Database
 from app.http.errors import Conflict, NotFound, Unprocessable
 from app.http.idempotency import IDEMPOTENT, StoredResponse, idempotent_request, run_idempotent
 from app.http.openapi import BODY_ERRORS, READ_ERRORS, WRITE_ERRORS, documented
+from app.http.services import service
 from app.messages.dependencies import message_store
 from app.messages.schemas import TranslatedMessage
 from app.messages.translating import translated
@@ -63,7 +65,7 @@ async def create_conversation(request: Request, user: Writer, body: Conversation
     """A new chat, with its first items if they are given, stored together or not at all."""
     idempotency, given = await idempotent_request(request), body or ConversationIn()
     messages = messages_of(given.items or [])
-    async with request.app.state.db.write() as session:
+    async with service(request, Database).write() as session:
 
         async def create() -> StoredResponse:
             details = ChatDetails(metadata=dict(given.metadata or {}))
@@ -103,7 +105,7 @@ async def update_conversation(
         await idempotent_request(request),
         lease_token_of(request),
     )
-    async with request.app.state.db.write() as session:
+    async with service(request, Database).write() as session:
 
         async def update() -> StoredResponse:
             chat = await store.find(session, ref)
@@ -127,7 +129,7 @@ async def update_conversation(
 async def delete_conversation(request: Request, user: Writer, conversation: ConversationPath) -> Response:
     """Puts its chat into the trash, from which `POST /chats/{chat}/restore` brings it back."""
     ref, store = chat_of(conversation), chat_store(request, user)
-    async with request.app.state.db.write() as session:
+    async with service(request, Database).write() as session:
         # That of a retry may be there by the first attempt.
         chat = await store.find(session, ref, deleted=None if is_retry(request) else False)
         if chat.deleted_at is None:

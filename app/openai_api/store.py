@@ -44,19 +44,22 @@ def list_json(items: Sequence[Json], has_more: bool) -> bytes:
     return orjson.dumps({"object": "list", "data": items, "first_id": first, "last_id": last, "has_more": has_more})
 
 
-class ItemStore(MessageStore):
-    """The items of one user's conversations. Of what it reads only what is told here is there to be answered."""
+class ItemStore:
+    """The items of one user's conversations, over the store of that user's messages."""
+
+    def __init__(self, messages: MessageStore) -> None:
+        self._messages = messages
 
     async def page(self, ref: ChatRef, query: ItemQuery, asked: bytes) -> bytes:
         """A list of items as JSON. `asked` is the query as text, under which it is remembered as pages of messages are.
 
         Raises NotFound, and Unprocessable (422) where there is no item to begin after.
         """
-        remembered_as = (self._user_id, ref.name, "items", asked)
-        page = self._cache.get(remembered_as)
-        if page is None or page.etag != etag(*await self._version(ref)):
+        remembered_as = (self._messages.user_id, ref.name, "items", asked)
+        page = self._messages.cache.get(remembered_as)
+        if page is None or page.etag != etag(*await self._messages.version(ref)):
             page = await self._read_items(ref, query)
-            self._cache.put(remembered_as, page)
+            self._messages.cache.put(remembered_as, page)
         return page.body
 
     async def _read_items(self, ref: ChatRef, query: ItemQuery) -> HistoryPage:
@@ -69,7 +72,7 @@ class ItemStore(MessageStore):
         while True:
             wanted = HistoryQuery(order=query.order, limit=query.limit + 1)
             setattr(wanted, "after_seq" if ascending else "before_seq", since)
-            rows = await self._read(chat_id, chat_id, wanted)
+            rows = await self._messages.read(chat_id, chat_id, wanted)
             # Of several reads the first says what the page is at least of: what is newer is read again.
             version = rows.version if version is None else version
             for seq, place, one in _items_of(rows, ascending):
@@ -85,7 +88,7 @@ class ItemStore(MessageStore):
             row, place, _ = await self._item(ref, item)
         except NotFound:
             # Unless there is no such conversation.
-            await self._version(ref)
+            await self._messages.version(ref)
             raise Unprocessable(errors=_UNKNOWN_AFTER) from None
         return row[1], place
 
@@ -96,7 +99,7 @@ class ItemStore(MessageStore):
 
     async def _item(self, ref: ChatRef, item: str) -> tuple[Row, int, Json]:
         message_id, place = message_of(item)
-        row = await self._one(ref, message_id)
+        row = await self._messages.row(ref, message_id)
         for number, one in _items(row, row[-4], row[-5]):
             if number == place:
                 return row, place, one
@@ -108,7 +111,7 @@ class ItemStore(MessageStore):
         None where they are not, or were written too long ago.
         """
         reader = SessionReader(session)
-        branch = BranchReader(reader, self._user_id, chat.chat_id, in_session=True)
+        branch = BranchReader(reader, self._messages.user_id, chat.chat_id, in_session=True)
         span = Span(None, None, None, "desc", len(new_messages))
         placed = await branch.read((await tree_of(reader, chat)).active_branch, span)
         if len(placed) < len(new_messages):

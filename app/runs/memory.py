@@ -7,17 +7,17 @@ does over HTTP, by the same rules: what a request's body may hold, whose chat it
 import json
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import orjson
 from sqlmodel.ext.asyncio.session import AsyncSession
-from starlette.datastructures import State
 from uuid_utils import uuid7
 
 from app.chats.lease import check_lease
 from app.chats.schemas import ChatDetails
 from app.chats.store import ChatStore
 from app.codecs import CODECS, Codec, given
+from app.db.database import Database
 from app.db.driver import SessionReader
 from app.db.types import now
 from app.http import strict_json
@@ -34,7 +34,7 @@ from app.messages.edits import EditStore
 from app.messages.history import Span
 from app.messages.schemas import HistoryQuery, TranslatedMessage
 from app.messages.serialize import items_of
-from app.messages.store import MessageStore
+from app.messages.store import MessageStores
 from app.messages.translating import translated
 from app.models import Chat
 
@@ -45,22 +45,36 @@ Replace = Callable[[int, Sequence[Item]], Awaitable[bool]]
 """Puts items in the place of those from a number on, counted from 0. False where that is not possible any more."""
 
 
+class Services(Protocol):
+    """What of the app's services it takes."""
+
+    @property
+    def db(self) -> Database:
+        """The database."""
+        ...
+
+    @property
+    def messages(self) -> MessageStores:
+        """Gives the store of a user's messages."""
+        ...
+
+
 class StoredItems:
     """The items of one session: the messages of a chat in a codec, oldest first.
 
     Args:
-        state: the app's, `request.app.state`; used in the app's event loop.
+        services: the app's, `request.app.state.services`; used in the app's event loop.
         user_id: whose chat it is. Nobody else's is ever read or written.
         chat: a `chat_id` or `key:<key>`; one by key is created by the first append.
         codec: in which the items are, `responses` or another that `format` knows.
     """
 
-    def __init__(self, state: State, user_id: str, chat: str, codec: str = "responses") -> None:
-        self._db = state.db
+    def __init__(self, services: Services, user_id: str, chat: str, codec: str = "responses") -> None:
+        self._db = services.db
         self._ref = ChatRef.parse(chat)
         self._codec = CODECS[codec]
-        self._chats = ChatStore(state.db, user_id)
-        self._messages = MessageStore(state.db, user_id, state.writer, state.history, state.trees)
+        self._chats = ChatStore(services.db, user_id)
+        self._messages = services.messages(user_id)
 
     async def newest(self, limit: int | None) -> list[Item]:
         """The newest items, at most `limit`, in the order they were added; all with None. [] where there is no chat."""

@@ -6,9 +6,11 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from app.auth.dependencies import AuthenticatedRoute, Reader
+from app.db.database import Database
 from app.http.errors import InvalidCursor, NotFound, responses
 from app.http.openapi import LINK_HEADER, WRITE_ERRORS, documented
 from app.http.paging import Page, page_body, page_response
+from app.http.services import optional_service, service
 from app.search.indexer import Index
 from app.search.schemas import Hit, SearchQuery
 from app.search.store import Search
@@ -27,8 +29,8 @@ async def search(request: Request, user: Reader, query: Annotated[SearchQuery, Q
 
     It indexes what is waiting first, so that a full disk is in its way too.
     """
-    index: Index | None = request.app.state.search
+    index = optional_service(request, Index)
     if index is None:
         raise NotFound("The search is turned off on this server.")
-    items, next_cursor = await Search(request.app.state.db, index, user.user_id).page(query)
+    items, next_cursor = await Search(service(request, Database), index, user.user_id).page(query)
     return page_response(request, page_body(items, next_cursor), next_cursor, {"Cache-Control": "no-store"})

@@ -11,6 +11,7 @@ from app.auth.whose import WhoseQuery, whose
 from app.db.database import Database
 from app.db.types import now
 from app.http.errors import StorageFull, Unprocessable, responses
+from app.http.services import service
 from app.stats.calendar import steps, zone_of
 from app.stats.counters import Counters
 from app.stats.database_kind import kind_of
@@ -27,10 +28,8 @@ router = APIRouter(prefix="/stats", tags=["statistics"], route_class=Authenticat
 
 async def _counted(request: Request, user_id: str | None) -> Database:
     """The database, with everything that was written added up."""
-    counters: Counters = request.app.state.counters
-    await counters.catch_up(user_id)
-    db: Database = request.app.state.db
-    return db
+    await service(request, Counters).catch_up(user_id)
+    return service(request, Database)
 
 
 def _answer(value: Any) -> Response:
@@ -75,4 +74,4 @@ async def read_top(request: Request, caller: Admin, query: Annotated[TopQuery, Q
 async def read_storage(request: Request, caller: Admin) -> Response:
     """The size of the database, of each table, and of each table's indexes, in bytes."""
     # Not added up before: this is asked when the disk is full, too.
-    return _answer(await storage(request.app.state.db))
+    return _answer(await storage(service(request, Database)))

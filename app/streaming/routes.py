@@ -9,16 +9,20 @@ from starlette.responses import Response
 
 from app.auth.authenticator import Authenticator
 from app.auth.dependencies import AuthenticatedHotRoute, AuthenticatedRoute, Reader, Writer
+from app.db.database import Database
 from app.events.pubsub import POLL_SECONDS, Hub
 from app.events.sse import EventStream, documented_events
+from app.events.stream_authorizer import Guard
 from app.events.streams import first_of
 from app.http import strict_json
 from app.http.errors import BodyTooLarge, Conflict, NotFound, Unauthorized, responses
 from app.http.idempotency import IDEMPOTENT, StoredResponse, idempotent_request, run_idempotent
 from app.http.openapi import BODY_ERRORS, READ_ERRORS, documented
 from app.http.references import ChatPath, ChatRef, MessagePath
+from app.http.services import service
 from app.messages.queries import named
 from app.messages.schemas import MessageOut
+from app.settings import Settings
 from app.streaming.chunk_writer import Collector, Name
 from app.streaming.events import LAST
 from app.streaming.finalize import COMPLETED, FAILED
@@ -80,7 +84,7 @@ async def send_chunk(request: Request, user: Writer, chat: ChatPath, message: Me
     What is there already is not added again. Where text before it is missing, or another one is there, 409 says with
     `received` and `stored` where to go on. One a line as `application/x-ndjson`, chunks are taken while they come.
     """
-    collector: Collector = request.app.state.answers.collector
+    collector = service(request, Answers).collector
     name = (user.user_id, chat, message)
     if _is_ndjson(request):
         received, stored = await _take_lines(request, collector, name)
@@ -138,24 +142,24 @@ async def stream(
 
     Only what is on disk is sent. The last event has the message; one that is complete is replayed.
     """
-    answers: Answers = request.app.state.answers
+    answers = service(request, Answers)
     place = await answers.store.locate(user.user_id, chat, message)
     if request.headers.get("last-event-id") == LAST:
         return Response(status_code=204)
     replay = answers.replay(place, _last_event_id(request, query.offset))
-    authenticator: Authenticator = request.app.state.authenticator
-    return EventStream(replay.events(), request.app.state.guard, lambda: authenticator.authenticate(request))
+    authenticator = service(request, Authenticator)
+    return EventStream(replay.events(), service(request, Guard), lambda: authenticator.authenticate(request))
 
 
 async def _end(request: Request, name: Name, said: CompleteIn | FailIn, status: str) -> Response:
-    answers: Answers = request.app.state.answers
+    answers = service(request, Answers)
     # No key is kept under a path that can name nothing, as Postgres could not.
     ChatRef.parse(name[1])
     named(name[2])
     idempotency = await idempotent_request(request)
     await answers.collector.settle(name, said.offset)
     ended = []
-    async with request.app.state.db.write() as session:
+    async with service(request, Database).write() as session:
 
         async def effect() -> StoredResponse:
             place, body = await answers.endings.end(session, *name, said, status)
@@ -170,7 +174,7 @@ async def _end(request: Request, name: Name, said: CompleteIn | FailIn, status: 
 
 async def _take_lines(request: Request, collector: Collector, name: Name) -> tuple[int, int]:
     """Takes the chunks of a body while it comes, until it ends or the service stops. A line is a chunk."""
-    limit: int = request.app.state.settings.max_body_bytes
+    limit = service(request, Settings).max_body_bytes
     progress = await collector.take(name, 0, "")
 
     async def take() -> None:
@@ -187,9 +191,9 @@ async def _take_lines(request: Request, collector: Collector, name: Name) -> tup
         if rest.strip():
             progress = await collector.take(name, *_chunk(strict_json.loads(rest)))
 
-    authenticator: Authenticator = request.app.state.authenticator
-    hub: Hub = request.app.state.hub
-    async with request.app.state.guard.over(lambda: authenticator.authenticate(request)) as ended:
+    authenticator = service(request, Authenticator)
+    hub = service(request, Hub)
+    async with service(request, Guard).over(lambda: authenticator.authenticate(request)) as ended:
         if await first_of(take(), _end_of(hub), ended.wait()) == 2:
             raise Unauthorized
     return progress

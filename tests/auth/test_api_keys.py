@@ -54,7 +54,7 @@ def make(client: httpx2.AsyncClient, admin: Headers) -> Make:
 
 async def stored(app: FastAPI) -> str:
     """Every column of the tables that know of keys, as text."""
-    async with app.state.db.engine.connect() as connection:
+    async with app.state.services.db.engine.connect() as connection:
         tables = ("api_keys", "idempotency")
         rows = [row for table in tables for row in await connection.execute(text(f"SELECT * FROM {table}"))]
     return "\n".join(map(str, rows))
@@ -394,7 +394,7 @@ async def test_a_retry_gets_the_same_key_again(client: httpx2.AsyncClient, admin
 
 
 async def test_a_retry_with_another_token_is_told_that_the_secret_is_gone(app: FastAPI) -> None:
-    store = ApiKeyStore(app.state.db)
+    store = ApiKeyStore(app.state.services.db)
     create = partial(
         store.create,
         ApiKeyIn(name="a key", scopes=["chats:read"]),
@@ -414,13 +414,13 @@ async def test_a_key_seen_a_moment_ago_costs_no_query(
 ) -> None:
     known, unknown = (await make(user_id="ann"))["key"], "ck_" + "B" * 43
     asked: list[str] = []
-    find = app.state.authenticator.keys.find
+    find = app.state.services.authenticator.keys.find
 
     async def counted(sha256: str) -> Any:
         asked.append(sha256)
         return await find(sha256)
 
-    monkeypatch.setattr(app.state.authenticator.keys, "find", counted)
+    monkeypatch.setattr(app.state.services.authenticator.keys, "find", counted)
     for _ in range(10):
         assert (await client.get("/chats", headers=bearing(known))).status_code == 200
         assert (await client.get("/chats", headers=bearing(unknown))).status_code == 401
@@ -430,14 +430,14 @@ async def test_a_key_seen_a_moment_ago_costs_no_query(
 async def test_a_flood_of_made_up_keys_fills_no_memory_and_pushes_nobody_out(
     app: FastAPI, client: httpx2.AsyncClient, make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(app.state.authenticator, "_unknown", ExpiringCache(20))
+    monkeypatch.setattr(app.state.services.authenticator, "_unknown", ExpiringCache(20))
     known = bearing((await make(user_id="ann"))["key"])
     assert (await client.get("/chats", headers=known)).status_code == 200
-    callers = len(app.state.authenticator._callers)
+    callers = len(app.state.services.authenticator._callers)
     for number in range(100):
         assert (await client.get("/chats", headers=bearing(f"ck_{number:043}"))).status_code == 401
-    assert len(app.state.authenticator._unknown) == 20
-    assert len(app.state.authenticator._callers) == callers
+    assert len(app.state.services.authenticator._unknown) == 20
+    assert len(app.state.services.authenticator._callers) == callers
 
 
 def test_a_cache_is_bounded_and_forgets_in_time(monkeypatch: pytest.MonkeyPatch) -> None:

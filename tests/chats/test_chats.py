@@ -366,11 +366,11 @@ async def test_a_chat_may_expire_at_the_last_moment_there_is(app: FastAPI, me: h
     assert (await me.get("/chats/key:k")).content == created.content
     assert (await me.get("/chats", params={"created_before": last})).content[10:-21] == created.content
     assert ok(await me.get("/chats", params={"created_before": first}))["items"] == []
-    await housekeeping.run_pass(app.state.db)
+    await housekeeping.run_pass(app.state.services.db)
     ok(await me.delete("/chats/key:k"))
     assert ok(await me.post("/chats/key:k/restore"))["expires_at"] == last
     assert ok(await me.patch("/chats/key:k", json={"expires_at": first}))["expires_at"] == first
-    await housekeeping.run_pass(app.state.db)
+    await housekeeping.run_pass(app.state.services.db)
     assert ok(await me.post("/chats/key:k/restore"))["expires_at"] is None
 
 
@@ -379,10 +379,10 @@ async def test_an_expired_chat_goes_to_the_trash_and_comes_back_for_good(app: Fa
     ok(await me.post("/chats", json={"key": "past", "expires_at": past}))
     ok(await me.post("/chats", json={"key": "future", "expires_at": future}))
     ok(await me.post("/chats", json={"key": "never"}))
-    await housekeeping.run_pass(app.state.db)
+    await housekeeping.run_pass(app.state.services.db)
     assert {chat["key"] for chat in ok(await me.get("/chats"))["items"]} == {"future", "never"}
     assert ok(await me.post("/chats/key:past/restore"))["expires_at"] is None
-    await housekeeping.run_pass(app.state.db)
+    await housekeeping.run_pass(app.state.services.db)
     assert len(ok(await me.get("/chats"))["items"]) == 3
 
 

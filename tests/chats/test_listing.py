@@ -44,7 +44,7 @@ async def many(
         }
         for n in range(COUNT)
     ]
-    async with app.state.db.write() as session:
+    async with app.state.services.db.write() as session:
         await session.execute(insert(Chat), [{**row, "metadata_": row.pop("metadata")} for row in rows])
     async with acting(app, as_user(user_id)) as client:
         yield client

@@ -51,7 +51,7 @@ async def stored(app: FastAPI, answer: Written, length: int, since: datetime | N
     mine = (col(StreamingMessage.chat_id) == message["chat_id"], col(StreamingMessage.seq) == message["seq"])
     async with asyncio.timeout(5):
         while True:
-            async with app.state.db.read() as session:
+            async with app.state.services.db.read() as session:
                 row = (await session.execute(select(StreamingMessage).where(*mine))).scalar_one()
                 if row.stored == length and (since is None or row.touched_at > since):
                     return
@@ -61,7 +61,7 @@ async def stored(app: FastAPI, answer: Written, length: int, since: datetime | N
 async def leftovers(app: FastAPI, answer: Written) -> int:
     """How many rows there are of an answer besides its message."""
     found = 0
-    async with app.state.db.read() as session:
+    async with app.state.services.db.read() as session:
         for table in (StreamingMessage, Chunk):
             rows = select(table).where(col(table.chat_id) == answer.message["chat_id"])
             found += len((await session.execute(rows)).all())
@@ -232,7 +232,7 @@ async def test_what_is_no_chunk_is_refused(answer: Written, body: Json) -> None:
 async def test_an_answer_has_an_end(
     ann: Person, app: FastAPI, answer: Written, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(app.state.answers.collector, "_max_length", 10)
+    monkeypatch.setattr(app.state.services.answers.collector, "_max_length", 10)
     await answer.chunk(0, "x" * 10)
     await answer.refused(10, "x", 413)
     assert (await answer.complete(10))["content"] == "x" * 10
@@ -241,7 +241,7 @@ async def test_an_answer_has_an_end(
 async def test_what_waits_for_the_disk_is_bounded(
     app: FastAPI, answer: Written, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(app.state.answers.collector, "_buffer_bytes", 1)
+    monkeypatch.setattr(app.state.services.answers.collector, "_buffer_bytes", 1)
     # One that finds room is taken whole.
     taken = 0
     for _ in range(20):
@@ -258,18 +258,18 @@ async def test_what_waits_for_the_disk_is_bounded(
 async def test_what_the_disk_refuses_is_kept_and_tried_again(
     app: FastAPI, answer: Written, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kept = app.state.answers.store.write
+    kept = app.state.services.answers.store.write
     monkeypatch.setattr(chunk_writer, "RETRY_SECONDS", 0.05)
 
     async def write(group: Any) -> Any:
         raise Overloaded
 
-    monkeypatch.setattr(app.state.answers.store, "write", write)
+    monkeypatch.setattr(app.state.services.answers.store, "write", write)
     assert await answer.chunk(0, "one ") == (4, 0)
     await asyncio.sleep(2 * chunk_writer.PACE_SECONDS)
     await answer.refused(4, "two", 503)
     problem(await answer.client.post(f"{answer.path}/complete", json={"offset": 4}), 503)
-    monkeypatch.setattr(app.state.answers.store, "write", kept)
+    monkeypatch.setattr(app.state.services.answers.store, "write", kept)
     await stored(app, answer, 4)
     assert (await answer.chunk(4, "two"))[0] == 7
     assert (await answer.complete(7))["content"] == "one two"
@@ -414,7 +414,7 @@ async def test_a_writer_that_is_gone_leaves_an_incomplete_answer(
         await stored(app, one, 4)
     old = now() - timedelta(seconds=61)
     mine = col(StreamingMessage.user_id) == ann.user_id
-    async with app.state.db.write() as session:
+    async with app.state.services.db.write() as session:
         await session.execute(update(StreamingMessage).where(mine).values(touched_at=old))
     # A word, even without text, says that its writer lives. Not every one is written down.
     monkeypatch.setattr(chunk_writer, "TOUCH_SECONDS", 0.0)
@@ -422,7 +422,9 @@ async def test_a_writer_that_is_gone_leaves_an_incomplete_answer(
     await stored(app, alive, 4, since=old)
     async with events(second, ann.headers, f"{answer.path}/stream") as stream:
         assert (await event(stream)).data["text"] == "one "
-        await asyncio.gather(*(reaper.reap_once(one.state.answers.endings, one.state.hub, 60) for one in (app, second)))
+        await asyncio.gather(
+            *(reaper.reap_once(one.state.services.answers.endings, one.state.services.hub, 60) for one in (app, second))
+        )
         last = await event(stream)
     message = await answer.read()
     assert (message["content"], message["status"]) == ("one ", "incomplete")
@@ -484,14 +486,14 @@ async def test_reading_along(app: FastAPI, second: FastAPI, ann: Person, answer:
 async def test_only_what_is_on_disk_is_read(
     app: FastAPI, ann: Person, answer: Written, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kept = app.state.answers.store.write
+    kept = app.state.services.answers.store.write
     held = asyncio.Event()
 
     async def write(group: Any) -> Any:
         await held.wait()
         return await kept(group)
 
-    monkeypatch.setattr(app.state.answers.store, "write", write)
+    monkeypatch.setattr(app.state.services.answers.store, "write", write)
     async with events(app, ann.headers, f"{answer.path}/stream") as stream:
         assert await stream.block()
         assert await answer.chunk(0, "one ") == (4, 0)

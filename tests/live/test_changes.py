@@ -155,14 +155,14 @@ async def test_a_feed_that_was_pruned_says_so(
         await ann.say(chat, text, text)
     before = (await everything(ann))[-1]["cursor"]
     await bob.chat()
-    async with app.state.db.write() as session:
+    async with app.state.services.db.write() as session:
         long_ago = datetime.now(UTC) - timedelta(days=31)
         await session.execute(update(Change).where(col(Change.user_id) == ann.user_id).values(at=long_ago))
     await ann.say(chat, "new")
     monkeypatch.setattr(pruning, "PRUNED_ROWS", 2)
     monkeypatch.setattr(pruning, "PRUNED_FEEDS", 1)
-    await app.state.counters.catch_up(None)
-    await prune(app.state.db, datetime.now(UTC) - timedelta(days=30))
+    await app.state.services.counters.catch_up(None)
+    await prune(app.state.services.db, datetime.now(UTC) - timedelta(days=30))
 
     for path in ("/changes", "/events"):
         gone = await ann.client.get(path, params={"since": start["cursor"]})
@@ -172,7 +172,7 @@ async def test_a_feed_that_was_pruned_says_so(
     assert await everything(ann, since=before) == kept
     assert len(await everything(bob)) == 1
     # Pruned to the last one, it goes on from where it was.
-    await prune(app.state.db, datetime.now(UTC) + timedelta(days=1))
+    await prune(app.state.services.db, datetime.now(UTC) + timedelta(days=1))
     cursor = (await ann.changes())["cursor"]
     assert cursor == kept[-1]["cursor"]
     await ann.say(chat, "newer")
@@ -181,7 +181,7 @@ async def test_a_feed_that_was_pruned_says_so(
 
 async def test_a_cursor_from_before_a_restored_backup_is_gone(app: FastAPI, ann: Person) -> None:
     await ann.chat()
-    ahead = app.state.feeds.reader(ann.user_id).cursor(1000)
+    ahead = app.state.services.feeds.reader(ann.user_id).cursor(1000)
     problem(await ann.client.get("/changes", params={"since": ahead}), 410)
 
 
@@ -192,7 +192,7 @@ async def test_who_commits_last_comes_last_and_nobody_skips_him(app: FastAPI, an
     took, commit = asyncio.Event(), asyncio.Event()
 
     async def slow() -> None:
-        async with app.state.db.write() as session:
+        async with app.state.services.db.write() as session:
             await record(session, ann.user_id, ["chat.updated", chat])
             took.set()
             await commit.wait()
@@ -217,7 +217,7 @@ async def test_a_transaction_that_fails_leaves_no_hole(app: FastAPI, ann: Person
     chat = await ann.chat()
 
     async def fail() -> None:
-        async with app.state.db.write() as session:
+        async with app.state.services.db.write() as session:
             await record(session, ann.user_id, ["chat.updated", chat])
             raise RuntimeError
 
@@ -245,7 +245,7 @@ async def test_a_chat_that_expires_is_a_change_too(
     expired = sorted([await ann.chat(expires_at="2020-01-01T00:00:00Z") for _ in range(3)])
     others = await bob.chat(expires_at="2020-01-01T00:00:00Z")
     since = (await ann.changes(since="now"))["cursor"]
-    await housekeeping.run_pass(app.state.db)
+    await housekeeping.run_pass(app.state.services.db)
     items = (await ann.changes(since=since))["items"]
     assert [(item["type"], item["chat_id"]) for item in items] == [("chat.deleted", chat) for chat in expired]
     assert {item["chat"]["is_active"] for item in items} == {False}
@@ -254,8 +254,8 @@ async def test_a_chat_that_expires_is_a_change_too(
 
 async def test_housekeeping_keeps_what_is_young(app: FastAPI, ann: Person) -> None:
     await ann.chat()
-    await housekeeping.run_pass(app.state.db)
-    await prune(app.state.db, datetime.now(UTC) - timedelta(days=30))
+    await housekeeping.run_pass(app.state.services.db)
+    await prune(app.state.services.db, datetime.now(UTC) - timedelta(days=30))
     assert len((await ann.changes())["items"]) == 1
 
 

@@ -111,10 +111,10 @@ async def test_a_thousand_changes_reach_thirty_listeners(app: FastAPI, ann: Pers
         assert [change["seq"] for change in got] == [*range(1, 1001)]
         assert got == everything[0]
     # What is kept for them all is bounded, and goes with the last of them.
-    assert app.state.feeds.kept(ann.user_id) <= 200
+    assert app.state.services.feeds.kept(ann.user_id) <= 200
     for one in opened:
         await one.__aexit__(None, None, None)
-    assert app.state.feeds.kept(ann.user_id) == 0
+    assert app.state.services.feeds.kept(ann.user_id) == 0
 
 
 async def test_what_is_deleted_is_not_shown_to_who_comes_late(app: FastAPI, ann: Person) -> None:
@@ -150,7 +150,7 @@ async def test_a_slow_reader_is_cut_off_and_costs_nothing(
         await asyncio.sleep(0)
         assert len(stream.parts) <= taken + 1
         assert not stream.complete
-        assert app.state.feeds.kept(ann.user_id) == 0
+        assert app.state.services.feeds.kept(ann.user_id) == 0
     async with events(app, {**ann.headers, "Last-Event-ID": cursor}) as stream:
         await stream.event()
         assert [change["seq"] for change in await stream.events(20)] == [*range(1, 21)]
@@ -173,14 +173,14 @@ async def test_who_does_not_read_does_not_keep_the_service_from_stopping(setting
         one.reading.clear()
         await ann.chat()
         await asyncio.sleep(0.3)
-        second.state.hub.close_streams()
+        second.state.services.hub.close_streams()
         await asyncio.wait_for(asyncio.gather(stream.ended.wait(), one.ended.wait()), 4)
 
 
 async def test_streams_end_when_the_service_is_to_stop(settings: Settings, ann: Person) -> None:
     async with started(settings) as second, events(second, ann.headers) as stream:
         await stream.event()
-        second.state.hub.close_streams()
+        second.state.services.hub.close_streams()
         await asyncio.wait_for(stream.ended.wait(), 2)
         assert stream.complete
         # Who comes now is sent away politely: with an error, a browser would not come back.

@@ -155,7 +155,7 @@ async def test_behind_pgbouncer(on_postgres: Settings, as_user: Callable[[str], 
     """Where nothing wakes, a look every quarter of a second does."""
     settings = on_postgres.model_copy(update={"pgbouncer": True})
     async with started(settings) as here, started(settings) as there, events(here, as_user("ann")) as stream:
-        assert isinstance(here.state.hub._signals, Silence)
+        assert isinstance(here.state.services.hub._signals, Silence)
         await stream.event()
         async with acting(there, as_user("ann")) as client:
             chat = ok(await client.post("/chats", json={}))

@@ -119,7 +119,7 @@ async def test_a_database_out_of_reach_revokes_nothing(
 
     async with events(app, headers) as stream:
         await stream.event()
-        monkeypatch.setattr(app.state.authenticator.keys, "find", broken)
-        app.state.authenticator.forget()
+        monkeypatch.setattr(app.state.services.authenticator.keys, "find", broken)
+        app.state.services.authenticator.forget()
         await asyncio.sleep(2.5)
         assert not stream.ended.is_set()

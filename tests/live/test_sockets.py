@@ -95,18 +95,18 @@ async def test_of_many_at_once_one_gets_in(app: FastAPI, ann: Person) -> None:
 async def test_an_old_ticket_is_worth_nothing(app: FastAPI, ann: Person) -> None:
     old, unused = await ticket(ann), await ticket(ann)
     own = col(Ticket.user_id) == ann.user_id
-    async with app.state.db.write() as session:
+    async with app.state.services.db.write() as session:
         await session.execute(update(Ticket).where(own).values(expires_at=datetime.now(UTC) - timedelta(seconds=1)))
     assert await close_code(app, {}, ticket=old) == 4401
-    await housekeeping.run_pass(app.state.db)
-    async with app.state.db.read() as session:
+    await housekeeping.run_pass(app.state.services.db)
+    async with app.state.services.db.read() as session:
         assert (await session.execute(select(col(Ticket.sha256)).where(own))).all() == []
     assert await close_code(app, {}, ticket=unused) == 4401
 
 
 async def test_a_ticket_is_not_stored(app: FastAPI, ann: Person) -> None:
     made = await ticket(ann)
-    async with app.state.db.read() as session:
+    async with app.state.services.db.read() as session:
         rows = (await session.execute(select(Ticket).where(col(Ticket.user_id) == ann.user_id))).scalars().all()
     assert made not in str([row.model_dump() for row in rows])
 
@@ -139,7 +139,7 @@ async def test_what_is_wrong_is_said_by_the_code(app: FastAPI, ann: Person, bob:
     assert await close_code(app, ann.headers, chat=await bob.chat()) == 4404
     assert await close_code(app, ann.headers, chat="x") == 4404
     assert await close_code(app, ann.headers, since="x" * 2000) == 4422
-    assert await close_code(app, ann.headers, since=app.state.feeds.reader(ann.user_id).cursor(5)) == 4410
+    assert await close_code(app, ann.headers, since=app.state.services.feeds.reader(ann.user_id).cursor(5)) == 4410
     made = ok(await ann.client.post("/admin/api-keys", json={"name": "k", "user_id": "u", "scopes": ["chats:write"]}))
     assert await close_code(app, {"Authorization": f"Bearer {made['key']}"}) == 4403
 
@@ -163,13 +163,13 @@ async def test_a_slow_reader_is_cut_off(app: FastAPI, ann: Person, monkeypatch: 
         await ann.say(chat, "a")
         await asyncio.wait_for(one.ended.wait(), 5)
         assert one.code is None  # it would not take that either
-        assert app.state.feeds.kept(ann.user_id) == 0
+        assert app.state.services.feeds.kept(ann.user_id) == 0
 
 
 async def test_it_ends_when_the_service_is_to_stop(settings: Settings, ann: Person) -> None:
     async with started(settings) as second, socket(second, ann.headers) as one:
         await one.message()
-        second.state.hub.close_streams()
+        second.state.services.hub.close_streams()
         assert (await one.closed()).code == 1012
 
 

@@ -325,7 +325,7 @@ async def test_what_a_fork_records(app: FastAPI, me: httpx2.AsyncClient) -> None
     path, _ = await planted(me)
     made = ok(await me.post(f"{path}/fork", json={"at": 3}))
     statement = select(Change).where(col(Change.user_id) == made["user_id"]).order_by(col(Change.position).desc())
-    async with app.state.db.read() as session:
+    async with app.state.services.db.read() as session:
         last = (await session.execute(statement.limit(1))).scalar_one()
     assert last.entries == [["chat.created", made["chat_id"]], ["appended", made["chat_id"], 1, 3]]
 

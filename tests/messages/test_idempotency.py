@@ -189,7 +189,7 @@ async def test_a_retry_is_answered_also_when_the_chat_is_in_the_trash(attempt: A
 
 async def let_pass(app: FastAPI, attempt: Attempt, time: timedelta) -> None:
     """As if the answers that are kept had been given so much earlier."""
-    async with app.state.db.write() as session:
+    async with app.state.services.db.write() as session:
         kept = col(Idempotency.user_id).in_(attempt.owners)
         await session.execute(update(Idempotency).where(kept).values(created_at=now() - time))
 
@@ -198,7 +198,7 @@ async def let_pass(app: FastAPI, attempt: Attempt, time: timedelta) -> None:
 async def test_a_key_is_kept_for_a_day(app: FastAPI, attempt: Attempt) -> None:
     ok(await attempt.send())
     await let_pass(app, attempt, timedelta(hours=23, minutes=59))
-    await housekeeping.run_pass(app.state.db)
+    await housekeeping.run_pass(app.state.services.db)
     assert (await attempt.send()).headers[REPLAYED_HEADER] == "true"
 
     await let_pass(app, attempt, timedelta(hours=24, seconds=1))
@@ -209,7 +209,7 @@ async def test_a_key_is_kept_for_a_day(app: FastAPI, attempt: Attempt) -> None:
     assert (await attempt.send()).content == late.content
 
     await let_pass(app, attempt, timedelta(hours=24, seconds=1))
-    await housekeeping.run_pass(app.state.db)
+    await housekeeping.run_pass(app.state.services.db)
     assert (await stored(app, *attempt.owners))["idempotency"] == []
 
 

@@ -76,7 +76,7 @@ def shown(token: Any) -> Json:
 async def end(app: FastAPI, path: str) -> None:
     """Lets the time of a chat's turn be over."""
     mine = col(Chat.chat_id) == path.rpartition("/")[2]
-    async with app.state.db.write() as session:
+    async with app.state.services.db.write() as session:
         await session.execute(update(Chat).where(mine, col(Chat.lease_until) > now()).values(lease_until=now()))
 
 
@@ -389,9 +389,11 @@ async def test_a_turn_that_ends_while_an_append_is_waiting(
     mine = await taken(me, path)
     body = HELLO if parent is None else {**HELLO, "parent": parent}
     for by_time in (False, True):
-        async with second.state.db.write() as session:
+        async with second.state.services.db.write() as session:
             # The append finds the chat locked, and waits.
-            chat = await ChatStore(second.state.db, me.headers["X-User-Id"]).find(session, ChatRef.parse("key:k"))
+            chat = await ChatStore(second.state.services.db, me.headers["X-User-Id"]).find(
+                session, ChatRef.parse("key:k")
+            )
             waiting = asyncio.create_task(me.post(f"{path}/messages", json=body, headers=mine))
             await asyncio.sleep(0.2)
             if by_time:

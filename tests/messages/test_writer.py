@@ -56,7 +56,7 @@ def runs(said: Sequence[str]) -> list[tuple[str, int]]:
 async def held(app: FastAPI, me: httpx2.AsyncClient, path: str) -> AsyncIterator[None]:
     """Nothing is written to the chat while the block runs: somebody else has it locked."""
     chat = select(Chat).where(col(Chat.user_id) == me.headers["X-User-Id"], col(Chat.chat_id) == path.split("/")[2])
-    async with app.state.db.write() as session:
+    async with app.state.services.db.write() as session:
         await session.execute(chat.with_for_update())
         yield
 
@@ -194,7 +194,7 @@ async def test_who_hangs_up_harms_nobody(app: FastAPI, me: httpx2.AsyncClient) -
 @pytest.fixture
 async def writer(app: FastAPI) -> AsyncIterator[Writer]:
     """A writer of the test's own, beside that of `app`."""
-    made = Writer(group_of(app.state.db), 1000, app.state.db.announcer)
+    made = Writer(group_of(app.state.services.db), 1000, app.state.services.db.announcer)
     yield made
     await made.close()
 
@@ -212,7 +212,7 @@ def an_append(me: httpx2.AsyncClient, chat_id: str | None, key: str | None = Non
 
 async def test_what_was_accepted_is_written_before_the_writer_ends(app: FastAPI, me: httpx2.AsyncClient) -> None:
     chat = ok(await me.post("/chats", json={}))
-    writer = Writer(group_of(app.state.db), 1000, app.state.db.announcer)
+    writer = Writer(group_of(app.state.services.db), 1000, app.state.services.db.announcer)
     # More than a group holds.
     waiting = [asyncio.create_task(writer.append(an_append(me, chat["chat_id"]))) for _ in range(300)]
     await asyncio.sleep(0)

@@ -175,10 +175,10 @@ class HeldBack(CommitBackend):
 async def slow(settings: Settings) -> AsyncIterator[tuple[FastAPI, HeldBack]]:
     """The service with a writer that is held back."""
     async with started(settings) as made:
-        db = made.state.db
+        db = made.state.services.db
         held = HeldBack(SqliteCommitBackend(db) if db.kind == "sqlite" else PostgresCommitBackend(db))
-        await made.state.writer.close()
-        made.state.writer = Writer(held, 10, db.announcer)
+        await made.state.services.messages.writer.close()
+        made.state.services.messages.writer = Writer(held, 10, db.announcer)
         yield made, held
 
 

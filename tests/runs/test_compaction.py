@@ -37,7 +37,7 @@ def user(make_user: Callable[[], str]) -> str:
 @pytest.fixture
 def session(app: FastAPI, user: str) -> ChatkeepSession:
     """A session of that user."""
-    return ChatkeepSession("s", items=StoredItems(app.state, user, "key:s"))
+    return ChatkeepSession("s", items=StoredItems(app.state.services, user, "key:s"))
 
 
 @pytest.fixture

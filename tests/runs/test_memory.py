@@ -48,7 +48,7 @@ def user(make_user: Callable[[], str]) -> str:
 @pytest.fixture
 def session(app: FastAPI, user: str) -> ChatkeepSession:
     """A session of that user."""
-    return ChatkeepSession("s", items=StoredItems(app.state, user, "key:s"))
+    return ChatkeepSession("s", items=StoredItems(app.state.services, user, "key:s"))
 
 
 async def test_it_does_what_a_session_does(session: ChatkeepSession) -> None:
@@ -98,21 +98,21 @@ async def test_nobody_sees_anothers(
     app: FastAPI, session: ChatkeepSession, user: str, make_user: Callable[[], str]
 ) -> None:
     await session.add_items(said("mine"))
-    chat_id = (await app.state.db.driver.fetch_one("SELECT CAST(chat_id AS TEXT) FROM chats WHERE user_id = $1", user))[
-        0
-    ]
+    chat_id = (
+        await app.state.services.db.driver.fetch_one("SELECT CAST(chat_id AS TEXT) FROM chats WHERE user_id = $1", user)
+    )[0]
     other = make_user()
     for chat in ("key:s", chat_id):
-        items = StoredItems(app.state, other, chat)
+        items = StoredItems(app.state.services, other, chat)
         assert await items.newest(None) == []
         assert await items.pop() is None
         await items.clear()
-    by_id = StoredItems(app.state, other, chat_id)
+    by_id = StoredItems(app.state.services, other, chat_id)
     with pytest.raises(NotFound):
         await by_id.append(said("theirs"))
     with pytest.raises(NotFound):
         await by_id.replace(said("theirs"))
-    await StoredItems(app.state, other, "key:s").append(said("theirs"))
+    await StoredItems(app.state.services, other, "key:s").append(said("theirs"))
     assert await session.get_items() == said("mine")
 
 
@@ -133,7 +133,7 @@ async def test_what_no_request_could_say_is_not_stored(session: ChatkeepSession)
 
 async def test_two_that_pop_never_get_the_same(app: FastAPI, user: str, session: ChatkeepSession) -> None:
     await session.add_items(said(*map(str, range(40))))
-    others = [ChatkeepSession("s", items=StoredItems(app.state, user, "key:s")) for _ in range(5)]
+    others = [ChatkeepSession("s", items=StoredItems(app.state.services, user, "key:s")) for _ in range(5)]
     popped: list[Any] = await asyncio.gather(*(one.pop_item() for one in others for _ in range(10)))
     assert sorted(int(one["content"]) for one in popped if one) == list(range(40))
 
@@ -177,7 +177,9 @@ async def test_a_run_of_two_turns(session: ChatkeepSession, streamed: bool) -> N
 
 async def test_the_user_comes_from_the_runs_context(app: FastAPI, user: str) -> None:
     session = ChatkeepSession(
-        "s", user_id=lambda context: context, items=lambda who: StoredItems(app.state, f"{user}-{who}", "key:s")
+        "s",
+        user_id=lambda context: context,
+        items=lambda who: StoredItems(app.state.services, f"{user}-{who}", "key:s"),
     )
     for who in ("ada", "bob"):
         agent = Agent(name="a", model=ScriptedModel(steps=[[assistant_message(f"Hello {who}.")]]))

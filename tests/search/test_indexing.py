@@ -104,14 +104,14 @@ async def write(client: httpx2.AsyncClient, count: int, **details: Any) -> str:
 
 
 async def documents(app: FastAPI, user: str) -> int:
-    async with app.state.db.read() as session:
+    async with app.state.services.db.read() as session:
         rows = await session.execute(select(func.count()).where(col(Document.user_id) == user))
         return int(rows.scalar_one())
 
 
 async def forget_all(app: FastAPI, user: str) -> None:
     """As if the user was never indexed."""
-    async with app.state.db.write() as session:
+    async with app.state.services.db.write() as session:
         for table in (Document, Bucket, Indexing):
             await session.execute(delete(table).where(col(table.user_id) == user))
 
@@ -130,7 +130,7 @@ async def test_what_is_written_is_indexed_behind_it(app: FastAPI, me: httpx2.Asy
 async def test_whoever_was_never_indexed_is_indexed_anew(
     app: FastAPI, me: httpx2.AsyncClient, user: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(app.state.search, "_room", 4)
+    monkeypatch.setattr(app.state.services.search, "_room", 4)
     first, second = await write(me, 5, title="eggs"), await write(me, 6)
     await is_indexed(app, user, 12)
     await forget_all(app, user)
@@ -145,10 +145,10 @@ async def test_whoever_was_never_indexed_is_indexed_anew(
 async def test_an_index_that_is_of_no_use_is_made_anew(
     app: FastAPI, me: httpx2.AsyncClient, user: str, how: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(app.state.search, "_room", 3)
+    monkeypatch.setattr(app.state.services.search, "_room", 3)
     chat_id = await write(me, 8, title="eggs")
     assert await seqs(me, "egg*") == [*range(9)]
-    async with app.state.db.write() as session:
+    async with app.state.services.db.write() as session:
         everything = update(Document).where(col(Document.user_id) == user)
         if how == "another tokenizer":
             # On SQLite the index is told by a trigger of what is deleted, not of this.
@@ -164,11 +164,11 @@ async def test_an_index_that_is_of_no_use_is_made_anew(
     if how == "a feed that does not reach back":
         # Only what the counters have is pruned.
         ok(await me.get("/stats"))
-        await prune(app.state.db, now())
+        await prune(app.state.services.db, now())
     ok(await me.post(f"/chats/{chat_id}/messages", json={"role": "user", "content": "egg"}))
     assert await seqs(me, "egg*") == [*range(10)]
     assert await documents(app, user) == 10
-    async with app.state.db.read() as session:
+    async with app.state.services.db.read() as session:
         row = (await session.execute(select(Indexing).where(col(Indexing.user_id) == user))).scalar_one()
         assert (row.tokenizer, row.rebuilt_chat, row.rebuilt_seq) == (TOKENIZER, None, None)
 
@@ -177,7 +177,7 @@ async def test_a_search_that_would_wait_long_is_answered_503(
     app: FastAPI, me: httpx2.AsyncClient, user: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(indexer, "SEARCH_WAITS_SECONDS", 0.0)
-    monkeypatch.setattr(app.state.search, "_room", 2)
+    monkeypatch.setattr(app.state.services.search, "_room", 2)
     await write(me, 60)
     await is_indexed(app, user, 60)
     await forget_all(app, user)
@@ -192,7 +192,7 @@ async def test_a_search_that_would_wait_long_is_answered_503(
 
 async def test_two_processes_index_the_same_users(app: FastAPI, me: httpx2.AsyncClient, user: str) -> None:
     await write(me, 300, title="eggs")
-    indexes = [Index(app.state.db) for _ in range(4)]
+    indexes = [Index(app.state.services.db) for _ in range(4)]
     for number in range(5):
         await asyncio.gather(*(index.digest([user]) for index in indexes))
         assert await documents(app, user) == 301 + number
@@ -213,7 +213,7 @@ async def test_searches_at_once_wait_for_one_catching_up(app: FastAPI, me: httpx
         assert len(await seqs(me, f"word{number}")) == 1
 
     await asyncio.gather(*map(pair, range(40)))
-    assert app.state.search._catching_up == app.state.search._next == {}
+    assert app.state.services.search._catching_up == app.state.services.search._next == {}
 
 
 async def test_what_a_user_never_wrote_is_not_indexed(
@@ -222,7 +222,7 @@ async def test_what_a_user_never_wrote_is_not_indexed(
     nobody = make_user()
     async with acting(app, admin | {"X-User-Id": nobody}) as client:
         assert await seqs(client, "egg") == []
-    async with app.state.db.read() as session:
+    async with app.state.services.db.read() as session:
         rows = await session.execute(select(Indexing).where(col(Indexing.user_id) == nobody))
         assert rows.all() == []
 

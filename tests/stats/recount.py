@@ -28,7 +28,7 @@ def quarter(moment: datetime) -> int:
 
 async def rows(app: FastAPI, table: type[SQLModel], user_id: str) -> list[Any]:
     """A user's rows of a table."""
-    async with app.state.db.read() as session:
+    async with app.state.services.db.read() as session:
         found = await session.execute(select(table).where(col(table.user_id) == user_id))  # type: ignore[attr-defined]
         return list(found.scalars())
 

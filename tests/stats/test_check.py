@@ -60,7 +60,7 @@ async def ann(own: FastAPI, as_user: Callable[[str], dict[str, str]]) -> AsyncIt
 
 async def execute(app: FastAPI, statement: str) -> None:
     """Does something to the database that no service would."""
-    async with app.state.db.write() as session:
+    async with app.state.services.db.write() as session:
         await (await session.connection()).exec_driver_sql(statement)
 
 
@@ -157,7 +157,7 @@ async def test_documents_are_compared(
 async def test_a_broken_reference_is_found(own: FastAPI, ann: httpx2.AsyncClient, check: Command, dialect: str) -> None:
     if dialect == "postgres":
         return  # it lets nobody break one
-    async with own.state.db.engine.connect() as connection:
+    async with own.state.services.db.engine.connect() as connection:
         await connection.exec_driver_sql("COMMIT")
         await connection.exec_driver_sql("PRAGMA foreign_keys = OFF")
         await connection.exec_driver_sql("DELETE FROM chats")

@@ -109,7 +109,7 @@ class Run:
             return
         self.chats.append(f"/chats/{ok(await self.client.post('/chats', json=body))['chat_id']}")
         if way == 1:
-            await housekeeping.run_pass(self.app.state.db)
+            await housekeeping.run_pass(self.app.state.services.db)
 
     async def append(self, chat: str) -> None:
         """Appends a message, some, a branch, or an answer in chunks."""
@@ -260,16 +260,16 @@ async def test_what_is_not_added_up_is_not_pruned(
     async def nothing(*_: Any) -> None:
         """As if it had stopped."""
 
-    monkeypatch.setattr(app.state.counters, "_add_some", nothing)
+    monkeypatch.setattr(app.state.services.counters, "_add_some", nothing)
     user_id = me.headers["X-User-Id"]
     ok(await me.post("/chats/key:a/messages", json={"role": "user", "content": "x"}))
-    await prune(app.state.db, datetime.now(UTC) + timedelta(days=1))
+    await prune(app.state.services.db, datetime.now(UTC) + timedelta(days=1))
     # Another process may have been there before.
     counted = sum(row.position for row in await rows(app, Usage, user_id))
     assert [row.position for row in await rows(app, Change, user_id)] == ([2] if counted == 0 else [])
     monkeypatch.undo()
     assert ok(await me.get("/stats"))["total_messages"] == 1
-    await prune(app.state.db, datetime.now(UTC) + timedelta(days=1))
+    await prune(app.state.services.db, datetime.now(UTC) + timedelta(days=1))
     assert await rows(app, Change, user_id) == []
     assert ok(await me.get("/stats"))["total_messages"] == 1
 
@@ -285,7 +285,7 @@ async def test_nothing_is_added_twice(app: FastAPI, second: FastAPI, me: httpx2.
 
     async def add_up(one: FastAPI) -> None:
         while not done.is_set():
-            await one.state.counters.add_up([user_id, "nobody"])
+            await one.state.services.counters.add_up([user_id, "nobody"])
             await asyncio.sleep(0)
 
     adding = [asyncio.create_task(add_up(one)) for one in (app, second, app, second)]
@@ -304,12 +304,12 @@ async def test_one_whose_counters_cannot_be_added_up_holds_up_nobody(
         for one in (me, somebody):
             ok(await one.post("/chats/key:a/messages", json={"role": "user", "content": "x"}))
     broken = {"user_id": user_id, "position": 3, "at": datetime.now(UTC), "entries": [], "counts": [["messages", None]]}
-    async with app.state.db.write() as session:
+    async with app.state.services.db.write() as session:
         await session.execute(insert(Change).values(broken))
         await session.execute(update(Feed).where(col(Feed.user_id) == user_id).values(position=3))
     with pytest.raises(TypeError):
-        await app.state.counters.add_up([user_id, other])
+        await app.state.services.counters.add_up([user_id, other])
     assert [row.messages for row in await rows(app, Usage, other)] == [1]
-    async with app.state.db.write() as session:
+    async with app.state.services.db.write() as session:
         await session.execute(delete(Change).where(col(Change.user_id) == user_id, col(Change.position) == 3))
     assert ok(await me.get("/stats"))["total_messages"] == 1

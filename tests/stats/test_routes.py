@@ -150,7 +150,7 @@ async def test_changes_that_are_gone_are_passed_over(app: FastAPI, me: httpx2.As
     user_id = me.headers["X-User-Id"]
     ok(await me.post("/chats", json=MESSAGES))
     before = ok(await me.get("/stats"))
-    async with app.state.db.write() as session:
+    async with app.state.services.db.write() as session:
         await session.execute(update(Usage).where(col(Usage.user_id) == user_id).values(position=0))
         await session.execute(delete(Change).where(col(Change.user_id) == user_id))
     assert ok(await me.get("/stats")) == before

@@ -347,7 +347,7 @@ async def test_downloads_have_names(me: httpx2.AsyncClient) -> None:
 
 async def test_no_more_than_a_few_at_once(app: FastAPI, me: httpx2.AsyncClient) -> None:
     ok(await me.put("/chats/key:k", json={"conversation": CONVERSATION}))
-    running: set[Any] = app.state.exports._running
+    running: set[Any] = app.state.services.exports._running
     held = {object() for _ in range(MOST)}
     running.update(held)
     try:

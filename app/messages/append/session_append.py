@@ -14,10 +14,12 @@ from app.chats.dependencies import chat_store
 from app.chats.lease import check_lease
 from app.chats.schemas import ChatDetails
 from app.chats.store import check_version
+from app.db.database import Database
 from app.db.types import now
 from app.http.errors import NotFound
 from app.http.idempotency import IdempotentRequest, StoredResponse, run_idempotent
 from app.http.references import ChatRef
+from app.http.services import service
 from app.messages.append.new_message import NewMessage, new_message
 from app.messages.branching.store import BranchStore
 from app.messages.dependencies import message_store
@@ -55,7 +57,7 @@ async def branch_off(
 
     Takes what `MessageStore.append` takes, and raises the same, PreconditionFailed (412) and Unprocessable (422).
     """
-    async with request.app.state.db.write() as session:
+    async with service(request, Database).write() as session:
 
         async def append() -> StoredResponse:
             chat = await _chat(session, request, user, ref, parent, lease_token, if_match)

@@ -10,6 +10,7 @@ from app.chats.dependencies import chat_store
 from app.chats.responses import chat_created
 from app.chats.schemas import ChatOut
 from app.chats.serialize import etag_of, row_of
+from app.db.database import Database
 from app.db.driver import SessionReader
 from app.http.conditional import not_modified
 from app.http.errors import Conflict, InvalidCursor, NotFound, responses
@@ -17,6 +18,7 @@ from app.http.idempotency import IDEMPOTENT, StoredResponse, idempotent_request,
 from app.http.openapi import BODY_ERRORS, ETAG_HEADER, LINK_HEADER, LOCATION_HEADER, READ_ERRORS, documented
 from app.http.paging import Page, page_response
 from app.http.references import ChatPath, ChatRef
+from app.http.services import service
 from app.messages.branching import leaves
 from app.messages.branching.diff import Diff
 from app.messages.branching.fork import ForkStore
@@ -42,7 +44,7 @@ async def list_branches(
 ) -> Response:
     """The newest first: a branch for each message that none follows, and the active one wherever it ends."""
     ref = ChatRef.parse(chat)
-    async with request.app.state.db.snapshot() as session:
+    async with service(request, Database).snapshot() as session:
         found = await chat_store(request, user).find(session, ref, lock=False)
         etag = etag_of(row_of(found))
         if (unchanged := not_modified(request, etag)) is not None:
@@ -66,7 +68,7 @@ async def compare(request: Request, user: Reader, chat: ChatPath, query: Annotat
     The others are under `/messages`, with `head` and with the shared `head_seq` as `after_seq`.
     """
     ref = ChatRef.parse(chat)
-    async with request.app.state.db.snapshot() as session:
+    async with service(request, Database).snapshot() as session:
         found = await chat_store(request, user).find(session, ref, lock=False)
         etag = etag_of(row_of(found))
         if (unchanged := not_modified(request, etag)) is not None:
@@ -92,7 +94,7 @@ async def fork(request: Request, user: Writer, chat: ChatPath, body: ForkIn | No
     store, ref, idempotency = chat_store(request, user), ChatRef.parse(chat), await idempotent_request(request)
     asked = body or ForkIn()
     at = None if asked.at is None else str(asked.at)
-    async with request.app.state.db.write() as session:
+    async with service(request, Database).write() as session:
 
         async def copy() -> StoredResponse:
             found = await store.find(session, ref)
