@@ -48,6 +48,7 @@ lint: environments ## check style, types, import direction, dependencies, locks 
 	cd client && .venv/bin/mypy
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/deptry .
+	$(BIN)/python -m tests.locks.wheels
 	$(BIN)/hadolint Dockerfile
 
 format: $(VENV)/.dev ## put the code into its format, and mend what can be mended
