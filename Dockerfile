@@ -4,17 +4,18 @@ RUN python -m venv /opt/venv
 WORKDIR /srv/chatkeep
 # The locked packages are a layer of their own: a change of the code does not install them again.
 COPY requirements.txt requirements-build.txt ./
-RUN pip install --require-hashes --only-binary :all: -r requirements.txt -r requirements-build.txt
+RUN pip install --no-deps --require-hashes --only-binary :all: -r requirements.txt -r requirements-build.txt
 COPY pyproject.toml README.md LICENSE alembic.ini ./
 COPY alembic alembic
 COPY app app
 RUN pip install --no-deps --no-build-isolation --editable . \
+    && pip check \
     && pip uninstall --yes uv-build pip \
     && python -m compileall -q app alembic
 
 FROM python:3.14-slim
 RUN useradd --uid 10001 --user-group --no-create-home --shell /usr/sbin/nologin chatkeep \
-    && install --directory --owner chatkeep --group chatkeep --mode 0700 /data
+    && install --directory --owner 10001 --group 10001 --mode 0700 /data
 COPY --from=build /opt/venv /opt/venv
 COPY --from=build /srv/chatkeep /srv/chatkeep
 ENV PATH="/opt/venv/bin:$PATH" \

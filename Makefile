@@ -9,17 +9,22 @@ JOBS ?= logical
 # The first Python on the PATH that is new enough; PYTHON=… names another.
 PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
-# Wheels only: building from source would fetch build tools that no hash was checked for.
-PIP_OPTIONS := --quiet --disable-pip-version-check --require-hashes --only-binary :all:
-PIP_INSTALL := $(BIN)/python -m pip install $(PIP_OPTIONS)
+# The locks are complete: pip resolves nothing, and what a registry publishes tomorrow changes nothing. Wheels only:
+# building from source would fetch build tools that no hash was checked for. What is never imported is not compiled.
+PIP_OPTIONS := --disable-pip-version-check --progress-bar off --no-compile
+PIP_LOCKED := install $(PIP_OPTIONS) --no-deps --require-hashes --only-binary :all:
+PIP_PROJECT := install $(PIP_OPTIONS) --no-deps --no-build-isolation --editable
+# The machine's pip.conf says where packages come from; its constraints are for other projects.
+pip = PIP_CONSTRAINT=/dev/null PIP_USER=0 $(1)/bin/python -m pip
 # The build backend looks for its own binary on the PATH.
-PIP_INSTALL_PROJECT := PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pip install --quiet --disable-pip-version-check \
-	--no-deps --no-build-isolation
-LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+pip_project = PATH="$(CURDIR)/$(1)/bin:$$PATH" $(call pip,$(1)) $(PIP_PROJECT)
+# What pip says, about this machine's configuration too, is shown where it fails.
+quietly = { $(2); } >$(1)/install.log 2>&1 || { cat $(1)/install.log >&2; exit 1; }
+LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-strip-extras \
 	--no-emit-index-url --no-emit-find-links --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-e2e lint format bench lock
+.PHONY: help run test test-e2e lint format bench lock environments
 .DELETE_ON_ERROR:
 
 help: ## list what can be made
@@ -29,20 +34,21 @@ help: ## list what can be made
 run: $(VENV)/.run ## migrate the database and serve on CHATKEEP_HOST:CHATKEEP_PORT
 	@exec $(BIN)/chatkeep serve
 
-test: $(VENV)/.dev $(CLIENT_VENV)/.dev ## run every test, on SQLite and on a Postgres that the suite starts itself
+test: environments ## run every test, on SQLite and on a Postgres that the suite starts itself
 	$(BIN)/pytest -n $(JOBS) --maxprocesses 8 $(ARGS)
 	$(if $(ARGS),,cd client && .venv/bin/pytest -n $(JOBS) --maxprocesses 8)
 
-test-e2e: $(VENV)/.dev $(CLIENT_VENV)/.dev ## run the tests that need Node or a browser; they say what is missing
+test-e2e: environments ## run the tests that need Node or a browser; they say what is missing
 	$(BIN)/pytest tests/e2e $(ARGS)
 
-lint: $(VENV)/.dev $(CLIENT_VENV)/.dev ## check style, types, import direction, dependencies and the Dockerfile
+lint: environments ## check style, types, import direction, dependencies, locks and the Dockerfile
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	cd client && .venv/bin/mypy
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/deptry .
+	$(BIN)/python -m tests.locks.wheels
 	$(BIN)/hadolint Dockerfile
 
 format: $(VENV)/.dev ## put the code into its format, and mend what can be mended
@@ -59,25 +65,28 @@ lock: $(VENV)/.dev ## lock what pyproject.toml asks for; UPGRADE=1 takes the new
 	$(LOCK) $(if $(UPGRADE),--upgrade) client/pyproject.toml --all-extras --group client/pyproject.toml:dev \
 		-o client/requirements-dev.txt
 
+# Both at once: pip does one thing after another.
+environments:
+	@$(MAKE) --silent $(if $(filter -j%,$(MAKEFLAGS)),,--jobs=2) $(VENV)/.dev $(CLIENT_VENV)/.dev
+
 # A stamp is written last: an installation that was cut short is done again.
 $(VENV)/.run: requirements.txt requirements-build.txt pyproject.toml | $(BIN)/python
 	@echo "Installing Chatkeep into $(VENV) …"
-	@$(PIP_INSTALL) -r requirements.txt -r requirements-build.txt
-	@$(PIP_INSTALL_PROJECT) --editable .
+	@$(call quietly,$(VENV),$(call pip,$(VENV)) $(PIP_LOCKED) -r requirements.txt -r requirements-build.txt \
+		&& $(call pip_project,$(VENV)) . && $(call pip,$(VENV)) check)
 	@touch $@
 
 $(VENV)/.dev: requirements-dev.txt client/pyproject.toml $(VENV)/.run
 	@echo "Installing the test tools into $(VENV) …"
-	@$(PIP_INSTALL) -r requirements-dev.txt
-	@$(PIP_INSTALL_PROJECT) --editable client
+	@$(call quietly,$(VENV),$(call pip,$(VENV)) $(PIP_LOCKED) -r requirements-dev.txt \
+		&& $(call pip_project,$(VENV)) client && $(call pip,$(VENV)) check)
 	@touch $@
 
-$(CLIENT_VENV)/.dev: client/requirements-dev.txt client/pyproject.toml $(VENV)/.run
+$(CLIENT_VENV)/.dev: client/requirements-dev.txt requirements-build.txt client/pyproject.toml | $(BIN)/python
 	@echo "Installing what tests the client into $(CLIENT_VENV) …"
 	@$(BIN)/python -m venv $(CLIENT_VENV)
-	@$(CLIENT_BIN)/python -m pip install $(PIP_OPTIONS) -r client/requirements-dev.txt -r requirements-build.txt
-	@PATH="$(CURDIR)/$(CLIENT_BIN):$$PATH" $(CLIENT_BIN)/python -m pip install --quiet --disable-pip-version-check \
-		--no-deps --no-build-isolation --editable client
+	@$(call quietly,$(CLIENT_VENV),$(call pip,$(CLIENT_VENV)) $(PIP_LOCKED) -r client/requirements-dev.txt -r requirements-build.txt \
+		&& $(call pip_project,$(CLIENT_VENV)) client && $(call pip,$(CLIENT_VENV)) check)
 	@touch $@
 
 $(BIN)/python:

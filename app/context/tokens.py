@@ -4,9 +4,9 @@ A count is what the text takes and what a provider adds around it; other provide
 """
 
 from functools import lru_cache
-from typing import Any
-
-from rs_bpe.bpe import openai  # type: ignore[import-not-found]
+from importlib.machinery import PathFinder
+from importlib.util import find_spec, module_from_spec
+from typing import Any, Protocol
 
 from app.codecs.parts import Audio, File, Image, Part, Refusal, Text
 from app.codecs.said import Said
@@ -25,9 +25,26 @@ _FILE_CHARACTERS = 100_000
 _AUDIO_CHARACTERS_PER_TOKEN = 1_500
 
 
+class _Vocabulary(Protocol):
+    """What is used of bpe_openai's tokenizer."""
+
+    def count_till_limit(self, text: str, token_limit: int) -> int | None:
+        """The tokens of a text; None if there are more than `token_limit`."""
+
+
 @lru_cache(1)
-def _vocabulary() -> openai.Tokenizer:
-    return openai.o200k_base()
+def _vocabulary() -> _Vocabulary:
+    # Its compiled module alone: the package around it would read every vocabulary into Python objects when it is
+    # imported, which takes half a second and 65 MB of each process, and none of that is used for counting.
+    package = find_spec("bpe_openai")
+    assert package is not None
+    spec = PathFinder.find_spec("bpe_openai._bindings", package.submodule_search_locations)
+    assert spec is not None
+    assert spec.loader is not None
+    bindings: Any = module_from_spec(spec)
+    spec.loader.exec_module(bindings)
+    vocabulary: _Vocabulary = bindings.tokenizer_for_encoding("o200k_base")
+    return vocabulary
 
 
 def count(text: str, limit: int) -> int:

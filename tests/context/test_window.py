@@ -233,3 +233,22 @@ def test_counting_stops_where_it_is_too_much() -> None:
     assert tokens.count("", 0) == 0
     whole = tokens.count("a b" * 12_000, 10**9)
     assert tokens.count("a b" * 12_000, whole) == whole
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Grüße aus Köln, 12.345,67 €", 13),
+        ("你好，世界。今天天气很好。", 9),
+        ("नमस्ते दुनिया", 5),
+        ("def f(x):\n\t\treturn  x\r\n\r\n", 9),
+        ("👩\u200d👩\u200d👧 👍🏽", 11),
+        ("A" * 1000, 125),
+        ("don't CAN'T 1234567", 7),
+        ("<|endoftext|><|endofprompt|>", 13),
+        ("\u00a0\u2028 \x00\x7f", 5),
+    ],
+)
+def test_counts_are_those_of_o200k(text: str, expected: int) -> None:
+    # As tiktoken 0.14 counts them: len(encode_ordinary(text)).
+    assert tokens.count(text, 10**9) == expected

@@ -95,7 +95,8 @@ def bare(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def full(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The Python of an environment with the client and the libraries of its extras, as we test with them."""
     python = environment(tmp_path_factory.mktemp("full"))
-    pip_install(python, "--require-hashes", "--only-binary", ":all:", "-r", CLIENT / "requirements-dev.txt")
+    locked = ("--no-deps", "--require-hashes", "--only-binary", ":all:", "-r", CLIENT / "requirements-dev.txt")
+    pip_install(python, *locked)
     pip_install(python, "--no-deps", CLIENT)
     return python
 
