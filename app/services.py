@@ -18,7 +18,7 @@ from app.events.sqlite import SqliteSignals
 from app.events.stream_authorizer import Guard
 from app.exporting.exporter import Exports
 from app.exporting.snapshot import opener
-from app.http.shutdown import when_asked_to_stop
+from app.http.shutdown import on_shutdown_signal
 from app.jobs.housekeeping import keep_house
 from app.messages.append.postgres import PostgresCommitBackend
 from app.messages.append.sqlite import SqliteCommitBackend
@@ -112,8 +112,8 @@ class Services:
             # What is there by now stays: the garbage collector need not look at it again and again.
             gc.collect()
             gc.freeze()
-            stack.enter_context(when_asked_to_stop(hub.close_streams))
-            stack.enter_context(when_asked_to_stop(exports.stop))
+            stack.enter_context(on_shutdown_signal(hub.close_streams))
+            stack.enter_context(on_shutdown_signal(exports.stop))
             if background:
                 await stack.enter_async_context(_background(services))
             yield services

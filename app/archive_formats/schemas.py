@@ -11,7 +11,7 @@ from app.codecs import check_payload
 from app.http import strict_json
 from app.http.errors import Unprocessable
 from app.http.references import is_uuid
-from app.http.timestamps import Moment
+from app.http.timestamps import Timestamp
 from app.messages.branching.tree import END
 from app.messages.feedback import FeedbackIn
 from app.messages.schemas import MessageIn, Role, ShortText, Status, Tokens
@@ -52,10 +52,10 @@ class ChatRecord(ChatDetails):
     last_seq: Annotated[int, Field(ge=0, le=END)] = 0
     head_seq: Seq | None = None
     version: Annotated[int, Field(ge=1, le=strict_json.MAX_INTEGER)] = 1
-    created_at: Moment
-    updated_at: Moment
-    last_activity_at: Moment
-    deleted_at: Moment | None = None
+    created_at: Timestamp
+    updated_at: Timestamp
+    last_activity_at: Timestamp
+    deleted_at: Timestamp | None = None
 
 
 def _checked_payload(payload: Any) -> Any:
@@ -72,8 +72,8 @@ class MessageRecord(MessageIn):
     parent_seq: Seq | None = None
     payload: Annotated[Any, AfterValidator(_checked_payload)] = None
     status: Literal["completed", "failed", "incomplete"] | None = None
-    created_at: Moment
-    edited_at: Moment | None = None
+    created_at: Timestamp
+    edited_at: Timestamp | None = None
 
     def may_be_empty(self) -> bool:
         return super().may_be_empty() or self.status is not None
@@ -98,7 +98,7 @@ class RevisionRecord(BaseModel):
     output_tokens: Tokens | None = None
     metadata: dict[str, Any] | None = None
     status: Status | None = None
-    replaced_at: Moment
+    replaced_at: Timestamp
 
 
 class FeedbackRecord(FeedbackIn):
@@ -106,8 +106,8 @@ class FeedbackRecord(FeedbackIn):
 
     seq: Seq
     caller: Annotated[str, Field(min_length=1, max_length=300)]
-    created_at: Moment
-    updated_at: Moment
+    created_at: Timestamp
+    updated_at: Timestamp
 
 
 _CHAT = TypeAdapter(ChatRecord)

@@ -1,4 +1,4 @@
-"""From a request's headers to its caller: the way every request takes, so a token seen a moment ago is one look-up."""
+"""Authentication: finds the caller of a request by its headers. Callers are cached, since every request needs one."""
 
 import hashlib
 import hmac
@@ -20,15 +20,15 @@ from app.http.errors import BadRequest, Forbidden, Unauthorized
 from app.settings import Settings
 
 # A revoked key is refused within 5 seconds in every process: this long it is trusted, and a request takes its time too.
-KEY_SECONDS = 3
-TOKEN_SECONDS = 60
-CACHED = 10_000
+KEY_CACHE_SECONDS = 3
+TOKEN_CACHE_SECONDS = 60
+CACHE_SIZE = 10_000
 _BAD_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 _UNKNOWN_KEY = "The API key is unknown, revoked or expired."
 
 
 class Authenticator:
-    """Knows callers by their API key, the admin key of the settings, or the identity provider's token."""
+    """Authenticates by API key, by the admin key of the settings, or by the identity provider's token."""
 
     def __init__(self, db: Database, settings: Settings) -> None:
         self.keys = ApiKeyStore(db)
@@ -37,10 +37,10 @@ class Authenticator:
         key = settings.admin_key
         self._admin = hashlib.sha256(key.get_secret_value().encode()).digest() if key else None
         self._admin_caller = Caller(None, frozenset(SCOPES), "admin-key")
-        # Separate, so that a flood of made-up keys pushes no caller out.
-        self._callers: ExpiringCache[Caller] = ExpiringCache(CACHED)
-        self._unknown: ExpiringCache[bool] = ExpiringCache(CACHED)
-        self._standing: ExpiringCache[bool] = ExpiringCache(CACHED)
+        # A cache of its own, so that a flood of made-up keys evicts no caller.
+        self._callers: ExpiringCache[Caller] = ExpiringCache(CACHE_SIZE)
+        self._unknown: ExpiringCache[bool] = ExpiringCache(CACHE_SIZE)
+        self._active: ExpiringCache[bool] = ExpiringCache(CACHE_SIZE)
 
     async def authenticate(self, request: HTTPConnection) -> Caller:
         """The caller of a request: a User where it acts for one.
@@ -64,10 +64,10 @@ class Authenticator:
             raise Forbidden("X-User-Id is for service keys only: this caller acts for its own user.")
         return User(_user_id(acting_for), caller.scopes, caller.principal)
 
-    async def runs_out_at(self, request: HTTPConnection) -> datetime | None:
-        """When the token of an authenticated request runs out by itself; None for a key, which may be revoked instead.
+    async def token_expires_at(self, request: HTTPConnection) -> datetime | None:
+        """When the token of an authenticated request expires; None for a key, which may be revoked instead.
 
-        Raises Unauthorized (401) where that was a moment ago.
+        Raises Unauthorized (401) where it has expired in the meantime.
         """
         token = bearer_token(request)
         if self._jwts is None or keys.looks_like_key(token) or token.count(b".") != 2:
@@ -75,24 +75,24 @@ class Authenticator:
         _, expires_at = await self._jwts.verify(token.decode())
         return datetime.fromtimestamp(expires_at, UTC)
 
-    async def still_stands(self, principal: str, until: datetime | None) -> None:
+    async def check_still_valid(self, principal: str, until: datetime | None) -> None:
         """Raises Unauthorized (401) where what a caller came with once is no longer good: see `runs_out_at`."""
         if until is not None and until <= datetime.now(UTC):
             raise Unauthorized("The token has expired.")
         kind, _, key_id = principal.partition(":")
         if kind == "admin-key" and self._admin is None:
             raise Unauthorized
-        if kind != "key" or self._standing.get(principal.encode()):
+        if kind != "key" or self._active.get(principal.encode()):
             return
         began = time.monotonic()
-        if not await self.keys.stands(key_id):
+        if not await self.keys.is_active(key_id):
             raise Unauthorized(_UNKNOWN_KEY)
-        self._standing.put(principal.encode(), True, began + KEY_SECONDS)
+        self._active.put(principal.encode(), True, began + KEY_CACHE_SECONDS)
 
     def forget(self) -> None:
-        """Asks for every caller anew, so that a revoked key is refused at once in this process."""
+        """Clears the caches, so that a revoked key is refused at once in this process."""
         self._callers.clear()
-        self._standing.clear()
+        self._active.clear()
 
     async def close(self) -> None:
         """Ends what runs in the background."""
@@ -100,31 +100,31 @@ class Authenticator:
             await self._jwks.close()
 
     async def _recognise(self, token: bytes, digest: bytes) -> Caller:
-        # From before the look-up: what it finds may be over by the time it answers.
+        # Taken before the look-up, whose result may expire while it runs.
         began = time.monotonic()
         if self._admin is not None and hmac.compare_digest(digest, self._admin):
-            self._callers.put(digest, self._admin_caller, began + TOKEN_SECONDS)
+            self._callers.put(digest, self._admin_caller, began + TOKEN_CACHE_SECONDS)
             return self._admin_caller
         if keys.looks_like_key(token):
             return await self._by_key(digest, began)
         if self._jwts is None or not token.isascii() or token.count(b".") != 2:
             raise Unauthorized
         caller, expires_at = await self._jwts.verify(token.decode())
-        self._callers.put(digest, caller, began + min(TOKEN_SECONDS, expires_at - time.time()))
+        self._callers.put(digest, caller, began + min(TOKEN_CACHE_SECONDS, expires_at - time.time()))
         return caller
 
     async def _by_key(self, digest: bytes, began: float) -> Caller:
         if self._unknown.get(digest):
             raise Unauthorized(_UNKNOWN_KEY)
-        found = await self.keys.find(digest.hex())
-        remaining = float(KEY_SECONDS)
-        if found is not None and found[1] is not None:
-            remaining = min(remaining, (found[1] - datetime.now(UTC)).total_seconds())
-        if found is None or remaining <= 0:
-            self._unknown.put(digest, True, began + KEY_SECONDS)
+        key = await self.keys.find(digest.hex())
+        remaining = float(KEY_CACHE_SECONDS)
+        if key is not None and key[1] is not None:
+            remaining = min(remaining, (key[1] - datetime.now(UTC)).total_seconds())
+        if key is None or remaining <= 0:
+            self._unknown.put(digest, True, began + KEY_CACHE_SECONDS)
             raise Unauthorized(_UNKNOWN_KEY)
-        self._callers.put(digest, found[0], began + remaining)
-        return found[0]
+        self._callers.put(digest, key[0], began + remaining)
+        return key[0]
 
 
 def bearer_token(request: HTTPConnection) -> bytes:

@@ -1,4 +1,4 @@
-"""The first key: without it nobody could make one, and open to everybody is never the default."""
+"""Makes the first admin key at the first start, without which nobody could make another."""
 
 import orjson
 from sqlalchemy.exc import IntegrityError
@@ -19,7 +19,7 @@ async def first_key(db: Database, settings: Settings) -> str | None:
     None where the settings name an admin key or an identity provider, or where a key was ever made.
     """
     store = ApiKeyStore(db)
-    if settings.admin_key or settings.signs_in_by_jwt or await store.any_key():
+    if settings.admin_key or settings.signs_in_by_jwt or await store.has_any():
         return None
     try:
         answer = await store.create(ApiKeyIn(name="first admin key", scopes=list(SCOPES)), key_id=FIRST_KEY_ID)

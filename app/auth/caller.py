@@ -1,4 +1,4 @@
-"""Who a request acts for, and what it may do."""
+"""Callers and their scopes."""
 
 import re
 from dataclasses import dataclass

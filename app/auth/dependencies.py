@@ -1,4 +1,4 @@
-"""What a route says to get its caller: `user: Reader`, `user: Writer` or `caller: Admin`, on an AuthenticatedRoute."""
+"""The dependencies that give a route its caller: `user: Reader`, `user: Writer` or `caller: Admin`."""
 
 from typing import Annotated, Any
 
@@ -40,7 +40,7 @@ _X_USER_ID = {
 
 
 class CallerWith(SecurityBase):
-    """The caller of a request, if it has a scope. A dependency that is one call: chained ones would cost more."""
+    """The caller of a request, if it has a scope. It is one dependency: chained ones would cost more."""
 
     def __init__(self, scope: str) -> None:
         self.scope = scope

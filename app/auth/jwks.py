@@ -1,4 +1,4 @@
-"""The identity provider's public keys (JWKS, RFC 7517): fetched once for all, and kept while it cannot be reached."""
+"""A cache of the identity provider's public keys (JWKS, RFC 7517), which is kept while the provider is out of reach."""
 
 import asyncio
 import time

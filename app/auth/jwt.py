@@ -1,4 +1,4 @@
-"""The identity provider's tokens: JWTs as RFC 7519 and the best practices of RFC 8725 want them verified.
+"""JWT verification, after RFC 7519 and the best practices of RFC 8725.
 
 Nothing in a token chooses how it is verified: algorithms come from the settings, keys from the JWKS or the shared
 secret, and `jwk`, `jku`, `x5u` and `x5c` headers are not looked at.

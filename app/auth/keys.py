@@ -1,4 +1,4 @@
-"""API keys as texts: making, recognising and showing them. A key is `ck_` and 43 characters, 256 bits of it random."""
+"""API keys as texts: generates and recognises them. A key is `ck_` and 43 characters, 256 random bits."""
 
 import base64
 import hashlib

@@ -8,7 +8,7 @@ from starlette.requests import Request
 
 from app.auth.authenticator import Authenticator, bearer_token
 from app.auth.dependencies import CALLER_PROBLEMS, Admin, AuthenticatedRoute
-from app.auth.schemas import ApiKeyIn, ApiKeyMade, ApiKeyOut, ApiKeyQuery, shown
+from app.auth.schemas import ApiKeyIn, ApiKeyMade, ApiKeyOut, ApiKeyQuery, key_fields
 from app.http.errors import (
     BodyTooLarge,
     Conflict,
@@ -66,7 +66,7 @@ async def index(request: Request, caller: Admin, query: Annotated[ApiKeyQuery, Q
     more = len(rows) > query.limit
     rows = rows[: query.limit]
     following = encode_cursor(binding, [rows[-1].key_id]) if more else None
-    return page_response(request, page_body([orjson.dumps(shown(row)) for row in rows], following), following, {})
+    return page_response(request, page_body([orjson.dumps(key_fields(row)) for row in rows], following), following, {})
 
 
 @router.get(
@@ -78,7 +78,7 @@ async def index(request: Request, caller: Admin, query: Annotated[ApiKeyQuery, Q
 async def read(request: Request, caller: Admin, key_id: str) -> Response:
     """One API key, without its secret."""
     row = await service(request, Authenticator).keys.get(key_id)
-    return Response(orjson.dumps(shown(row)), media_type="application/json")
+    return Response(orjson.dumps(key_fields(row)), media_type="application/json")
 
 
 @router.delete(

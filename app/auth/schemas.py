@@ -1,4 +1,4 @@
-"""API keys as they come in and go out."""
+"""The schemas of API keys."""
 
 from datetime import datetime
 from typing import Annotated, Any
@@ -8,7 +8,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from app.auth.caller import MAX_USER_ID, SCOPES, Scope, is_user_id
 from app.db.types import iso, now
 from app.http.paging import DEFAULT_LIMIT, Cursor, Limit
-from app.http.timestamps import Moment
+from app.http.timestamps import Timestamp
 from app.models import ApiKey
 
 KEY_ID = "01932c07-209c-7000-8000-1234567890ab"
@@ -53,7 +53,7 @@ class ApiKeyIn(BaseModel):
     scopes: Annotated[list[Scope], Field(min_length=1, max_length=20), AfterValidator(_in_order)] = Field(
         description="What it may do."
     )
-    expires_at: Annotated[Moment, AfterValidator(_future)] | None = Field(
+    expires_at: Annotated[Timestamp, AfterValidator(_future)] | None = Field(
         default=None, description="When it stops working; never, if not said."
     )
 
@@ -121,8 +121,8 @@ class ApiKeyQuery(BaseModel):
     cursor: Cursor = None
 
 
-def shown(row: ApiKey) -> dict[str, Any]:
-    """A stored key as ApiKeyOut says it, ready for JSON."""
+def key_fields(row: ApiKey) -> dict[str, Any]:
+    """The fields of ApiKeyOut of a stored key, ready for JSON."""
     return {
         "key_id": row.key_id,
         "name": row.name,

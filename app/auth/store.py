@@ -1,4 +1,4 @@
-"""The API keys that were made. Nothing stored lets anyone use one: only its SHA-256 is kept."""
+"""The store of API keys. It holds their SHA-256 only, so that nothing stored lets anyone use one."""
 
 import hmac
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from uuid_utils import uuid7
 
 from app.auth import keys
 from app.auth.caller import Caller, User
-from app.auth.schemas import ApiKeyIn, shown
+from app.auth.schemas import ApiKeyIn, key_fields
 from app.db.database import Database
 from app.db.types import now
 from app.http.errors import Conflict, NotFound
@@ -33,41 +33,41 @@ class ApiKeyStore:
 
     async def create(
         self,
-        asked: ApiKeyIn,
+        details: ApiKeyIn,
         *,
         key_id: str | None = None,
         idempotency: IdempotentRequest | None = None,
         by: str = "",
         token: bytes = b"",
     ) -> StoredResponse:
-        """Makes a key; the answer is an ApiKeyMade as JSON, with 201.
+        """Makes a key; the response is an ApiKeyMade as JSON, with 201.
 
-        With `once`, a retry by the same principal `by` gets the first answer again. The secret is not in what is kept
-        for that: it is derived from the caller's bearer `token`, and compared with the stored hash. Raises Conflict
+        With `idempotency`, a retry by the same principal `by` gets the first response again. The secret is not
+        stored for that: it is derived from the caller's bearer `token`, and compared with the stored hash. Raises Conflict
         (409) where another token was used the first time, and Unprocessable (422) where the key is another request's.
         """
-        made = ""
+        key = ""
 
         async def insert() -> StoredResponse:
-            nonlocal made
+            nonlocal key
             new_id = key_id or str(uuid7())
-            made = keys.derive(token, new_id, idempotency.key) if idempotency else keys.make()
+            key = keys.derive(token, new_id, idempotency.key) if idempotency else keys.make()
             return StoredResponse(
-                201, await _insert(session, asked, new_id, made), {"Location": f"/admin/api-keys/{new_id}"}
+                201, await _insert(session, details, new_id, key), {"Location": f"/admin/api-keys/{new_id}"}
             )
 
         async with self._db.write() as session:
             answer = await run_idempotent(session, by, idempotency, insert)
-            kept: dict[str, Any] = orjson.loads(answer.body)
+            fields: dict[str, Any] = orjson.loads(answer.body)
             if idempotency and REPLAYED_HEADER in answer.headers:
-                made = keys.derive(token, kept["key_id"], idempotency.key)
-                row = await session.get(ApiKey, kept["key_id"])
-                if row is None or not hmac.compare_digest(row.sha256, keys.sha256(made)):
+                key = keys.derive(token, fields["key_id"], idempotency.key)
+                row = await session.get(ApiKey, fields["key_id"])
+                if row is None or not hmac.compare_digest(row.sha256, keys.sha256(key)):
                     raise Conflict(
-                        f"Key {kept['key_id']} was made by this request before, with another bearer token: its secret "
-                        "cannot be shown again. Revoke it and make another with a new Idempotency-Key."
+                        f"Key {fields['key_id']} was made by this request before, with another bearer token: its "
+                        "secret cannot be shown again. Revoke it and make another with a new Idempotency-Key."
                     )
-        return StoredResponse(answer.status, orjson.dumps({"key": made, **kept}), answer.headers)
+        return StoredResponse(answer.status, orjson.dumps({"key": key, **fields}), answer.headers)
 
     async def find(self, sha256: str) -> tuple[Caller, datetime | None] | None:
         """Who comes with the key of this hash, and when it expires; None if unknown or revoked. One indexed read."""
@@ -79,7 +79,7 @@ class ApiKeyStore:
         caller = Caller(None, granted, principal) if user_id is None else User(user_id, granted, principal)
         return caller, _moment(expires_at)
 
-    async def stands(self, key_id: str) -> bool:
+    async def is_active(self, key_id: str) -> bool:
         """Whether a key still works. One indexed read."""
         row = await self._db.driver.fetch_one(_EXPIRY, key_id)
         if row is None:
@@ -114,25 +114,25 @@ class ApiKeyStore:
                 raise NotFound
             await session.exec(update(ApiKey).where(row, col(ApiKey.revoked_at).is_(None)).values(revoked_at=now()))
 
-    async def any_key(self) -> bool:
+    async def has_any(self) -> bool:
         """Whether a key was ever made."""
         return await self._db.driver.fetch_one("SELECT 1 FROM api_keys LIMIT 1") is not None
 
 
-async def _insert(session: AsyncSession, asked: ApiKeyIn, key_id: str, key: str) -> bytes:
+async def _insert(session: AsyncSession, details: ApiKeyIn, key_id: str, key: str) -> bytes:
     row = ApiKey(
         key_id=key_id,
-        name=asked.name,
-        user_id=asked.user_id,
+        name=details.name,
+        user_id=details.user_id,
         sha256=keys.sha256(key),
         hint=keys.hint(key),
-        scopes=list(asked.scopes),
+        scopes=list(details.scopes),
         created_at=now(),
-        expires_at=asked.expires_at,
+        expires_at=details.expires_at,
     )
     session.add(row)
     await session.flush()
-    return orjson.dumps(shown(row))
+    return orjson.dumps(key_fields(row))
 
 
 def _moment(value: Any) -> datetime | None:
@@ -142,10 +142,10 @@ def _moment(value: Any) -> datetime | None:
 
 def _canonical(key_id: str) -> str:
     try:
-        return str(UUID(key_id)) if len(key_id) == 36 else _absent()
+        return str(UUID(key_id)) if len(key_id) == 36 else _not_found()
     except ValueError:
-        return _absent()
+        return _not_found()
 
 
-def _absent() -> str:
+def _not_found() -> str:
     raise NotFound

@@ -92,7 +92,7 @@ async def make_ticket(request: Request, user: Reader) -> Response:
     authenticator = service(request, Authenticator)
     answer = await TicketStore(service(request, Database)).create(
         user,
-        await authenticator.runs_out_at(request),
+        await authenticator.token_expires_at(request),
         idempotency=await idempotent_request(request),
         token=bearer_token(request),
     )

@@ -21,7 +21,7 @@ from app.events.stream_authorizer import Check, Guard
 from app.events.streams import PATIENCE_SECONDS, first_of
 from app.http.database_errors import problem_of
 from app.http.errors import BadRequest, Forbidden, Overloaded, Unauthorized, Unprocessable
-from app.http.query import QueryOf
+from app.http.query import QueryReader
 from app.http.services import service
 
 # 4000 and the status that HTTP has for it (RFC 6455, 7.4.2 leaves 4000 to 4999 to applications).
@@ -32,7 +32,7 @@ _DEFECT = 1011
 _REASON_BYTES = 123
 
 _log = structlog.get_logger("chatkeep.live")
-_query = QueryOf(SocketQuery)
+_query = QueryReader(SocketQuery)
 
 
 async def serve(socket: WebSocket) -> None:
@@ -78,7 +78,7 @@ async def _caller(socket: WebSocket, ticket: str | None) -> tuple[User, Check]:
         caller, until = await TicketStore(service(socket, Database)).redeem(ticket)
 
         async def check() -> None:
-            await authenticator.still_stands(caller.principal, until)
+            await authenticator.check_still_valid(caller.principal, until)
 
         await check()
     if CHATS_READ not in caller.scopes:

@@ -7,7 +7,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
 
 from app.http.paging import DEFAULT_LIMIT, Cursor, Limit
 from app.http.references import MAX_KEY, is_key
-from app.http.timestamps import Moment
+from app.http.timestamps import Timestamp
 
 MAX_TAGS = 64
 
@@ -48,7 +48,7 @@ class ChatDetails(BaseModel):
     tags: Tags = []
     is_pinned: bool = False
     metadata: dict[str, Any] = Field(default={}, description="Any JSON object of yours.")
-    expires_at: Moment | None = Field(default=None, description="When it goes to the trash by itself.")
+    expires_at: Timestamp | None = Field(default=None, description="When it goes to the trash by itself.")
 
 
 class ChatPatch(BaseModel):
@@ -67,7 +67,7 @@ class ChatPatch(BaseModel):
     tags: Tags | None = None
     is_pinned: bool | None = None
     metadata: dict[str, Any] | None = None
-    expires_at: Moment | None = None
+    expires_at: Timestamp | None = None
 
 
 class ChatOut(BaseModel):
@@ -146,10 +146,10 @@ class ChatFilters(BaseModel):
     platform: Platform | None = None
     tag: list[Tag] = Field(default=[], max_length=8, description="Only chats with this tag; with several, all of them.")
     pinned: bool | None = None
-    created_after: Moment | None = None
-    created_before: Moment | None = None
-    active_after: Moment | None = None
-    active_before: Moment | None = None
+    created_after: Timestamp | None = None
+    created_before: Timestamp | None = None
+    active_after: Timestamp | None = None
+    active_before: Timestamp | None = None
 
 
 class ChatQuery(ChatFilters):

@@ -38,7 +38,7 @@ Output = Annotated[
         "--output", "-o", help="The file; it is there once it is whole. Without one, or with -: the standard output."
     ),
 ]
-Moment = Annotated[str | None, typer.Option(help="As 2030-01-31T12:00:00Z.", metavar="MOMENT")]
+Timestamp = Annotated[str | None, typer.Option(help="As 2030-01-31T12:00:00Z.", metavar="MOMENT")]
 
 
 def export(
@@ -52,10 +52,10 @@ def export(
     platform: Annotated[str | None, typer.Option(help="Only of this platform.")] = None,
     tag: Annotated[list[str] | None, typer.Option(help="Only with this tag. Repeatable: with each of them.")] = None,
     pinned: Annotated[bool | None, typer.Option("--pinned/--not-pinned", help="Only those.")] = None,
-    created_after: Moment = None,
-    created_before: Moment = None,
-    active_after: Moment = None,
-    active_before: Moment = None,
+    created_after: Timestamp = None,
+    created_before: Timestamp = None,
+    active_after: Timestamp = None,
+    active_before: Timestamp = None,
     metadata: Annotated[
         list[str] | None, typer.Option(metavar="NAME=VALUE", help="Only with this in their metadata. Repeatable.")
     ] = None,

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from app.auth.caller import CHATS_READ, CHATS_WRITE, SCOPES
-from app.auth.schemas import ApiKeyIn, shown
+from app.auth.schemas import ApiKeyIn, key_fields
 from app.auth.store import ApiKeyStore
 from app.cli.database import open_database, read_settings
 from app.db.types import iso, now
@@ -60,9 +60,9 @@ def create(
     if as_json:
         typer.echo(_json(made))
     else:
-        whose = f"for the user {made['user_id']}" if made["user_id"] else "a service key"
+        owner_of = f"for the user {made['user_id']}" if made["user_id"] else "a service key"
         typer.echo(made["key"])
-        typer.echo(f"{made['key_id']}: {whose}, {' '.join(made['scopes'])}. It is not shown again.", err=True)
+        typer.echo(f"{made['key_id']}: {owner_of}, {' '.join(made['scopes'])}. It is not shown again.", err=True)
 
 
 @app.command(name="list")
@@ -95,7 +95,7 @@ async def _every_key(store: ApiKeyStore) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     after = None
     while page := await store.page(MAX_LIMIT, after):
-        rows += [shown(row) for row in page]
+        rows += [key_fields(row) for row in page]
         after = page[-1].key_id
     return rows
 

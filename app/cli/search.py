@@ -9,7 +9,7 @@ from rich.text import Text
 from app.cli.remote import AsJson, Key, Local, Target, Url, User, as_json, ask
 from app.cli.terminal import console, moment, shown
 
-Moment = Annotated[str | None, typer.Option(help="As 2030-01-31T12:00:00Z.", metavar="MOMENT")]
+Timestamp = Annotated[str | None, typer.Option(help="As 2030-01-31T12:00:00Z.", metavar="MOMENT")]
 
 
 def search(
@@ -18,8 +18,8 @@ def search(
     role: Annotated[str | None, typer.Option(help="Only messages of this role.")] = None,
     platform: Annotated[str | None, typer.Option(help="Only in chats of this platform.")] = None,
     tag: Annotated[list[str] | None, typer.Option(help="Only in chats with this tag. Repeatable: with each.")] = None,
-    after: Moment = None,
-    before: Moment = None,
+    after: Timestamp = None,
+    before: Timestamp = None,
     include_deleted: Annotated[bool, typer.Option("--include-deleted", help="In the trash too.")] = False,
     order: Annotated[str | None, typer.Option(help="best, or newest first.")] = None,
     limit: Annotated[int | None, typer.Option(min=1, max=200, help="How many at most.")] = None,

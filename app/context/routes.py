@@ -15,7 +15,7 @@ from app.context.lint import in_order
 from app.context.reading import Finding, Reading
 from app.context.repair import repair
 from app.context.schemas import ContextOut, ContextQuery, LintOut, RepairOut
-from app.context.shapes import SHAPES
+from app.context.shapes import ERROR_FORMATS
 from app.context.window import Limits, Window
 from app.db.database import Database
 from app.http.errors import Conflict, NotFound, responses
@@ -69,7 +69,7 @@ def _written(window: Window, shape: str) -> bytes:
         "first_seq": seqs[0] if seqs else None,
         "last_seq": seqs[-1] if seqs else None,
     }
-    return orjson.dumps({"format": shape, **SHAPES[shape](context), **facts})
+    return orjson.dumps({"format": shape, **ERROR_FORMATS[shape](context), **facts})
 
 
 @router.get(

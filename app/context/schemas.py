@@ -5,14 +5,14 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from app.context.reading import Rule
-from app.context.shapes import SHAPES
+from app.context.shapes import ERROR_FORMATS
 from app.messages.schemas import MAX_BATCH, MAX_TOKENS
 
-FORMATS = sorted(SHAPES)
+FORMATS = sorted(ERROR_FORMATS)
 
 
 def _known(name: str) -> str:
-    if name not in SHAPES:
+    if name not in ERROR_FORMATS:
         raise ValueError(f"the formats are {', '.join(FORMATS)}")
     return name
 

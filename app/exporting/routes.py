@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from app.archive_formats import exports
 from app.auth.dependencies import AuthenticatedRoute, Reader, ReaderOrAdmin
-from app.auth.whose import WhoseQuery, whose
+from app.auth.owner_scope import OwnerQuery, owner_of
 from app.chats.dependencies import chat_store
 from app.chats.filters import METADATA_PARAMETER, metadata_filters
 from app.chats.listing import Filters
@@ -57,7 +57,7 @@ def _documented(description: str, *, many: bool) -> dict[int | str, dict[str, An
     return {200: {"description": description, "headers": _HEADERS, "content": content}}
 
 
-class ExportQuery(WhoseQuery, ChatFilters):
+class ExportQuery(OwnerQuery, ChatFilters):
     """Which chats to export, and how."""
 
     format: Format = Field(default="jsonl", description="In which format.")
@@ -109,7 +109,7 @@ async def export_chats(request: Request, caller: ReaderOrAdmin, query: Annotated
 
     With the scope `admin`, those of another user (`user_id`), or of all of them together (`all_users=true`).
     """
-    user_id = whose(caller, query)
+    user_id = owner_of(caller, query)
     db = service(request, Database)
     filters = Filters(user_id, query, metadata_filters(request), ChatStore(db, "").json)
     conditions = (*filters.conditions, *_STATES[query.state])

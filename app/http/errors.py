@@ -1,4 +1,4 @@
-"""What can go wrong, as exceptions that know their HTTP status, and the one handler that answers them (RFC 9457).
+"""HTTP errors: exceptions that know their status, and the one handler that answers them (RFC 9457).
 
 Problem
 ├── InvalidCursor         400
@@ -177,8 +177,8 @@ def responses(*problems: type[Problem]) -> dict[int | str, dict[str, Any]]:
 
 
 @dataclass(frozen=True, slots=True)
-class Failure:
-    """What is told of an error, in whatever shape: `slug` and `extensions` are for programs, `detail` for people."""
+class ErrorInfo:
+    """An error before it is rendered: `slug` and `extensions` are for programs, `detail` for people."""
 
     status: int
     slug: str
@@ -189,40 +189,40 @@ class Failure:
     extensions: Mapping[str, Any] | None = None
 
 
-SHAPES: dict[str, Callable[[Failure], Response]] = {}
-"""How errors are told to those who speak another API's language, by the first segment of the path."""
+ERROR_FORMATS: dict[str, Callable[[ErrorInfo], Response]] = {}
+"""Renders errors in another API's format, by the first segment of the path."""
 
 
-def _problem_response(failure: Failure) -> Response:
+def _problem_response(error_info: ErrorInfo) -> Response:
     body: dict[str, Any] = {
-        "type": f"urn:chatkeep:problem:{failure.slug}",
-        "title": failure.title,
-        "status": failure.status,
-        "detail": failure.detail,
+        "type": f"urn:chatkeep:problem:{error_info.slug}",
+        "title": error_info.title,
+        "status": error_info.status,
+        "detail": error_info.detail,
     }
-    if failure.errors:
-        body["errors"] = failure.errors
-    body |= failure.extensions or {}
-    return Response(orjson.dumps(body), failure.status, failure.headers, PROBLEM_JSON)
+    if error_info.errors:
+        body["errors"] = error_info.errors
+    body |= error_info.extensions or {}
+    return Response(orjson.dumps(body), error_info.status, error_info.headers, PROBLEM_JSON)
 
 
 async def handle_http_exception(request: Request, error: Exception) -> Response:
     """Answers a Problem, or an HTTPException of the framework, as problem+json or in the shape of the path's API."""
     segment = get_route_path(request.scope).split("/", 2)[1:2]
-    tell = SHAPES.get(segment[0], _problem_response) if segment else _problem_response
-    return tell(_failure(error))
+    render = ERROR_FORMATS.get(segment[0], _problem_response) if segment else _problem_response
+    return render(_describe(error))
 
 
-def _failure(error: Exception) -> Failure:
+def _describe(error: Exception) -> ErrorInfo:
     if isinstance(error, Problem):
-        return Failure(
+        return ErrorInfo(
             error.status, error.slug, error.title, error.detail, error.errors, error.headers, error.extensions
         )
     if isinstance(error, RequestValidationError):
         # `input` and `ctx` are left out: an error must not repeat content into logs and consoles.
         items = [{"loc": list(e["loc"]), "msg": e["msg"], "type": e["type"]} for e in error.errors()]
-        return Failure(422, Unprocessable.slug, Unprocessable.title, Unprocessable.default_detail, items)
+        return ErrorInfo(422, Unprocessable.slug, Unprocessable.title, Unprocessable.default_detail, items)
     if isinstance(error, HTTPException):
         title = TITLES.get(error.status_code, "Error")
-        return Failure(error.status_code, title.lower().replace(" ", "-"), title, error.detail, headers=error.headers)
-    return Failure(500, Problem.slug, Problem.title, Problem.default_detail)
+        return ErrorInfo(error.status_code, title.lower().replace(" ", "-"), title, error.detail, headers=error.headers)
+    return ErrorInfo(500, Problem.slug, Problem.title, Problem.default_detail)

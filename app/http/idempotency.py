@@ -1,6 +1,6 @@
-"""Nothing twice: a retried POST with the same `Idempotency-Key` has one effect and gets the first answer again.
+"""Idempotency keys: a retried POST with the same `Idempotency-Key` has one effect and gets the first response again.
 
-The answer is committed in the transaction of its effect, so a request that failed leaves no key behind, and a second
+The response is stored in the transaction of its effect, so a request that failed leaves no key behind. A second
 request that comes while the first is running waits for it at the row's primary key. A key is kept for 24 hours and
 belongs to a caller and a route. After draft-ietf-httpapi-idempotency-key-header-07.
 """
@@ -23,7 +23,7 @@ from app.http.errors import Unprocessable
 from app.http.middleware import ENCODED_SLASH
 from app.models import Idempotency
 
-KEPT_FOR = timedelta(hours=24)
+RETENTION = timedelta(hours=24)
 REPLAYED_HEADER = "Idempotency-Replayed"
 
 MAX_KEY = 255
@@ -42,13 +42,13 @@ IDEMPOTENT: dict[str, Any] = {
 
 _CLAIM = text(
     "INSERT INTO idempotency (user_id, route, key, request_sha256, status, body, headers, created_at) "
-    "VALUES (:user_id, :route, :key, :asked, 0, '', '{}', :now) ON CONFLICT DO NOTHING"
+    "VALUES (:user_id, :route, :key, :request_sha256, 0, '', '{}', :now) ON CONFLICT DO NOTHING"
 ).bindparams(bindparam("now", type_=UtcDateTime()))
 
 
 @dataclass(frozen=True, slots=True)
 class IdempotentRequest:
-    """A request that must have one effect: `key` as its client chose it, and what it asks for as a hash."""
+    """A parsed idempotency request: the key that its client chose, and a hash of what it asks for."""
 
     route: str
     key: str
@@ -57,7 +57,7 @@ class IdempotentRequest:
 
 @dataclass(frozen=True, slots=True)
 class StoredResponse:
-    """What a request is answered, as it is kept for its retries."""
+    """The response of a request, as it is stored for its retries."""
 
     status: int
     body: bytes
@@ -65,7 +65,7 @@ class StoredResponse:
     chat_id: str | None = None
 
     def response(self) -> Response:
-        """The answer as a response."""
+        """It as an HTTP response."""
         return Response(self.body, self.status, self.headers, "application/json")
 
 
@@ -87,8 +87,10 @@ def idempotency_key(request: Request) -> str | None:
 
 def idempotent_request_of(request: Request, key: str, body: bytes) -> IdempotentRequest:
     """What a request with a key asks for by its query and its body, or by what stands for that."""
-    asked = hashlib.sha256(request.scope["query_string"] + b"\0" + body).hexdigest()
-    return IdempotentRequest(f"{request.method} {request.scope['path'].replace(ENCODED_SLASH, '/')}", key, asked)
+    request_sha256 = hashlib.sha256(request.scope["query_string"] + b"\0" + body).hexdigest()
+    return IdempotentRequest(
+        f"{request.method} {request.scope['path'].replace(ENCODED_SLASH, '/')}", key, request_sha256
+    )
 
 
 def replayed(idempotency: IdempotentRequest, request_sha256: str, answer: StoredResponse) -> StoredResponse:
@@ -99,8 +101,8 @@ def replayed(idempotency: IdempotentRequest, request_sha256: str, answer: Stored
 
 
 def oldest_kept() -> datetime:
-    """Keys from before this moment are forgotten."""
-    return now() - KEPT_FOR
+    """The timestamp from which on keys are kept."""
+    return now() - RETENTION
 
 
 async def run_idempotent(
@@ -121,12 +123,12 @@ async def run_idempotent(
         "user_id": user_id,
         "route": idempotency.route,
         "key": idempotency.key,
-        "asked": idempotency.request_sha256,
+        "request_sha256": idempotency.request_sha256,
         "now": now(),
     }
     # On Postgres this waits while another transaction holds the same key.
     if (await session.execute(_CLAIM, claim)).rowcount == 0:  # type: ignore[attr-defined]
-        return _again(idempotency, (await session.execute(select(Idempotency).where(row))).scalar_one())
+        return _replay(idempotency, (await session.execute(select(Idempotency).where(row))).scalar_one())
     answer = await effect()
     await session.execute(
         update(Idempotency)
@@ -144,10 +146,10 @@ async def run_idempotent(
 async def stored_response(session: AsyncSession, user_id: str, idempotency: IdempotentRequest) -> StoredResponse | None:
     """The answer that a request had already, if it is a retry. Raises Unprocessable (422) as `run_once` does."""
     first = (await session.execute(select(Idempotency).where(_row(user_id, idempotency)))).scalar_one_or_none()
-    return None if first is None or first.created_at < oldest_kept() else _again(idempotency, first)
+    return None if first is None or first.created_at < oldest_kept() else _replay(idempotency, first)
 
 
-def _again(idempotency: IdempotentRequest, first: Idempotency) -> StoredResponse:
+def _replay(idempotency: IdempotentRequest, first: Idempotency) -> StoredResponse:
     return replayed(
         idempotency,
         first.request_sha256,

@@ -69,7 +69,7 @@ def silence() -> None:
 
 
 def _is_not_of_a_websocket(record: logging.LogRecord) -> bool:
-    """Uvicorn logs the whole address of a WebSocket, and so the ticket in it; `app.live` has a line of its own."""
+    """Uvicorn logs the whole address of a WebSocket, and so the ticket in it; `app.changes` logs a line of its own."""
     return '"WebSocket %s"' not in str(record.msg) and record.msg not in ("connection open", "connection closed")
 
 

@@ -1,4 +1,4 @@
-"""What every request passes on its way in and out: an id, a line in the log, and an answer when something breaks.
+"""The request middleware: a request id, a log line, and a response to what nobody handled.
 
 Pure ASGI, and only this one: a `BaseHTTPMiddleware` alone cost more than half of the throughput.
 """

@@ -1,7 +1,7 @@
-"""The moment when the service is asked to stop.
+"""Shutdown signals: tells open streams and exports to end before the server waits for them.
 
-A server waits for open streams before it ends the lifespan, and streams have no end: they must hear of the signal
-itself. Whoever handles it still does so, after us.
+A server waits for open responses before it ends the lifespan, and streams have no end. So they hear of the signal
+itself. The server's own handler runs after ours.
 """
 
 import asyncio
@@ -15,8 +15,8 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 @contextmanager
-def when_asked_to_stop(call: Callable[[], None]) -> Iterator[None]:
-    """Has `call` done in this event loop at SIGINT or SIGTERM, where a server handles them."""
+def on_shutdown_signal(callback: Callable[[], None]) -> Iterator[None]:
+    """Calls `callback` in this event loop at SIGINT or SIGTERM, where a server handles them."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -25,7 +25,7 @@ def when_asked_to_stop(call: Callable[[], None]) -> Iterator[None]:
     for number in _SIGNALS:
         theirs = signal.getsignal(number)
         if callable(theirs) and theirs is not signal.default_int_handler:
-            ours[number] = _before(theirs, lambda: loop.call_soon_threadsafe(call))
+            ours[number] = _before(theirs, lambda: loop.call_soon_threadsafe(callback))
             signal.signal(number, ours[number][0])
     try:
         yield
@@ -38,9 +38,9 @@ def when_asked_to_stop(call: Callable[[], None]) -> Iterator[None]:
 _Handler = Callable[[int, FrameType | None], object]
 
 
-def _before(theirs: _Handler, call: Callable[[], object]) -> tuple[_Handler, _Handler]:
+def _before(theirs: _Handler, callback: Callable[[], object]) -> tuple[_Handler, _Handler]:
     def handle(number: int, frame: FrameType | None) -> None:
-        call()
+        callback()
         theirs(number, frame)
 
     return handle, theirs

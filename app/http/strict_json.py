@@ -1,4 +1,4 @@
-"""JSON in, without surprises: what is accepted here can be stored and read back unchanged on every database.
+"""Strict JSON parsing: accepts what can be stored and read back unchanged on every database, and refuses the rest.
 
 RFC 8259 leaves several things to the receiver. Chatkeep refuses what would be lost or changed on the way: duplicate
 keys, integers beyond ±2^53, numbers beyond float64, NaN and infinities, NUL and lone surrogates, and deep nesting.

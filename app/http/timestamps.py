@@ -1,4 +1,4 @@
-"""Moments as clients write them."""
+"""Timestamps in requests: ISO 8601 with a time zone, as a Pydantic type."""
 
 from datetime import UTC, datetime
 from typing import Annotated
@@ -21,5 +21,5 @@ def _in_utc(value: datetime) -> datetime:
         raise ValueError("a moment outside the years 1 to 9999") from None
 
 
-Moment = Annotated[AwareDatetime, Field(strict=False), BeforeValidator(_only_iso_text), AfterValidator(_in_utc)]
-"""A moment with a time zone, as ISO 8601 text; a naive one is refused."""
+Timestamp = Annotated[AwareDatetime, Field(strict=False), BeforeValidator(_only_iso_text), AfterValidator(_in_utc)]
+"""A timestamp with a time zone, as ISO 8601 text; a naive one is refused."""

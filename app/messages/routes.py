@@ -15,7 +15,7 @@ from app.http.errors import Conflict, InvalidCursor, NotFound, PreconditionFaile
 from app.http.idempotency import REPLAYED_HEADER, StoredResponse, idempotent_request, replayed, run_idempotent
 from app.http.openapi import BODY_ERRORS, ETAG_HEADER, LINK_HEADER, READ_ERRORS, WRITE_ERRORS, documented
 from app.http.paging import Page, page_response
-from app.http.query import QueryOf
+from app.http.query import QueryReader
 from app.http.references import ChatPath, ChatRef, MessagePath
 from app.http.services import service
 from app.messages.append.session_append import branch_off, parent_of, written
@@ -38,7 +38,7 @@ from app.messages.translating import APPEND_QUERY, TranslatingHotRoute, as_items
 
 router = APIRouter(prefix="/chats/{chat}/messages", tags=["messages"], route_class=AuthenticatedRoute)
 hot_router = APIRouter(prefix=router.prefix, tags=router.tags, route_class=TranslatingHotRoute)
-_history_query = QueryOf(HistoryQuery)
+_history_query = QueryReader(HistoryQuery)
 _APPEND_PARAMETERS = [*IDEMPOTENT_LEASE_HEADER["parameters"], *APPEND_QUERY.parameters(), IF_MATCH]
 
 

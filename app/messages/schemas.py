@@ -17,7 +17,7 @@ from pydantic import (
 
 from app.codecs import CODECS
 from app.http.paging import DEFAULT_LIMIT, MAX_LIMIT, Cursor, Limit
-from app.http.timestamps import Moment
+from app.http.timestamps import Timestamp
 
 MAX_BATCH = 1000
 MAX_TOKENS = 10**12
@@ -73,7 +73,7 @@ class MessageIn(_Details):
 
     role: Role
     type: Annotated[str, Field(min_length=1, max_length=64)] = "message"
-    created_at: Moment | None = Field(
+    created_at: Timestamp | None = Field(
         default=None, description="When it was said, if not now. It never decides the order."
     )
 

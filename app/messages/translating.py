@@ -9,10 +9,10 @@ from starlette.requests import Request
 
 from app.auth.dependencies import AuthenticatedHotRoute
 from app.codecs import CODECS, Codec, Untranslatable, given, taken
-from app.http.query import QueryOf
+from app.http.query import QueryReader
 from app.messages.schemas import AppendQuery, MessageBatch, TranslatedMessage
 
-APPEND_QUERY = QueryOf(AppendQuery)
+APPEND_QUERY = QueryReader(AppendQuery)
 
 Place = tuple[str | int, ...]
 

@@ -1,4 +1,4 @@
-"""A chat as a conversation, and its metadata: the texts in it that OpenAI's API could hold."""
+"""Serializes a chat as an OpenAI conversation. Of its metadata it shows the texts that OpenAI's API can hold."""
 
 from datetime import datetime
 from typing import Any
@@ -15,15 +15,15 @@ _ID, _METADATA, _CREATED_AT = FIELDS.index("chat_id"), FIELDS.index("metadata"),
 
 
 def conversation_of(chat: Chat) -> bytes:
-    """A chat as a conversation, as JSON."""
+    """The JSON of a chat as a conversation."""
     return _conversation(chat.chat_id, chat.created_at, chat.metadata_)
 
 
 def conversation_of_row(row: Row) -> bytes:
-    """The same of a row with the COLUMNS of a chat."""
+    """The same from a row with the COLUMNS of a chat."""
     created_at = row[_CREATED_AT]
-    moment = created_at if isinstance(created_at, datetime) else datetime.fromisoformat(created_at)
-    return _conversation(row[_ID], moment, orjson.loads(row[_METADATA]))
+    timestamp = created_at if isinstance(created_at, datetime) else datetime.fromisoformat(created_at)
+    return _conversation(row[_ID], timestamp, orjson.loads(row[_METADATA]))
 
 
 def _conversation(chat_id: object, created_at: datetime, metadata: dict[str, Any]) -> bytes:
@@ -32,16 +32,16 @@ def _conversation(chat_id: object, created_at: datetime, metadata: dict[str, Any
             "id": conversation_id(chat_id),
             "object": "conversation",
             "created_at": int(created_at.timestamp()),
-            "metadata": pairs(metadata),
+            "metadata": shared_metadata(metadata),
         }
     )
 
 
-def pairs(metadata: dict[str, Any]) -> dict[str, str]:
-    """What a conversation shows of a chat's metadata: the first texts that are not too long."""
-    shown = [
+def shared_metadata(metadata: dict[str, Any]) -> dict[str, str]:
+    """The part of a chat's metadata that its conversation has: the first MAX_PAIRS texts that are not too long."""
+    to_openai_item = [
         (name, value)
         for name, value in metadata.items()
         if isinstance(value, str) and len(name) <= MAX_NAME and len(value) <= MAX_VALUE
     ]
-    return dict(shown[:MAX_PAIRS])
+    return dict(to_openai_item[:MAX_PAIRS])

@@ -1,4 +1,4 @@
-"""Deleting an item: its message, or of a message that gives several items what the others do not need."""
+"""Deletes an item: the whole message, or the part of a message of several items that only this item comes from."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -17,11 +17,11 @@ from app.openai_api.items import Json
 from app.openai_api.store import responses
 
 # Messages of more parts are not taken apart.
-_MOST_PARTS = 32
+_MAX_PARTS = 32
 
 
-async def delete_item(session: AsyncSession, chat: Chat, message_id: str, place: int) -> None:
-    """Deletes the item at a place among those of a message, in a chat that this session has to itself.
+async def delete_item(session: AsyncSession, chat: Chat, message_id: str, index: int) -> None:
+    """Deletes the item at an index of a message, in a chat that this session has locked.
 
     Raises NotFound, Conflict (409) while its message is in progress, and Unprocessable (422) where the message cannot
     be left without it.
@@ -29,35 +29,35 @@ async def delete_item(session: AsyncSession, chat: Chat, message_id: str, place:
     message = await find(session, chat, message_id)
     stored: Json = orjson.loads(await message_as_json(session, chat, message.seq))
     items = given(responses(), stored, message.payload)
-    if place >= len(items):
+    if index >= len(items):
         raise NotFound
     if len(items) == 1:
         await EditStore().delete(session, chat, message_id)
         return
-    change = _without(responses(), stored, [*items[:place], *items[place + 1 :]])
+    change = _change_to(responses(), stored, [*items[:index], *items[index + 1 :]])
     if change is None:
         raise Unprocessable("This item is one with others of its message: delete them all, or edit the message.")
     await EditStore().edit(session, chat, message_id, MessagePatch.model_validate(change))
 
 
-def _without(codec: Codec, message: Json, others: list[Json]) -> Json | None:
-    """What to change of a message so that it gives just the others of its items; None where nothing does it."""
+def _change_to(codec: Codec, message: Json, remaining: list[Json]) -> Json | None:
+    """The change of a message after which it has just the remaining items; None where there is none."""
     changes = _changes(message)
-    return next((change for change in changes if same(codec.write(said(message | change)), others)), None)
+    return next((change for change in changes if same(codec.write(said(message | change)), remaining)), None)
 
 
 def _changes(message: Json) -> Iterator[Json]:
-    """The message without one of its calls, without its content, without some parts of it."""
+    """The changes to try: without one of the calls, without the content, without some of its parts."""
     calls, content = message.get("tool_calls"), message.get("content")
     for number in range(len(calls or ())):
-        yield {"tool_calls": _left(calls, number, number + 1)}
+        yield {"tool_calls": _without(calls, number, number + 1)}
     if calls:
         yield {"content": None}
-    if isinstance(content, list) and len(content) <= _MOST_PARTS:
+    if isinstance(content, list) and len(content) <= _MAX_PARTS:
         for size in range(1, len(content)):
             for start in range(len(content) - size + 1):
-                yield {"content": _left(content, start, start + size)}
+                yield {"content": _without(content, start, start + size)}
 
 
-def _left(values: Any, start: int, end: int) -> Any:
+def _without(values: Any, start: int, end: int) -> Any:
     return [*values[:start], *values[end:]] or None

@@ -1,7 +1,6 @@
-"""Errors as OpenAI tells them, so that its clients raise what they raise for OpenAI's own.
+"""Error responses in OpenAI's format, so that its clients raise the exceptions that they raise for OpenAI.
 
-They retry 409 and 429 and whatever is 500 or more, however often that would be refused: what a retry cannot mend is a
-400 here.
+Its clients retry 409, 429 and everything from 500 on. An error that a retry cannot mend is therefore a 400 here.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,7 +10,7 @@ import orjson
 from pydantic import BaseModel, Field
 from starlette.responses import Response
 
-from app.http.errors import SHAPES, Conflict, Failure, NotFound, Overloaded, Problem, Unauthorized
+from app.http.errors import ERROR_FORMATS, Conflict, ErrorInfo, NotFound, Overloaded, Problem, Unauthorized
 
 SEGMENT = "v1"
 
@@ -37,7 +36,7 @@ class ErrorOut(BaseModel):
     error: ErrorDetails
 
 
-def refused(*problems: type[Problem]) -> dict[int | str, dict[str, Any]]:
+def openai_errors(*problems: type[Problem]) -> dict[int | str, dict[str, Any]]:
     """The OpenAPI entries of the errors that a route can answer, by status."""
     entries: dict[int | str, dict[str, Any]] = {}
     for problem in problems:
@@ -46,44 +45,44 @@ def refused(*problems: type[Problem]) -> dict[int | str, dict[str, Any]]:
         if problem.title not in entry["description"]:
             entry["description"] += f", or: {problem.title.lower()}"
         if "content" not in entry:
-            example = _body(Failure(problem.status, problem.slug, problem.title, problem.default_detail))
+            example = _body(ErrorInfo(problem.status, problem.slug, problem.title, problem.default_detail))
             entry["content"] = {"application/json": {"example": example}}
         if problem is Overloaded:
             entry["headers"] = {"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds to wait."}}
     return entries
 
 
-def _tell(failure: Failure) -> Response:
-    return Response(orjson.dumps(_body(failure)), _status(failure.status), failure.headers, "application/json")
+def _openai_response(error_info: ErrorInfo) -> Response:
+    return Response(orjson.dumps(_body(error_info)), _status(error_info.status), error_info.headers, "application/json")
 
 
-SHAPES[SEGMENT] = _tell
+ERROR_FORMATS[SEGMENT] = _openai_response
 
 
-def _body(failure: Failure) -> dict[str, Any]:
-    status = _status(failure.status)
-    param, message = _first(failure.errors) if failure.errors else (None, failure.detail)
+def _body(error_info: ErrorInfo) -> dict[str, Any]:
+    status = _status(error_info.status)
+    param, message = _first(error_info.errors) if error_info.errors else (None, error_info.detail)
     kind = "server_error" if status >= 500 else _TYPES.get(status, "invalid_request_error")
-    return {"error": {"message": message, "type": kind, "param": param, "code": _code(failure)}}
+    return {"error": {"message": message, "type": kind, "param": param, "code": _code(error_info)}}
 
 
 def _status(status: int) -> int:
     return 400 if status in _REFUSED else status
 
 
-def _code(failure: Failure) -> str | None:
-    if "holder" in (failure.extensions or {}):
+def _code(error_info: ErrorInfo) -> str | None:
+    if "holder" in (error_info.extensions or {}):
         return "conversation_locked"
-    if failure.status in (400, 422, 500):
+    if error_info.status in (400, 422, 500):
         return None
-    return _CODES.get(failure.slug, failure.slug.replace("-", "_"))
+    return _CODES.get(error_info.slug, error_info.slug.replace("-", "_"))
 
 
 def _first(errors: Sequence[Mapping[str, Any]]) -> tuple[str | None, str]:
-    """The parameter that the first error is about, and what is said of it."""
-    place, said = errors[0]["loc"][1:], errors[0]["msg"]
-    if not place:
-        return None, said
-    names = (f"[{name}]" if isinstance(name, int) else f".{name}" for name in place)
+    """The parameter that the first error is about, and its message."""
+    path, message = errors[0]["loc"][1:], errors[0]["msg"]
+    if not path:
+        return None, message
+    names = (f"[{name}]" if isinstance(name, int) else f".{name}" for name in path)
     param = "".join(names).removeprefix(".")
-    return param, f"Invalid '{param}': {said}"
+    return param, f"Invalid '{param}': {message}"

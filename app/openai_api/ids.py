@@ -1,6 +1,6 @@
-"""The ids of conversations and items, made from those of chats and messages.
+"""The ids of conversations and items, derived from those of chats and messages.
 
-OpenAI's clients and models know an item's type by how its id begins, and refuse another beginning.
+OpenAI's clients and models tell an item's type by the prefix of its id, and refuse another prefix.
 """
 
 import re
@@ -8,7 +8,7 @@ import re
 from app.http.errors import NotFound
 from app.http.references import ChatRef
 
-# As OpenAI's own begin.
+# OpenAI's own prefixes.
 _PREFIXES = {
     "message": "msg",
     "function_call": "fc",
@@ -45,7 +45,7 @@ _ITEM = re.compile(r"[a-z]{1,16}_([0-9a-f]{32})(?:_([1-9][0-9]{0,4}))?")
 
 
 def conversation_id(chat_id: object) -> str:
-    """The id of the conversation that a chat is."""
+    """The conversation's id of a chat."""
     return f"conv_{str(chat_id).replace('-', '')}"
 
 
@@ -56,14 +56,14 @@ def chat_of(conversation: str) -> ChatRef:
     return ChatRef(_uuid(match[1]), None)
 
 
-def item_id(kind: str, message_id: str, place: int) -> str:
-    """The id of the item at a place, from 0, among those that a message gives."""
-    said = f"{_PREFIXES.get(kind, 'item')}_{message_id.replace('-', '')}"
-    return f"{said}_{place}" if place else said
+def item_id(kind: str, message_id: str, index: int) -> str:
+    """The id of an item by its type, its message and its index, from 0, among the items of that message."""
+    first_id = f"{_PREFIXES.get(kind, 'item')}_{message_id.replace('-', '')}"
+    return f"{first_id}_{index}" if index else first_id
 
 
 def message_of(item: str) -> tuple[str, int]:
-    """The `message_id` in an item's id, and the item's place there. Raises NotFound where it can name none."""
+    """The `message_id` in an item's id, and the item's index there. Raises NotFound where it can name none."""
     if (match := _ITEM.fullmatch(item)) is None:
         raise NotFound
     return _uuid(match[1]), int(match[2] or 0)

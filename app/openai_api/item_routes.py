@@ -17,7 +17,7 @@ from app.db.types import now
 from app.http.errors import Conflict, NotFound
 from app.http.idempotency import REPLAYED_HEADER, IdempotentRequest, StoredResponse, idempotent_request, replayed
 from app.http.openapi import BODY_ERRORS, READ_ERRORS, WRITE_ERRORS, documented
-from app.http.query import QueryOf
+from app.http.query import QueryReader
 from app.http.references import ChatRef
 from app.http.services import service
 from app.messages.append.new_message import new_message
@@ -29,11 +29,11 @@ from app.messages.edits import EditStore
 from app.messages.schemas import TranslatedMessage
 from app.openai_api.conversations import conversation_of
 from app.openai_api.deleting import delete_item
-from app.openai_api.errors import refused
+from app.openai_api.errors import openai_errors
 from app.openai_api.ids import chat_of, message_of
-from app.openai_api.items import shown
-from app.openai_api.retries import SOONEST, FirstAttempts, Marks, is_retry
-from app.openai_api.routes import ConversationPath, answered_with, messages_of
+from app.openai_api.items import to_openai_item
+from app.openai_api.retries import EARLIEST_RETRY, FirstAttempts, RetryMarkers, is_retry
+from app.openai_api.routes import ConversationPath, json_response, messages_of
 from app.openai_api.routes import router as conversations
 from app.openai_api.schemas import INCLUDE, ConversationOut, ItemList, ItemOut, ItemQuery, ItemsIn
 from app.openai_api.store import ItemStore, list_json
@@ -42,7 +42,7 @@ router = APIRouter(
     prefix=f"{conversations.prefix}/{{conversation}}/items", tags=["openai"], route_class=AuthenticatedRoute
 )
 hot_router = APIRouter(prefix=router.prefix, tags=router.tags, route_class=AuthenticatedHotRoute)
-_list_query = QueryOf(ItemQuery)
+_list_query = QueryReader(ItemQuery)
 
 ItemPath = Annotated[
     str,
@@ -62,7 +62,7 @@ def _item_store(request: Request, user: User) -> ItemStore:
     "",
     summary="Add items",
     response_class=Response,
-    responses={**documented(ItemList), **refused(NotFound, Conflict, *BODY_ERRORS)},
+    responses={**documented(ItemList), **openai_errors(NotFound, Conflict, *BODY_ERRORS)},
     openapi_extra={"parameters": [*IDEMPOTENT_LEASE_HEADER["parameters"], INCLUDE]},
 )
 async def create_items(request: Request, user: Writer, conversation: ConversationPath, body: ItemsIn) -> Response:
@@ -78,10 +78,10 @@ async def create_items(request: Request, user: Writer, conversation: Conversatio
         began = now()
         with service(request, FirstAttempts).attempt(call):
             ids, headers = await _append(request, user, ref, messages, idempotency, lease_token)
-            if idempotency is None and now() - began > SOONEST and await request.is_disconnected():
+            if idempotency is None and now() - began > EARLIEST_RETRY and await request.is_disconnected():
                 await _withdraw_if_overtaken(request, user, ref, ids, began)
     items = [
-        shown(item, message_id, came=message.payload is not None)
+        to_openai_item(item, message_id, was_sent=message.payload is not None)
         for item, message_id, message in zip(body.items, ids, messages, strict=True)
     ]
     return Response(list_json(items, False), headers=headers, media_type="application/json")
@@ -105,13 +105,13 @@ async def _append(
         assert idempotency is not None
         first = replayed(idempotency, outcome.request_sha256, StoredResponse(outcome.status, outcome.body.encode()))
         return _ids(first.body), first.headers
-    return [one.message_id for one in new_messages], {}
+    return [message.message_id for message in new_messages], {}
 
 
-def _ids(answer: bytes) -> list[str]:
-    """The ids in what an append was answered, or in what is kept of that."""
-    said = orjson.loads(answer)
-    return [one["message_id"] for one in (said["messages"] if isinstance(said, dict) else said)]
+def _ids(response: bytes) -> list[str]:
+    """The message ids in the response of an append, or in the part of it that is stored for retries."""
+    body = orjson.loads(response)
+    return [message["message_id"] for message in (body["messages"] if isinstance(body, dict) else body)]
 
 
 async def _append_unless_there(
@@ -123,12 +123,12 @@ async def _append_unless_there(
         chat = await chat_store(request, user).find(session, ref)
         at = now()
         new_messages = [new_message(message, at) for message in messages]
-        if (there := await ItemStore(store).tail(session, chat, new_messages)) is not None:
-            return there
+        if (stored_ids := await ItemStore(store).tail(session, chat, new_messages)) is not None:
+            return stored_ids
         check_lease(chat, lease_token)
         await BranchStore(store).append(session, chat, None, new_messages)
-        await Marks(session, chat).retried(await request.body())
-        return [one.message_id for one in new_messages]
+        await RetryMarkers(session, chat).mark_retried(await request.body())
+        return [message.message_id for message in new_messages]
 
 
 async def _withdraw_if_overtaken(
@@ -137,7 +137,7 @@ async def _withdraw_if_overtaken(
     """Deletes what a first attempt stored, where its client had gone and another process stored it by a retry first."""
     async with service(request, Database).write() as session:
         chat = await chat_store(request, user).find(session, ref)
-        if await Marks(session, chat).was_retried(await request.body(), began):
+        if await RetryMarkers(session, chat).was_retried(await request.body(), began):
             for message_id in ids:
                 await EditStore().delete(session, chat, message_id)
 
@@ -146,13 +146,13 @@ async def _withdraw_if_overtaken(
     "",
     summary="List items",
     response_class=Response,
-    responses={**documented(ItemList), **refused(NotFound, *READ_ERRORS)},
+    responses={**documented(ItemList), **openai_errors(NotFound, *READ_ERRORS)},
     openapi_extra={"parameters": [*_list_query.parameters(), INCLUDE]},
 )
 async def list_items(request: Request, user: Reader, conversation: ConversationPath) -> Response:
     """Those of the active branch, by pages: the next one is `after` the `last_id` of this one while `has_more`."""
     query = _list_query.read(request)
-    return answered_with(
+    return json_response(
         await _item_store(request, user).page(chat_of(conversation), query, request.scope["query_string"])
     )
 
@@ -161,29 +161,29 @@ async def list_items(request: Request, user: Reader, conversation: ConversationP
     "/{item}",
     summary="Read an item",
     response_class=Response,
-    responses={**documented(ItemOut), **refused(NotFound, *READ_ERRORS)},
+    responses={**documented(ItemOut), **openai_errors(NotFound, *READ_ERRORS)},
     openapi_extra={"parameters": [INCLUDE]},
 )
 async def read_item(request: Request, user: Reader, conversation: ConversationPath, item: ItemPath) -> Response:
     """One item, of whichever branch."""
-    return answered_with(await _item_store(request, user).item(chat_of(conversation), item))
+    return json_response(await _item_store(request, user).item(chat_of(conversation), item))
 
 
 @router.delete(
     "/{item}",
     summary="Delete an item",
     response_class=Response,
-    responses={**documented(ConversationOut), **refused(NotFound, Conflict, *WRITE_ERRORS)},
+    responses={**documented(ConversationOut), **openai_errors(NotFound, Conflict, *WRITE_ERRORS)},
     openapi_extra=LEASE_HEADER,
 )
 async def remove_item(request: Request, user: Writer, conversation: ConversationPath, item: ItemPath) -> Response:
     """For good, and answers the conversation. Of a message that gives several items the others stay."""
-    ref, (message_id, place) = chat_of(conversation), message_of(item)
+    ref, (message_id, index) = chat_of(conversation), message_of(item)
     async with service(request, Database).write() as session:
         chat = await chat_store(request, user).find(session, ref)
-        marks = Marks(session, chat)
-        if not (is_retry(request) and await marks.was_deleted(message_id, place)):
+        markers = RetryMarkers(session, chat)
+        if not (is_retry(request) and await markers.was_deleted(message_id, index)):
             check_own_lease(chat, lease_token_of(request))
-            await delete_item(session, chat, message_id, place)
-            await marks.deleted(message_id, place)
-        return answered_with(conversation_of(chat))
+            await delete_item(session, chat, message_id, index)
+            await markers.mark_deleted(message_id, index)
+        return json_response(conversation_of(chat))

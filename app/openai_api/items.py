@@ -1,4 +1,4 @@
-"""Items as they are answered: with an id of ours, and with what OpenAI's clients insist on."""
+"""Response items: adds the id of an item and the fields that OpenAI's clients insist on."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,8 +7,8 @@ from app.openai_api.ids import item_id
 
 Json = dict[str, Any]
 
-# The types whose status is never missing in an answer. An item may have come without one.
-_HAVE_A_STATUS = frozenset(
+# Types whose items always have a status in a response. An item may be sent without one.
+_TYPES_WITH_STATUS = frozenset(
     {
         "message",
         "function_call",
@@ -29,34 +29,40 @@ _HAVE_A_STATUS = frozenset(
         "apply_patch_call_output",
     }
 )
-# What a message's status is called there.
+# A message's status, by the name that OpenAI has for it.
 _STATUSES = {"in_progress": "in_progress", "incomplete": "incomplete", "failed": "incomplete"}
 
 
-def shown(item: Json, message_id: str, place: int = 0, status: str | None = None, *, came: bool = False) -> Json:
-    """An item of the codec `responses` as it is answered, the one at a place among those of its message.
+def to_openai_item(
+    item: Json, message_id: str, index: int = 0, status: str | None = None, *, was_sent: bool = False
+) -> Json:
+    """An item of the codec `responses` in the form in which it is answered.
 
-    `status` is the message's. `came` says that somebody sent the item as it is: then what it has is left as it is, but
-    for its id. An item of a type that we do not know gets nothing but the id.
+    Args:
+        index: its index among the items of its message, from 0.
+        status: the message's.
+        was_sent: whether a client sent the item in this form: then only its id changes, and fields that are missing.
+
+    An item of an unknown type gets nothing but the id.
     """
     kind = item.get("type") or "message"
-    its_own: Json = {"id": item_id(kind, message_id, place), "type": kind}
-    made = {**its_own, **item, **its_own}
-    if kind in _HAVE_A_STATUS and made.get("status") is None:
-        made["status"] = _STATUSES.get(status or "", "completed")
+    identity: Json = {"id": item_id(kind, message_id, index), "type": kind}
+    item = {**identity, **item, **identity}
+    if kind in _TYPES_WITH_STATUS and item.get("status") is None:
+        item["status"] = _STATUSES.get(status or "", "completed")
     if (complete := _COMPLETIONS.get(kind)) is not None:
-        complete(made)
-    if not came and kind == "message":
-        made["content"] = [_with_logprobs(part) for part in made["content"]]
-    return made
+        complete(item)
+    if not was_sent and kind == "message":
+        item["content"] = [_with_logprobs(part) for part in item["content"]]
+    return item
 
 
-def _message(made: Json) -> None:
-    content = made.get("content")
+def _message(item: Json) -> None:
+    content = item.get("content")
     if isinstance(content, str):
-        made["content"] = [_text(made.get("role"), content)]
+        item["content"] = [_text(item.get("role"), content)]
     else:
-        made["content"] = _parts(content)
+        item["content"] = _parts(content)
 
 
 def _with_logprobs(part: Json) -> Json:
@@ -72,7 +78,7 @@ def _text(role: Any, text: str) -> Json:
 def _parts(content: Any) -> list[Any]:
     if not isinstance(content, list):
         return []
-    return [_part(one) if isinstance(one, dict) else one for one in content]
+    return [_part(part) if isinstance(part, dict) else part for part in content]
 
 
 def _part(part: Json) -> Json:
@@ -84,19 +90,19 @@ def _part(part: Json) -> Json:
     return part
 
 
-def _result(made: Json) -> None:
-    if isinstance(made.get("output"), list):
-        made["output"] = _parts(made["output"])
+def _result(item: Json) -> None:
+    if isinstance(item.get("output"), list):
+        item["output"] = _parts(item["output"])
 
 
-def _reasoning(made: Json) -> None:
-    if made.get("summary") is None:
-        made["summary"] = []
+def _reasoning(item: Json) -> None:
+    if item.get("summary") is None:
+        item["summary"] = []
 
 
-def _tool_search(made: Json) -> None:
-    if made.get("execution") is None:
-        made["execution"] = "server" if made.get("call_id") is None else "client"
+def _tool_search(item: Json) -> None:
+    if item.get("execution") is None:
+        item["execution"] = "server" if item.get("call_id") is None else "client"
 
 
 _COMPLETIONS: dict[str, Callable[[Json], None]] = {

@@ -1,7 +1,7 @@
-"""Calls that OpenAI's client sends again.
+"""Recognises the retries of OpenAI's clients, which send no idempotency key.
 
-It retries what broke or was refused for the time being twice, with nothing that tells the call from another one like
-it but a header that counts. So a retry is known by what the first attempt has left: see `docs/openai.md`.
+A client retries a call twice after a broken connection or a temporary refusal. Only a header that counts the attempts
+tells a retry from a new call. So a retry is recognised by what the first attempt stored: see `docs/openai.md`.
 """
 
 import asyncio
@@ -18,29 +18,29 @@ from app.http.idempotency import oldest_kept
 from app.models import Chat, Idempotency
 
 HEADER = "x-stainless-retry-count"
-# The client waits ten minutes for an answer, and tries three times.
-KNOWN_FOR = timedelta(minutes=30)
-# It waits longer than this before it tries again.
-SOONEST = timedelta(seconds=0.3)
+# The client waits ten minutes for a response, and tries three times.
+RECOGNISED_FOR = timedelta(minutes=30)
+# It waits at least this long before it tries again.
+EARLIEST_RETRY = timedelta(seconds=0.3)
 
 Key = tuple[str, str, bytes]
 
 
 def is_retry(request: Request) -> bool:
-    """Whether a call was sent before."""
+    """Whether a call is a retry, by its header."""
     count = request.headers.get(HEADER, "0")
     return count.isascii() and count.isdigit() and int(count[:9]) > 0
 
 
 class FirstAttempts:
-    """The first attempts that this process is busy with. Their retries wait until they have ended."""
+    """The first attempts that run in this process. Their retries wait until they have ended."""
 
     def __init__(self) -> None:
         self._attempts: dict[Key, list[asyncio.Event]] = {}
 
     @contextmanager
     def attempt(self, key: Key) -> Iterator[None]:
-        """Around a first attempt."""
+        """A context to run a first attempt in."""
         ended = asyncio.Event()
         self._attempts.setdefault(key, []).append(ended)
         try:
@@ -52,45 +52,45 @@ class FirstAttempts:
                 del self._attempts[key]
 
     async def ended(self, key: Key) -> None:
-        """Waits for the end of every attempt at this that has begun."""
+        """Waits for the end of every attempt with this key that has begun."""
         for ended in list(self._attempts.get(key, ())):
             await ended.wait()
 
 
-class Marks:
-    """What is remembered of calls for the sake of their retries, in the transaction of what they do.
+class RetryMarkers:
+    """Markers of calls by which their retries are recognised, written in the transaction of the call's effect.
 
-    Kept where answers are kept that have an `Idempotency-Key`, and as long.
+    They are rows of the table of stored responses, and are kept as long.
     """
 
     def __init__(self, session: AsyncSession, chat: Chat) -> None:
         self._session = session
         self._chat = chat
 
-    async def deleted(self, message_id: str, place: int) -> None:
-        """Remembers that a call deleted the item at a place of a message."""
-        await self._put(f"DELETE {message_id} {place}")
+    async def mark_deleted(self, message_id: str, index: int) -> None:
+        """Marks that a call deleted the item at an index of a message."""
+        await self._put(f"DELETE {message_id} {index}")
 
-    async def was_deleted(self, message_id: str, place: int) -> bool:
-        """Whether a call deleted the item at a place of a message."""
-        return await self._since(f"DELETE {message_id} {place}") is not None
+    async def was_deleted(self, message_id: str, index: int) -> bool:
+        """Whether a call deleted the item at an index of a message."""
+        return await self._marked_at(f"DELETE {message_id} {index}") is not None
 
-    async def retried(self, body: bytes) -> None:
-        """Remembers that a retry stored what its body says."""
+    async def mark_retried(self, body: bytes) -> None:
+        """Marks that a retry stored the items of its body."""
         await self._put(_post(body))
 
     async def was_retried(self, body: bytes, began: datetime) -> bool:
-        """Whether a retry stored what a body says after its first attempt, or another like that, began."""
-        since = await self._since(_post(body))
-        return since is not None and since >= began
+        """Whether a retry stored the items of a body since the first attempt with that body began."""
+        marked_at = await self._marked_at(_post(body))
+        return marked_at is not None and marked_at >= began
 
-    async def _put(self, said: str) -> None:
+    async def _put(self, key: str) -> None:
         chat = self._chat
         await self._session.merge(
             Idempotency(
                 user_id=chat.user_id,
                 route=_route(chat),
-                key=said,
+                key=key,
                 request_sha256="",
                 status=200,
                 body="",
@@ -99,13 +99,13 @@ class Marks:
             )
         )
 
-    async def _since(self, said: str) -> datetime | None:
-        row = await self._session.get(Idempotency, (self._chat.user_id, _route(self._chat), said))
+    async def _marked_at(self, key: str) -> datetime | None:
+        row = await self._session.get(Idempotency, (self._chat.user_id, _route(self._chat), key))
         return row.created_at if row and row.created_at >= oldest_kept() else None
 
 
 def _route(chat: Chat) -> str:
-    # No method comes first: this is none that a client could name.
+    # It begins with no HTTP method, so that no client can name it as a route.
     return f"retries {chat.chat_id}"
 
 

@@ -19,8 +19,8 @@ from app.http.services import service
 from app.messages.dependencies import message_store
 from app.messages.schemas import TranslatedMessage
 from app.messages.translating import translated
-from app.openai_api.conversations import conversation_of, conversation_of_row, pairs
-from app.openai_api.errors import SEGMENT, refused
+from app.openai_api.conversations import conversation_of, conversation_of_row, shared_metadata
+from app.openai_api.errors import SEGMENT, openai_errors
 from app.openai_api.ids import chat_of, conversation_id
 from app.openai_api.retries import is_retry
 from app.openai_api.schemas import ConversationDeleted, ConversationIn, ConversationOut, Item, MetadataIn
@@ -39,18 +39,18 @@ ConversationPath = Annotated[
 
 
 def messages_of(items: list[Item]) -> list[TranslatedMessage]:
-    """The messages that items say. Raises RequestValidationError or Unprocessable (422) for what are no items."""
+    """Decodes items as messages. Raises RequestValidationError or Unprocessable (422) for what are no items."""
     messages = [translated(responses(), item, ("body", "items", number)) for number, item in enumerate(items)]
     for number, message in enumerate(messages):
         if message.type == "item_reference":
-            # All it says is an id, and here it would get another.
+            # It holds nothing but an id, and here it would get another one.
             where = {"loc": ["body", "items", number], "msg": "a reference is no item: send the item itself"}
             raise Unprocessable(errors=[{**where, "type": "item_reference"}])
     return messages
 
 
-def answered_with(body: bytes) -> Response:
-    """A good answer."""
+def json_response(body: bytes) -> Response:
+    """A response of JSON."""
     return Response(body, media_type="application/json")
 
 
@@ -58,41 +58,41 @@ def answered_with(body: bytes) -> Response:
     "",
     summary="Create a conversation",
     response_class=Response,
-    responses={**documented(ConversationOut), **refused(*BODY_ERRORS)},
+    responses={**documented(ConversationOut), **openai_errors(*BODY_ERRORS)},
     openapi_extra=IDEMPOTENT,
 )
 async def create_conversation(request: Request, user: Writer, body: ConversationIn | None = None) -> Response:
     """A new chat, with its first items if they are given, stored together or not at all."""
-    idempotency, given = await idempotent_request(request), body or ConversationIn()
-    messages = messages_of(given.items or [])
+    idempotency, body = await idempotent_request(request), body or ConversationIn()
+    messages = messages_of(body.items or [])
     async with service(request, Database).write() as session:
 
         async def create() -> StoredResponse:
-            details = ChatDetails(metadata=dict(given.metadata or {}))
+            details = ChatDetails(metadata=dict(body.metadata or {}))
             chat = await chat_store(request, user).create(session, str(uuid7()), details)
             await message_store(request, user).insert(session, chat, messages)
             return StoredResponse(200, conversation_of(chat), chat_id=chat.chat_id)
 
-        answer = await run_idempotent(session, user.user_id, idempotency, create)
-    return answer.response()
+        response = await run_idempotent(session, user.user_id, idempotency, create)
+    return response.response()
 
 
 @router.get(
     "/{conversation}",
     summary="Read a conversation",
     response_class=Response,
-    responses={**documented(ConversationOut), **refused(NotFound, *READ_ERRORS)},
+    responses={**documented(ConversationOut), **openai_errors(NotFound, *READ_ERRORS)},
 )
 async def read_conversation(request: Request, user: Reader, conversation: ConversationPath) -> Response:
     """Its metadata, and when it was created. Its items are read by pages."""
-    return answered_with(conversation_of_row(await chat_store(request, user).get(chat_of(conversation))))
+    return json_response(conversation_of_row(await chat_store(request, user).get(chat_of(conversation))))
 
 
 @router.post(
     "/{conversation}",
     summary="Replace a conversation's metadata",
     response_class=Response,
-    responses={**documented(ConversationOut), **refused(NotFound, Conflict, *BODY_ERRORS)},
+    responses={**documented(ConversationOut), **openai_errors(NotFound, Conflict, *BODY_ERRORS)},
     openapi_extra=IDEMPOTENT_LEASE_HEADER,
 )
 async def update_conversation(
@@ -110,21 +110,21 @@ async def update_conversation(
         async def update() -> StoredResponse:
             chat = await store.find(session, ref)
             check_own_lease(chat, lease_token)
-            before, after = pairs(chat.metadata_), body.metadata or {}
+            before, after = shared_metadata(chat.metadata_), body.metadata or {}
             # A retry changes nothing: what it asks for is there.
             if before != after:
                 await store.patch(session, chat, ChatPatch(metadata={**dict.fromkeys(before), **after}))
             return StoredResponse(200, conversation_of(chat), chat_id=chat.chat_id)
 
-        answer = await run_idempotent(session, user.user_id, idempotency, update)
-    return answer.response()
+        response = await run_idempotent(session, user.user_id, idempotency, update)
+    return response.response()
 
 
 @router.delete(
     "/{conversation}",
     summary="Delete a conversation",
     response_class=Response,
-    responses={**documented(ConversationDeleted), **refused(NotFound, *WRITE_ERRORS)},
+    responses={**documented(ConversationDeleted), **openai_errors(NotFound, *WRITE_ERRORS)},
 )
 async def delete_conversation(request: Request, user: Writer, conversation: ConversationPath) -> Response:
     """Puts its chat into the trash, from which `POST /chats/{chat}/restore` brings it back."""
@@ -135,4 +135,4 @@ async def delete_conversation(request: Request, user: Writer, conversation: Conv
         if chat.deleted_at is None:
             await store.delete(session, chat)
     deleted = {"id": conversation_id(chat.chat_id), "object": "conversation.deleted", "deleted": True}
-    return answered_with(orjson.dumps(deleted))
+    return json_response(orjson.dumps(deleted))

@@ -1,4 +1,4 @@
-"""The store of items: the messages of a chat's active branch, each as the items of the Responses API that it gives."""
+"""The store of items: reads the messages of a chat's active branch as items of the Responses API."""
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
@@ -23,13 +23,13 @@ from app.messages.serialize import FIELDS, items_of, message_json
 from app.messages.store import Found, MessageStore
 from app.models import Chat
 from app.openai_api.ids import message_of
-from app.openai_api.items import Json, shown
-from app.openai_api.retries import KNOWN_FOR
+from app.openai_api.items import Json, to_openai_item
+from app.openai_api.retries import RECOGNISED_FOR
 from app.openai_api.schemas import ItemQuery
 
 _STATUS, _PAYLOAD, _CREATED_AT = (FIELDS.index(name) for name in ("status", "payload", "created_at"))
-# How the payload of a message begins that came as an item.
-_CAME = '{"format":"responses"'
+# A message that was sent as an item keeps that item in its payload, which begins so.
+_SENT_AS_ITEM = '{"format":"responses"'
 _UNKNOWN_AFTER = [{"loc": ["query", "after"], "msg": "there is no such item in this conversation", "type": "missing"}]
 
 
@@ -50,65 +50,64 @@ class ItemStore:
     def __init__(self, messages: MessageStore) -> None:
         self._messages = messages
 
-    async def page(self, ref: ChatRef, query: ItemQuery, asked: bytes) -> bytes:
-        """A list of items as JSON. `asked` is the query as text, under which it is remembered as pages of messages are.
+    async def page(self, ref: ChatRef, query: ItemQuery, query_text: bytes) -> bytes:
+        """A page of items as JSON (OpenAI's list object). It is cached under `query_text`, as pages of messages are.
 
         Raises NotFound, and Unprocessable (422) where there is no item to begin after.
         """
-        remembered_as = (self._messages.user_id, ref.name, "items", asked)
-        page = self._messages.cache.get(remembered_as)
+        cache_key = (self._messages.user_id, ref.name, "items", query_text)
+        page = self._messages.cache.get(cache_key)
         if page is None or page.etag != etag(*await self._messages.version(ref)):
             page = await self._read_items(ref, query)
-            self._messages.cache.put(remembered_as, page)
+            self._messages.cache.put(cache_key, page)
         return page.body
 
     async def _read_items(self, ref: ChatRef, query: ItemQuery) -> HistoryPage:
         ascending, chat_id = query.order == "asc", ref.name
         after = await self._position(ref, query.after) if query.after is not None else None
-        # Together with the message in the midst of which the page may begin.
+        # The page may begin in the middle of a message, so that message is read again.
         since = None if after is None else after[0] - 1 if ascending else after[0] + 1
-        found: list[Json] = []
+        items: list[Json] = []
         version: int | None = None
         while True:
-            wanted = HistoryQuery(order=query.order, limit=query.limit + 1)
-            setattr(wanted, "after_seq" if ascending else "before_seq", since)
-            rows = await self._messages.read(chat_id, chat_id, wanted)
-            # Of several reads the first says what the page is at least of: what is newer is read again.
-            version = rows.version if version is None else version
-            for seq, place, one in _items_of(rows, ascending):
-                if after is None or ((seq, place) > after if ascending else (seq, place) < after):
-                    found.append(one)
-            if len(found) > query.limit or not rows.more:
-                has_more = len(found) > query.limit
-                return HistoryPage(etag(chat_id, version), list_json(found[: query.limit], has_more), None)
-            since = rows.placed[-1][0][1]
+            history_query = HistoryQuery(order=query.order, limit=query.limit + 1)
+            setattr(history_query, "after_seq" if ascending else "before_seq", since)
+            messages = await self._messages.read(chat_id, chat_id, history_query)
+            # The page is cached under the version of the first read. Later reads may be newer, never older.
+            version = messages.version if version is None else version
+            for seq, index, item in _items_of(messages, ascending):
+                if after is None or ((seq, index) > after if ascending else (seq, index) < after):
+                    items.append(item)
+            if len(items) > query.limit or not messages.more:
+                has_more = len(items) > query.limit
+                return HistoryPage(etag(chat_id, version), list_json(items[: query.limit], has_more), None)
+            since = messages.placed[-1][0][1]
 
     async def _position(self, ref: ChatRef, item: str) -> tuple[int, int]:
         try:
-            row, place, _ = await self._item(ref, item)
+            row, index, _ = await self._item(ref, item)
         except NotFound:
-            # Unless there is no such conversation.
+            # A conversation that is not there is a 404.
             await self._messages.version(ref)
             raise Unprocessable(errors=_UNKNOWN_AFTER) from None
-        return row[1], place
+        return row[1], index
 
     async def item(self, ref: ChatRef, item: str) -> bytes:
         """An item as JSON, by its id. Raises NotFound."""
-        _, _, found = await self._item(ref, item)
-        return orjson.dumps(found)
+        return orjson.dumps((await self._item(ref, item))[2])
 
     async def _item(self, ref: ChatRef, item: str) -> tuple[Row, int, Json]:
-        message_id, place = message_of(item)
+        message_id, index = message_of(item)
         row = await self._messages.row(ref, message_id)
-        for number, one in _items(row, row[-4], row[-5]):
-            if number == place:
-                return row, place, one
-        raise NotFound
+        items = _items(row, row[-4], row[-5])
+        if index >= len(items):
+            raise NotFound
+        return row, index, items[index]
 
     async def tail(self, session: AsyncSession, chat: Chat, new_messages: Sequence[NewMessage]) -> Sequence[str] | None:
-        """The ids of the last messages of a chat's active branch, if they are just what drafts would become.
+        """The ids of the last messages of a chat's active branch, if these say what `new_messages` say.
 
-        None where they are not, or were written too long ago.
+        None where they do not, or were written longer ago than a client retries.
         """
         reader = SessionReader(session)
         branch = BranchReader(reader, self._messages.user_id, chat.chat_id, in_session=True)
@@ -117,33 +116,36 @@ class ItemStore:
         if len(placed) < len(new_messages):
             return None
         rows = [row for row, _ in reversed(placed)]
-        alike = all(_is(row, one) for row, one in zip(rows, new_messages, strict=True))
-        return [str(row[0]) for row in rows] if alike else None
+        same_messages = all(_is_same_message(row, message) for row, message in zip(rows, new_messages, strict=True))
+        return [str(row[0]) for row in rows] if same_messages else None
 
 
-def _items_of(found: Found, ascending: bool) -> Iterator[tuple[int, int, Json]]:
-    """The items of messages, each with its message's seq and its place there."""
-    for row, parent in found.placed:
-        some = _items(row, found.chat_id, parent)
-        yield from ((row[1], place, one) for place, one in (some if ascending else reversed(some)))
+def _items_of(messages: Found, ascending: bool) -> Iterator[tuple[int, int, Json]]:
+    """The items of messages, each with its message's seq and its index there."""
+    for row, parent_id in messages.placed:
+        numbered = list(enumerate(_items(row, messages.chat_id, parent_id)))
+        yield from ((row[1], index, item) for index, item in (numbered if ascending else reversed(numbered)))
 
 
-def _items(row: Row, chat_id: str, parent_id: Any) -> list[tuple[int, Json]]:
-    """The items that a message gives, as they are answered, each with its place."""
-    items, came = items_of(row, chat_id, parent_id, responses()), (row[_PAYLOAD] or "").startswith(_CAME)
-    return [(place, shown(one, str(row[0]), place, row[_STATUS], came=came)) for place, one in enumerate(items)]
+def _items(row: Row, chat_id: str, parent_id: Any) -> list[Json]:
+    """The items of a message, in the form in which they are answered."""
+    was_sent = (row[_PAYLOAD] or "").startswith(_SENT_AS_ITEM)
+    return [
+        to_openai_item(item, str(row[0]), index, row[_STATUS], was_sent=was_sent)
+        for index, item in enumerate(items_of(row, chat_id, parent_id, responses()))
+    ]
 
 
-def _is(row: Row, one: NewMessage) -> bool:
-    """Whether a message that was just stored is what a draft would become."""
+def _is_same_message(row: Row, new_message: NewMessage) -> bool:
+    """Whether a message was stored a short time ago and says what a new one says."""
     created_at = row[_CREATED_AT]
-    written_at = created_at if isinstance(created_at, datetime) else datetime.fromisoformat(created_at)
-    if written_at < now() - KNOWN_FOR:
+    stored_at = created_at if isinstance(created_at, datetime) else datetime.fromisoformat(created_at)
+    if stored_at < now() - RECOGNISED_FOR:
         return False
     payload = None if row[_PAYLOAD] is None else orjson.loads(row[_PAYLOAD])
     message = orjson.loads(message_json(row, "", None))
-    its_own = ("message_id", "chat_id", "seq", "parent_id", "created_at")
+    identity = ("message_id", "chat_id", "seq", "parent_id", "created_at")
     return same(
-        [payload, {name: value for name, value in message.items() if name not in its_own}],
-        [one.payload, {name: value for name, value in one.public.items() if name not in its_own}],
+        [payload, {name: value for name, value in message.items() if name not in identity}],
+        [new_message.payload, {name: value for name, value in new_message.public.items() if name not in identity}],
     )

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from app.chats.schemas import Platform, Tag
 from app.http.paging import DEFAULT_LIMIT, Cursor, Limit
-from app.http.timestamps import Moment
+from app.http.timestamps import Timestamp
 
 
 class SearchQuery(BaseModel):
@@ -20,8 +20,8 @@ class SearchQuery(BaseModel):
     )
     platform: Platform | None = Field(default=None, description="Only in chats on this platform.")
     tag: list[Tag] = Field(default=[], max_length=8, description="Only in chats with this tag; with several, all.")
-    after: Moment | None = Field(default=None, description="Only what was created after this moment.")
-    before: Moment | None = Field(default=None, description="Only what was created before this moment.")
+    after: Timestamp | None = Field(default=None, description="Only what was created after this moment.")
+    before: Timestamp | None = Field(default=None, description="Only what was created before this moment.")
     include_deleted: bool = Field(default=False, description="In the trash as well.")
     order: Literal["best", "newest"] = Field(
         default="best", description="Best first: among the newest 500 matches, then the 500 before. Or newest first."

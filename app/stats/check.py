@@ -132,9 +132,9 @@ class Recount:
 
     async def messages(self, user_id: str | None = None) -> int:
         """How many messages there are by the counters, of a user or of all."""
-        whose = "" if user_id is None else " WHERE user_id = $1"
+        owner_of = "" if user_id is None else " WHERE user_id = $1"
         row = await self._reader.fetch_one(
-            f"SELECT sum(messages) FROM usage{whose}", *(() if user_id is None else (user_id,))
+            f"SELECT sum(messages) FROM usage{owner_of}", *(() if user_id is None else (user_id,))
         )
         return int((row and row[0]) or 0)
 

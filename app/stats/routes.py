@@ -7,7 +7,7 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from app.auth.dependencies import CALLER_PROBLEMS, Admin, AuthenticatedRoute, ReaderOrAdmin
-from app.auth.whose import WhoseQuery, whose
+from app.auth.owner_scope import OwnerQuery, owner_of
 from app.db.database import Database
 from app.db.types import now
 from app.http.errors import StorageFull, Unprocessable, responses
@@ -37,12 +37,12 @@ def _answer(value: Any) -> Response:
 
 
 @router.get("", summary="Totals", response_model=StatsOut, response_class=Response, responses=_ERRORS)
-async def read_totals(request: Request, caller: ReaderOrAdmin, query: Annotated[WhoseQuery, Query()]) -> Response:
+async def read_totals(request: Request, caller: ReaderOrAdmin, query: Annotated[OwnerQuery, Query()]) -> Response:
     """What the caller has: chats, messages and tokens, by role, model and platform too; the trash included.
 
     With the scope `admin`, what another user has (`user_id`), or all of them together (`all_users=true`).
     """
-    user_id = whose(caller, query)
+    user_id = owner_of(caller, query)
     db = await _counted(request, user_id)
     return _answer(await totals(db.driver, user_id))
 
@@ -53,7 +53,7 @@ async def read_series(request: Request, caller: ReaderOrAdmin, query: Annotated[
 
     Days are those of the time zone `tz`, and have 23 or 25 hours where its clocks are changed.
     """
-    user_id = whose(caller, query)
+    user_id = owner_of(caller, query)
     zone = zone_of(query.tz)
     asked = steps(query.from_, query.to, query.by, zone, now())
     db = await _counted(request, user_id)

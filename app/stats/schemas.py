@@ -5,13 +5,13 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from app.auth.whose import WhoseQuery
+from app.auth.owner_scope import OwnerQuery
 
 # A date or a moment: which of them is seen later, and said with a 400 that shows how.
 When = Annotated[str, StringConstraints(min_length=1, max_length=40)]
 
 
-class SeriesQuery(WhoseQuery):
+class SeriesQuery(OwnerQuery):
     """A series: of which time, and in which steps."""
 
     from_: When | None = Field(

@@ -55,20 +55,20 @@ def test_of_one_user_and_of_all(command: Command, ann: str, chats: list[str], tm
 
 
 def test_one_chat_and_filters(command: Command, ann: str, chats: list[str]) -> None:
-    whose = ("--user", ann)
-    assert json.loads(good(command("export", chats[1], *whose)).stdout)["conversation"]["title"] == "Éggs"
-    one = json.loads(good(command("export", "key:a/b", *whose)).stdout)
+    owner_of = ("--user", ann)
+    assert json.loads(good(command("export", chats[1], *owner_of)).stdout)["conversation"]["title"] == "Éggs"
+    one = json.loads(good(command("export", "key:a/b", *owner_of)).stdout)
     assert one["messages"][0]["content"] == CHATS[0]["conversation"][0]["content"]
-    assert "Eight" in good(command("export", chats[1], "-f", "markdown", *whose)).stdout
+    assert "Eight" in good(command("export", chats[1], "-f", "markdown", *owner_of)).stdout
     for chosen in (("--platform", "web"), ("--active-before", "2001-01-01T00:00:00Z"), ("--tag", "x"), ("--pinned",)):
-        found = good(command("export", *whose, *chosen)).stdout.splitlines()
+        found = good(command("export", *owner_of, *chosen)).stdout.splitlines()
         expected = {"--platform": [chats[0]], "--tag": [chats[1]]}.get(chosen[0], [])
         assert [json.loads(line)["chat_id"] for line in found if '"chat_id"' in line] == expected
-    refused(command("export", "key:none", *whose), "(404)")
-    refused(command("export", *whose, "-f", "docx"), "(422)", "format")
-    refused(command("export", chats[0], *whose, "--state", "all"), "exported whole", code=2)
-    refused(command("export", *whose, "--metadata", "x"), "NAME=VALUE", code=2)
-    refused(command("export", *whose, "--json"), "--output", code=2)
+    refused(command("export", "key:none", *owner_of), "(404)")
+    refused(command("export", *owner_of, "-f", "docx"), "(422)", "format")
+    refused(command("export", chats[0], *owner_of, "--state", "all"), "exported whole", code=2)
+    refused(command("export", *owner_of, "--metadata", "x"), "NAME=VALUE", code=2)
+    refused(command("export", *owner_of, "--json"), "--output", code=2)
 
 
 def test_a_file_that_cannot_be_written_or_read(command: Command, ann: str, chats: list[str], tmp_path: Path) -> None:

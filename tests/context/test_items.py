@@ -9,7 +9,7 @@ from app.codecs import CODECS, taken
 from app.codecs.said import said
 from app.context.lint import lint
 from app.context.repair import repair
-from app.context.shapes import SHAPES
+from app.context.shapes import ERROR_FORMATS
 from tests.callers import Json
 from tests.context.histories import Generator
 from tests.context.test_context import check, context
@@ -45,7 +45,7 @@ def as_items(messages: list[Json], seed: int) -> list[Json]:
 
 def sent(messages: list[Json]) -> Json:
     """What is sent of a history to Anthropic, where answers in a row are one."""
-    found: Json = SHAPES["anthropic"](context(messages))
+    found: Json = ERROR_FORMATS["anthropic"](context(messages))
     return found
 
 
@@ -186,5 +186,5 @@ def test_reasoning_is_never_sent() -> None:
         {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "2", "content": thinking}, *thinking]},
         {"role": "assistant", "content": thinking},
     )
-    for shape in SHAPES.values():
+    for shape in ERROR_FORMATS.values():
         assert "secret" not in str(shape(context(messages)))

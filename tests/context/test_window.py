@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from app.context import tokens, window
-from app.context.shapes import SHAPES
+from app.context.shapes import ERROR_FORMATS
 from tests.callers import Json
 from tests.context.histories import Generator
 from tests.context.test_context import context
@@ -33,7 +33,7 @@ def chat(*messages: str | Json) -> list[Json]:
 
 def roles(messages: list[Json], summary: str | None = None, **limits: int) -> str:
     """What a context holds, by the first letters of the roles."""
-    found = SHAPES["chat_completions"](context(messages, summary, **limits))
+    found = ERROR_FORMATS["chat_completions"](context(messages, summary, **limits))
     return "".join(message["role"][0] for message in found["messages"])
 
 
@@ -105,7 +105,7 @@ def test_nothing_comes_before_the_first_user() -> None:
 @pytest.mark.parametrize("summary", [None, "", " \n", "They met."])
 def test_instructions_then_the_summary(summary: str | None) -> None:
     messages = chat("u", "s", "a", "u", "s", "a")
-    found = SHAPES["chat_completions"](context(messages, summary))["messages"]
+    found = ERROR_FORMATS["chat_completions"](context(messages, summary))["messages"]
     said = [message["content"] for message in found]
     summed = [window.SUMMARY + "They met."] if summary == "They met." else []
     assert said == ["s2", "s5", *summed, "u1", "a3", "u4", "a6"]
@@ -120,9 +120,9 @@ def test_instructions_as_far_as_they_fit() -> None:
 
 
 def test_models_that_know_developers_get_no_system_messages() -> None:
-    found = SHAPES["chat_completions"](context(chat("s", "d", "u"), "They met."))
+    found = ERROR_FORMATS["chat_completions"](context(chat("s", "d", "u"), "They met."))
     assert [message["role"] for message in found["messages"]] == ["developer"] * 3 + ["user"]
-    found = SHAPES["responses"](context(chat("s", "d", "u"), "They met."))
+    found = ERROR_FORMATS["responses"](context(chat("s", "d", "u"), "They met."))
     assert [item["role"] for item in found["input"]] == ["developer"] * 3 + ["user"]
 
 

@@ -89,10 +89,10 @@ ITEM: Json = {"role": "user", "content": "x"}
 def test_what_is_too_much_or_wrong_is_refused_whole(
     ann: openai.OpenAI, native: httpx2.Client, body: Json, param: str
 ) -> None:
-    with pytest.raises(openai.BadRequestError) as refused:
+    with pytest.raises(openai.BadRequestError) as openai_errors:
         ann.conversations.create(extra_body=body)
-    assert refused.value.type == "invalid_request_error"
-    assert refused.value.param == param
+    assert openai_errors.value.type == "invalid_request_error"
+    assert openai_errors.value.param == param
     assert ok(native.get("/chats"))["items"] == []
     made = ann.conversations.create()
     if "items" in body:

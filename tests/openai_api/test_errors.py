@@ -18,10 +18,10 @@ ABSENT = "conv_01932c071f3e70008000abcdef012345"
 def test_who_calls_is_asked_first(running: ServiceProcess, ann: openai.OpenAI, native: httpx2.Client) -> None:
     made = ann.conversations.create()
     for key in ("ck_" + "x" * 43, "nonsense"):
-        with pytest.raises(openai.AuthenticationError) as refused:
+        with pytest.raises(openai.AuthenticationError) as openai_errors:
             ann.with_options(api_key=key).conversations.retrieve(made.id)
-        assert (refused.value.type, refused.value.code) == ("authentication_error", "invalid_api_key")
-        assert refused.value.response.headers["www-authenticate"] == "Bearer"
+        assert (openai_errors.value.type, openai_errors.value.code) == ("authentication_error", "invalid_api_key")
+        assert openai_errors.value.response.headers["www-authenticate"] == "Bearer"
     reader = ok(native.post("/admin/api-keys", json={"name": "r", "user_id": "rea", "scopes": ["chats:read"]}))
     with openai.OpenAI(
         base_url=f"{running.base_url}/v1",
@@ -78,9 +78,9 @@ def test_what_the_client_would_not_send(native: httpx2.Client, ann: openai.OpenA
 
 
 def test_too_large_a_body(service: StartService) -> None:
-    with client(service(max_body_bytes=10_000).base_url) as user, pytest.raises(openai.APIStatusError) as refused:
+    with client(service(max_body_bytes=10_000).base_url) as user, pytest.raises(openai.APIStatusError) as openai_errors:
         user.conversations.create(items=[{"role": "user", "content": "x" * 10_000}])
-    assert (refused.value.status_code, refused.value.code) == (413, "body_too_large")
+    assert (openai_errors.value.status_code, openai_errors.value.code) == (413, "body_too_large")
 
 
 def test_a_chat_whose_turn_another_holds_is_locked(ann: openai.OpenAI, native: httpx2.Client) -> None:

@@ -182,9 +182,9 @@ def test_an_item_is_deleted(ann: openai.OpenAI) -> None:
         ann.conversations.items.retrieve(ids[1], conversation_id=conversation.id)
     with pytest.raises(openai.NotFoundError):
         ann.conversations.items.delete(ids[1], conversation_id=conversation.id)
-    with pytest.raises(openai.BadRequestError) as refused:
+    with pytest.raises(openai.BadRequestError) as openai_errors:
         ann.conversations.items.list(conversation.id, after=ids[1])
-    assert refused.value.param == "after"
+    assert openai_errors.value.param == "after"
 
 
 def test_any_beginning_finds_the_item(ann: openai.OpenAI) -> None:

@@ -15,7 +15,7 @@ from fastapi.exceptions import RequestValidationError
 from openai import AsyncOpenAI
 
 from app.http.errors import Conflict
-from app.runs.memory import StoredItems
+from app.runs.stored_items import StoredItems
 from chatkeep.openai_agents import ChatkeepSession
 from tests.callers import acting, ok
 

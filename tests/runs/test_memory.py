@@ -13,7 +13,7 @@ from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 
 from app.http.errors import Conflict, NotFound, Unprocessable
-from app.runs.memory import StoredItems
+from app.runs.stored_items import StoredItems
 from chatkeep.openai_agents import ChatkeepSession
 from tests.callers import acting, ok
 

@@ -10,14 +10,14 @@ from app.context.window import Context
 Write = Callable[[Context], dict[str, Any]]
 """Gives a context as the fields of a request to a provider, such as `messages`."""
 
-SHAPES: dict[str, Write] = {}
+ERROR_FORMATS: dict[str, Write] = {}
 
 
 def shape(name: str) -> Callable[[Write], Write]:
     """Registers what writes the shape that `format` names so."""
 
     def register(write: Write) -> Write:
-        SHAPES[name] = write
+        ERROR_FORMATS[name] = write
         return write
 
     return register

@@ -1,4 +1,4 @@
-"""Whose things a request is about: the caller's own, or with the scope `admin` another user's, or everybody's."""
+"""The owner scope of a request: the caller's own data, or with the scope `admin` another user's, or everybody's."""
 
 from typing import Annotated
 
@@ -17,14 +17,14 @@ def _checked_user(value: str) -> str:
 UserId = Annotated[str, Field(min_length=1, max_length=MAX_USER_ID), AfterValidator(_checked_user)]
 
 
-class WhoseQuery(BaseModel):
+class OwnerQuery(BaseModel):
     """Whose: the caller's own, unless an administrator says otherwise."""
 
     user_id: UserId | None = Field(default=None, description="Another user's. Needs the scope `admin`.")
     all_users: bool = Field(default=False, description="Over all users. Needs the scope `admin`.")
 
 
-def whose(caller: Caller, query: WhoseQuery) -> str | None:
+def owner_of(caller: Caller, query: OwnerQuery) -> str | None:
     """The user that is asked about, or None for all. Raises BadRequest (400) and Forbidden (403)."""
     if query.all_users and query.user_id is not None:
         raise BadRequest("Ask with user_id or with all_users, not with both.")

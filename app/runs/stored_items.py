@@ -1,4 +1,4 @@
-"""The items of an agent's session, kept by the service's stores: for agents that run inside its own process.
+"""Session items over the service's own stores, for agents that run inside its process.
 
 It has the methods that `chatkeep.openai_agents.ChatkeepSession` asks of its `items`, and does what the same session
 does over HTTP, by the same rules: what a request's body may hold, whose chat it is, whose turn.
@@ -81,22 +81,22 @@ class StoredItems:
         if limit is not None and limit <= 0:
             return []
         # From the end backwards where not all are asked for: a long chat costs what its end costs.
-        said: dict[str, Any] = {"format": self._codec.name, "order": "asc", "limit": MAX_LIMIT}
+        fields: dict[str, Any] = {"format": self._codec.name, "order": "asc", "limit": MAX_LIMIT}
         if limit is not None:
-            said |= {"order": "desc", "limit": min(limit, MAX_LIMIT)}
-        found: list[Item] = []
+            fields |= {"order": "desc", "limit": min(limit, MAX_LIMIT)}
+        items: list[Item] = []
         cursor: str | None = None
         try:
-            while limit is None or len(found) < limit:
-                query = HistoryQuery.model_validate(said | {"cursor": cursor})
+            while limit is None or len(items) < limit:
+                query = HistoryQuery.model_validate(fields | {"cursor": cursor})
                 page = await self._messages.history(self._ref, query, f"runs {query.model_dump_json()}".encode())
-                found += orjson.loads(page.body)["items"]
+                items += orjson.loads(page.body)["items"]
                 cursor = page.next_cursor
                 if cursor is None:
                     break
         except NotFound:
             return []
-        return found if limit is None else found[:limit][::-1]
+        return items if limit is None else items[:limit][::-1]
 
     async def append(self, items: Sequence[Item]) -> None:
         """Adds items together, next to each other, or none of them, however many they are.
@@ -158,7 +158,9 @@ class StoredItems:
                 chat = await self._chats.create(session, str(uuid7()), ChatDetails(key=self._ref.key))
             check_lease(chat, None)
             at = now()
-            await BranchStore(self._messages).append(session, chat, "", [new_message(one, at) for one in messages])
+            await BranchStore(self._messages).append(
+                session, chat, "", [new_message(message, at) for message in messages]
+            )
         return True
 
     async def snapshot(self, limit: int, expired: Expired | None = None) -> tuple[list[Item], bool, Replace]:
@@ -173,23 +175,25 @@ class StoredItems:
             except NotFound:
                 return [], True, _nothing_to_replace
             branch = await self._branch(session, chat)
-            held: list[_Held] = []
+            stored: list[_StoredMessage] = []
             size = min(limit + 1, MAX_LIMIT)
             more = True
-            while more and sum(len(one.items) for one in held) <= limit:
-                some = await branch.read(None, held[-1].seq if held else None, "desc", size)
-                held += some
-                more = len(some) == size
-        items = [item for one in reversed(held) for item in one.items]
+            while more and sum(len(message.items) for message in stored) <= limit:
+                page = await branch.read(None, stored[-1].seq if stored else None, "desc", size)
+                stored += page
+                more = len(page) == size
+        items = [item for message in reversed(stored) for item in message.items]
         newest = items[max(0, len(items) - limit) :]
 
         async def replace(start: int, output: Sequence[Item]) -> bool:
-            first = _first(held, len(newest) - start)
+            first = _first(stored, len(newest) - start)
             return first is not None and await self._replace_from(first, chat, output, expired)
 
         return newest, len(items) <= limit, replace
 
-    async def _replace_from(self, first: "_Held", seen: Chat, output: Sequence[Item], expired: Expired | None) -> bool:
+    async def _replace_from(
+        self, first: "_StoredMessage", seen: Chat, output: Sequence[Item], expired: Expired | None
+    ) -> bool:
         messages = self._read(output)
         parent = first.parent_id or ""
         async with self._db.write() as session:
@@ -200,36 +204,36 @@ class StoredItems:
             if (chat.chat_id, chat.version) != (seen.chat_id, seen.version):
                 return False
             check_lease(chat, None)
-            over = [] if expired is None else await self._expired(session, chat, first.seq, expired)
+            expired_ids = [] if expired is None else await self._expired(session, chat, first.seq, expired)
             if messages:
                 at = now()
                 await BranchStore(self._messages).append(
-                    session, chat, parent, [new_message(one, at) for one in messages]
+                    session, chat, parent, [new_message(message, at) for message in messages]
                 )
             else:
                 await BranchStore(self._messages).switch(session, chat, parent)
-            for message_id in over:
+            for message_id in expired_ids:
                 await EditStore().delete(session, chat, message_id)
         return True
 
     async def _expired(self, session: AsyncSession, chat: Chat, before: int, expired: Expired) -> list[str]:
         """The messages before a seq with which the chat begins and all of whose items are expired."""
         branch = await self._branch(session, chat)
-        found: list[str] = []
+        message_ids: list[str] = []
         after: int | None = None
-        while some := await branch.read(after, before, "asc"):
-            for one in some:
-                if not one.items or not all(expired(item) for item in one.items):
-                    return found
-                found.append(one.message_id)
-                after = one.seq
-        return found
+        while page := await branch.read(after, before, "asc"):
+            for message in page:
+                if not message.items or not all(expired(item) for item in message.items):
+                    return message_ids
+                message_ids.append(message.message_id)
+                after = message.seq
+        return message_ids
 
     async def _branch(self, session: AsyncSession, chat: Chat) -> "_Branch":
         reader = SessionReader(session)
         tree = await tree_of(reader, chat)
-        lines = BranchReader(reader, chat.user_id, chat.chat_id, in_session=True)
-        return _Branch(lines, tree.active_branch, self._codec)
+        branch_reader = BranchReader(reader, chat.user_id, chat.chat_id, in_session=True)
+        return _Branch(branch_reader, tree.active_branch, self._codec)
 
     async def _insert(self, session: AsyncSession, chat: Chat, items: Sequence[Item]) -> None:
         await self._messages.insert(session, chat, self._read(items))
@@ -242,8 +246,8 @@ class StoredItems:
 
 
 @dataclass(frozen=True, slots=True)
-class _Held:
-    """A message, and the items that it is."""
+class _StoredMessage:
+    """A stored message, and its items."""
 
     message_id: str
     seq: int
@@ -255,15 +259,19 @@ class _Held:
 class _Branch:
     """The active branch of a chat, for one session."""
 
-    lines: BranchReader
+    reader: BranchReader
     ranges: Sequence[Range]
     codec: Codec
 
-    async def read(self, after: int | None, before: int | None, order: str, limit: int = MAX_LIMIT) -> list[_Held]:
+    async def read(
+        self, after: int | None, before: int | None, order: str, limit: int = MAX_LIMIT
+    ) -> list[_StoredMessage]:
         """At most `limit` of its messages between two seqs, in that order."""
-        placed = await self.lines.read(self.ranges, Span(after, before, None, order, limit))
+        placed = await self.reader.read(self.ranges, Span(after, before, None, order, limit))
         return [
-            _Held(str(row[0]), row[1], parent and str(parent), items_of(row, self.lines.chat_id, parent, self.codec))
+            _StoredMessage(
+                str(row[0]), row[1], parent and str(parent), items_of(row, self.reader.chat_id, parent, self.codec)
+            )
             for row, parent in placed
         ]
 
@@ -272,15 +280,15 @@ async def _nothing_to_replace(start: int, output: Sequence[Item]) -> bool:
     return False
 
 
-def _first(held: Sequence[_Held], number: int) -> _Held | None:
+def _first(stored: Sequence[_StoredMessage], number: int) -> _StoredMessage | None:
     """The message with which the last `number` items begin, of messages that begin with the newest.
 
     None where there are none, and where they begin inside of a message.
     """
     if number <= 0:
         return None
-    for one in held:
-        number -= len(one.items)
+    for message in stored:
+        number -= len(message.items)
         if number <= 0:
-            return one if number == 0 else None
+            return message if number == 0 else None
     return None
