@@ -43,8 +43,9 @@ class ApiKeyStore:
         """Makes a key; the response is an ApiKeyMade as JSON, with 201.
 
         With `idempotency`, a retry by the same principal `by` gets the first response again. The secret is not
-        stored for that: it is derived from the caller's bearer `token`, and compared with the stored hash. Raises Conflict
-        (409) where another token was used the first time, and Unprocessable (422) where the key is another request's.
+        stored for that: it is derived from the caller's bearer `token`, and compared with the stored hash. Raises
+        Conflict (409) where another token was used the first time, and Unprocessable (422) where the idempotency key is
+        another request's.
         """
         key = ""
 
