@@ -38,6 +38,7 @@ class ServiceProcess:
 
     It works in `folder`, where its data folder and its `.env` would be; without one, in a temporary one.
     `admin_key=None` leaves it to the first start to make one. The service ends also when this process is killed.
+    `repository` is the checkout that it runs from; another one than this has a `.venv` of its own.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class ServiceProcess:
         folder: Path | None = None,
         port: int | None = None,
         admin_key: str | None = ADMIN_KEY,
+        repository: Path = REPOSITORY,
         **settings: str | int | Path,
     ) -> None:
         self._temporary = None if folder else tempfile.TemporaryDirectory(prefix="chatkeep-service-")
@@ -58,8 +60,9 @@ class ServiceProcess:
         self._environment = {
             **{name: value for name, value in os.environ.items() if not is_setting(name)},
             **{f"CHATKEEP_{name.upper()}": str(value) for name, value in settings.items()},
-            "PYTHONPATH": str(REPOSITORY),
+            "PYTHONPATH": str(repository),
         }
+        self._python = sys.executable if repository == REPOSITORY else str(repository / ".venv/bin/python")
         self._process: subprocess.Popen[bytes] | None = None
         self._keeper: subprocess.Popen[bytes] | None = None
 
@@ -118,7 +121,7 @@ class ServiceProcess:
         """Starts it and does not wait."""
         with (self.folder / "service.log").open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "app.cli", "serve"],
+                [self._python, "-m", "app.cli", "serve"],
                 cwd=self.folder,
                 env=self._environment,
                 stdin=subprocess.DEVNULL,
