@@ -1,4 +1,4 @@
-"""How migrations reach the database: on a connection that was handed in, or on that of the settings.
+"""Alembic environment: migrates on a connection that was handed in, or on one to the database of the settings.
 
 `alembic upgrade head --sql` writes SQL for the database of the settings without reaching it.
 """
@@ -19,8 +19,16 @@ def _render_item(kind: str, item: object, _autogen: object) -> str | bool:
 
 
 def _is_ours(_item: object, name: str | None, kind: str, reflected: bool, _other: object) -> bool:
-    # What only one of the databases has stands in migrations alone: the index of the search and its numbers.
+    # What only one kind of database has is in no model: the search index and the sequence of its numbers.
     return not (reflected and kind in ("table", "index") and str(name).startswith(("search_", "ix_documents_terms")))
+
+
+def _run(dialect: str) -> None:
+    with context.begin_transaction():
+        if dialect == "postgresql":
+            # On Citus, tables with foreign keys are changed one shard after the other. Elsewhere it means nothing.
+            context.execute("SET LOCAL citus.multi_shard_modify_mode TO 'sequential'")
+        context.run_migrations()
 
 
 def _migrate(connection: Connection) -> None:
@@ -32,8 +40,7 @@ def _migrate(connection: Connection) -> None:
         compare_type=True,
         include_object=_is_ours,
     )
-    with context.begin_transaction():
-        context.run_migrations()
+    _run(connection.dialect.name)
 
 
 def _offline() -> None:
@@ -45,8 +52,7 @@ def _offline() -> None:
         dialect_opts={"paramstyle": "named"},
         render_as_batch=dialect == "sqlite",
     )
-    with context.begin_transaction():
-        context.run_migrations()
+    _run(dialect)
 
 
 async def _online() -> None:
@@ -61,7 +67,7 @@ async def _online() -> None:
 
 if context.is_offline_mode():
     _offline()
-elif (given := context.config.attributes.get("connection")) is not None:
-    _migrate(given)
+elif (connection := context.config.attributes.get("connection")) is not None:
+    _migrate(connection)
 else:
     asyncio.run(_online())

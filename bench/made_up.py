@@ -14,11 +14,11 @@ from bench.vocabulary import FIRST_MIDDLING, FIRST_RARE, RANK, WORDS, draw, sent
 
 CHATS = (
     "user_id, chat_id, key, title, platform, tags, is_pinned, metadata, message_count, input_tokens, output_tokens, "
-    "total_tokens, last_seq, branch, head_seq, head_id, tree, last_branch, version, created_at, updated_at, "
+    "total_tokens, last_seq, segment, head_seq, head_id, tree_version, last_segment, version, created_at, updated_at, "
     "last_activity_at, deleted_at"
 ).split(", ")
 MESSAGES = (
-    "user_id, chat_id, seq, message_id, parent_seq, branch, role, type, content, text, model, tokens, input_tokens, "
+    "user_id, chat_id, seq, message_id, parent_seq, segment, role, type, content, text, model, tokens, input_tokens, "
     "output_tokens, created_at"
 ).split(", ")
 TOTALS = "messages, input_tokens, output_tokens, total_tokens".split(", ")

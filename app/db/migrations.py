@@ -1,9 +1,9 @@
-"""Bringing the schema up to date, and telling whether it is."""
+"""Schema migrations: runs Alembic in the process, and says whether the schema is current."""
 
 from functools import cache
 from pathlib import Path
 
-from alembic import command
+from alembic import command, op
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
@@ -12,15 +12,27 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.db.database import Database
 
-_FOLDER = Path(__file__).parents[2] / "alembic"
+_APP = Path(__file__).parents[1]
+_SCRIPTS = _APP.parent / "alembic"
 _LOCK = 0x63686174  # any number that no other program locks: "chat"
 
 
 def _config(connection: Connection | None = None) -> Config:
     config = Config()
-    config.set_main_option("script_location", str(_FOLDER))
+    config.set_main_option("script_location", str(_SCRIPTS))
     config.attributes["connection"] = connection
     return config
+
+
+def run_sql_file(name: str) -> None:
+    """Installs the SQL objects of a file under `app`: for migrations, each time the file has changed.
+
+    They are replaceable objects (https://alembic.sqlalchemy.org/en/latest/cookbook.html#replaceable-objects): the file
+    stands beside the code that calls them, and can be run over an earlier form of itself. A line `--;` ends a
+    statement, since triggers and functions have semicolons of their own.
+    """
+    for statement in (_APP / name).read_text().split("--;\n"):
+        op.execute(statement)
 
 
 @cache
@@ -33,7 +45,7 @@ def _current(connection: Connection) -> str | None:
 
 
 async def upgrade(db: Database) -> bool:
-    """Migrates to the newest schema; one process at a time. Gives whether there was anything to do."""
+    """Migrates to the newest schema, one process at a time. Returns whether there was anything to do."""
     async with db.engine.execution_options(begin="IMMEDIATE").connect() as connection:
         await _lock(db, connection)
         if await connection.run_sync(_current) == _newest():

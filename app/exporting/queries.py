@@ -35,7 +35,7 @@ class Table:
 CHATS = Table(
     "chats",
     ("user_id", "chat_id"),
-    ("user_id", *(name for name in records.CHAT if name != "user_id"), "tree", "branch"),
+    ("user_id", *(name for name in records.CHAT if name != "user_id"), "tree_version", "segment"),
     frozenset({"chat_id", "forked_from", "forked_at"}),
 )
 _MOSTLY_NULL = tuple(name for name in records.MESSAGE[6:] if name not in ("created_at", "edited_at"))
@@ -43,7 +43,7 @@ MESSAGES = Table(
     "messages",
     ("user_id", "chat_id", "seq"),
     # Those that most messages have come first.
-    (*records.MESSAGE[:6], "created_at", "branch", *_MOSTLY_NULL, "edited_at"),
+    (*records.MESSAGE[:6], "created_at", "segment", *_MOSTLY_NULL, "edited_at"),
     frozenset({"message_id"}),
 )
 REVISIONS = Table("revisions", ("user_id", "chat_id", "seq", "revision"), ("user_id", "chat_id", *records.REVISION))

@@ -15,10 +15,10 @@ from app.messages.branching.tree import Tree
 
 _IN_PROGRESS, _INCOMPLETE = "in_progress", "incomplete"
 _SIZE = CHATS.columns.index("message_count")
-_TREE, _BRANCH = CHATS.columns.index("tree"), CHATS.columns.index("branch")
+_TREE_VERSION, _SEGMENT = CHATS.columns.index("tree_version"), CHATS.columns.index("segment")
 _OWNED = slice(2, None)
-_PIECES = "SELECT t.text FROM pieces t WHERE t.user_id = $1 AND t.chat_id = $2 AND t.seq = $3 ORDER BY t.start"
-_BRANCHES = "SELECT branch, parent_branch, fork_seq FROM branches WHERE user_id = $1 AND chat_id = $2"
+_CHUNKS = "SELECT t.text FROM chunks t WHERE t.user_id = $1 AND t.chat_id = $2 AND t.seq = $3 ORDER BY t.start"
+_SEGMENTS = "SELECT segment, parent_segment, fork_seq FROM segments WHERE user_id = $1 AND chat_id = $2"
 # The columns of messages: those that every message has, and those that few have.
 _EXTRAS = MESSAGES.columns[8 : MESSAGES.width]
 _BARE = (None,) * len(_EXTRAS)
@@ -90,7 +90,7 @@ class _Reader:
 
     def messages(self, chat: Row, rows: Iterable[Row]) -> Iterator[Record]:
         """The records of a chat's messages, from their rows."""
-        if not self._lossless and chat[_TREE]:
+        if not self._lossless and chat[_TREE_VERSION]:
             rows = _of_ranges(rows, self._active_branch(chat))
         value, moment, width, bare = self._value, self._moment, MESSAGES.width, _BARE
         for row in rows:
@@ -143,7 +143,7 @@ class _Reader:
             self._as_it_is_on_disk(chat, message)
 
     def _as_it_is_on_disk(self, chat: Row, message: Record) -> None:
-        text = "".join(row[0] for row in self._snapshot.rows(_PIECES, chat[0], chat[1], message["seq"]))
+        text = "".join(row[0] for row in self._snapshot.rows(_CHUNKS, chat[0], chat[1], message["seq"]))
         message["status"] = _INCOMPLETE
         silent = message.get("content") is None and not message.get("tool_calls") and message["type"] == "message"
         if text or silent:
@@ -155,9 +155,9 @@ class _Reader:
 
     def _active_branch(self, chat: Row) -> Mapping[int, tuple[int, int]]:
         """Of each line that the active branch goes along, after which seq and up to which."""
-        forks = {line: (parent, fork) for line, parent, fork in self._snapshot.rows(_BRANCHES, chat[0], chat[1])}
-        tree = Tree(chat[_TREE], chat[_BRANCH], forks, {})
-        return {one.branch: (one.after, one.upto) for one in tree.active_branch}
+        forks = {line: (parent, fork) for line, parent, fork in self._snapshot.rows(_SEGMENTS, chat[0], chat[1])}
+        tree = Tree(chat[_TREE_VERSION], chat[_SEGMENT], forks, {})
+        return {one.segment: (one.after, one.upto) for one in tree.active_branch}
 
     def _of_chats(self, table: Table, *order: str) -> Iterator[Row]:
         where = f"(t.user_id, t.chat_id) IN (SELECT user_id, chat_id FROM chats WHERE {self._selection.where})"

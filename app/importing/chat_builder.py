@@ -27,7 +27,7 @@ MESSAGE = (
     "seq",
     "message_id",
     "parent_seq",
-    "branch",
+    "segment",
     "role",
     "type",
     "content",
@@ -46,7 +46,7 @@ MESSAGE = (
     "edited_at",
 )
 REVISION = (*OWNER, *records.REVISION)
-BRANCH = (*OWNER, "branch", "parent_branch", "fork_seq")
+SEGMENT = (*OWNER, "segment", "parent_segment", "fork_seq")
 FEEDBACK = (*OWNER, *records.FEEDBACK)
 
 _ROLES = frozenset({"user", "assistant", "system", "developer", "tool"})
@@ -78,7 +78,7 @@ class Rows:
     """Rows of what belongs to a chat, by table."""
 
     messages: list[Row] = field(default_factory=list)
-    branches: list[Row] = field(default_factory=list)
+    segments: list[Row] = field(default_factory=list)
     revisions: list[Row] = field(default_factory=list)
     feedback: list[Row] = field(default_factory=list)
 
@@ -99,7 +99,7 @@ class Intake:
         self.count = 0
         self.totals = [0, 0, 0]
         self.head_id: str | None = None
-        self.branch = 0
+        self.segment = 0
         self.bytes = 0
         self._begun = 0
         self._last = 0
@@ -141,7 +141,7 @@ class Intake:
             moment: Any = datetime.fromisoformat(created)
         except ValueError:
             raise Damaged("created_at: no such moment") from None
-        branch = self._place(seq, parent)
+        segment = self._place(seq, parent)
         if not self._keep_ids or message_id is None:
             message_id = str(uuid7())
         if seq == self.chat.head_seq:
@@ -166,7 +166,7 @@ class Intake:
                 seq,
                 message_id,
                 parent,
-                branch,
+                segment,
                 role,
                 kind,
                 text,
@@ -189,7 +189,7 @@ class Intake:
     def _unusual(self, record: records.Record) -> None:
         message = message_of(record)
         message_id = message.message_id if message.message_id and self._keep_ids else str(uuid7())
-        branch = self._place(message.seq, message.parent_seq)
+        segment = self._place(message.seq, message.parent_seq)
         if message.seq == self.chat.head_seq:
             self.head_id = message_id
         tokens = (message.tokens, message.input_tokens, message.output_tokens)
@@ -209,7 +209,7 @@ class Intake:
                 message.seq,
                 message_id,
                 message.parent_seq,
-                branch,
+                segment,
                 message.role,
                 message.type,
                 content,
@@ -279,7 +279,7 @@ class Intake:
             raise Damaged("last_seq: a message has a higher seq")
         if chat.head_seq is not None and not self.lines.has(chat.head_seq):
             raise Damaged("head_seq: no message of it")
-        self.branch = self.lines.head(chat.head_seq)
+        self.segment = self.lines.head(chat.head_seq)
         size = self.bytes
         # From now on they stay: what is stored may have to be stored once more.
         self.rows, self.bytes = self.take(), size
@@ -290,7 +290,7 @@ class Intake:
         """The rows that came since they were taken last."""
         rows, self.rows = self.rows, Rows()
         owner = (self.user_id, self.chat_id)
-        rows.branches = [(*owner, fork.branch, fork.parent, fork.fork_seq) for fork in self.lines.forks(self._begun)]
+        rows.segments = [(*owner, fork.segment, fork.parent, fork.fork_seq) for fork in self.lines.forks(self._begun)]
         self._begun = self.lines.count
         self.bytes = 0
         return rows

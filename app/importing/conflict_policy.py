@@ -71,7 +71,7 @@ class Plan:
         def of(owned: Iterable[Row]) -> list[Row]:
             return [(*owner, *row[2:]) for row in owned]
 
-        return Rows(of(messages), of(rows.branches), of(rows.revisions), of(rows.feedback))
+        return Rows(of(messages), of(rows.segments), of(rows.revisions), of(rows.feedback))
 
 
 async def existing(session: AsyncSession, user_id: str, chats: Iterable[Intake], mark: str | None) -> list[Existing]:
@@ -85,7 +85,12 @@ async def existing(session: AsyncSession, user_id: str, chats: Iterable[Intake],
         sources += [copied] if mark and (copied := _copy_source(one, mark)) else []
         keys += [one.chat.key] if one.chat.key else []
     statement = select(
-        col(Chat.chat_id), col(Chat.source), col(Chat.key), col(Chat.deleted_at), col(Chat.version), col(Chat.tree)
+        col(Chat.chat_id),
+        col(Chat.source),
+        col(Chat.key),
+        col(Chat.deleted_at),
+        col(Chat.version),
+        col(Chat.tree_version),
     ).where(
         col(Chat.user_id) == user_id,
         or_(

@@ -1,4 +1,4 @@
-"""Which line of its chat each message stands in, found while messages come in by seq. Pure; see `app.models.Branch`."""
+"""Which segment of its chat each message is in, found while messages come in by seq. Pure; see `app.models.Segment`."""
 
 from array import array
 from bisect import bisect_right
@@ -11,7 +11,7 @@ _NONE = -1
 class Fork:
     """A line that is not the first one: it leaves `parent` (None for one that begins at a root) after `fork_seq`."""
 
-    branch: int
+    segment: int
     parent: int | None
     fork_seq: int
 
@@ -31,7 +31,7 @@ class Lines:
 
     @property
     def count(self) -> int:
-        """How many lines there are beside the first one: `chats.last_branch`."""
+        """How many lines there are beside the first one: `chats.last_segment`."""
         return len(self._tips) - 1
 
     @property

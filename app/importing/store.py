@@ -15,7 +15,7 @@ from app.events.log import record
 from app.http.errors import NotFound
 from app.http.references import ChatRef
 from app.importing.bulk_insert import Loader
-from app.importing.chat_builder import BRANCH, FEEDBACK, MESSAGE, REVISION, Intake, Rows
+from app.importing.chat_builder import FEEDBACK, MESSAGE, REVISION, SEGMENT, Intake, Rows
 from app.importing.conflict_policy import Existing, Plan, existing
 from app.models import Chat
 
@@ -25,10 +25,10 @@ _AT_THE_END = (
     "input_tokens",
     "output_tokens",
     "total_tokens",
-    "branch",
+    "segment",
     "head_id",
-    "tree",
-    "last_branch",
+    "tree_version",
+    "last_segment",
 )
 
 
@@ -83,7 +83,7 @@ class Storage:
             await store.erase(session, found)
 
     async def _add(self, session: AsyncSession, rows: Sequence[Rows]) -> None:
-        await self._load(session, "branches", BRANCH, [row for one in rows for row in one.branches])
+        await self._load(session, "segments", SEGMENT, [row for one in rows for row in one.segments])
         await self._load(session, "messages", MESSAGE, [row for one in rows for row in one.messages])
         await self._load(session, "revisions", REVISION, [row for one in rows for row in one.revisions])
         await self._load(session, "feedback", FEEDBACK, [row for one in rows for row in one.feedback])
@@ -130,7 +130,7 @@ class Storage:
             intake.count,
             *intake.totals,
             chat.last_seq,
-            intake.branch,
+            intake.segment,
             chat.head_seq,
             made.head_id,
             # Whoever has read an earlier tree of a chat of this name must see that this is another one.
@@ -163,11 +163,11 @@ _CHAT = (
     "output_tokens",
     "total_tokens",
     "last_seq",
-    "branch",
+    "segment",
     "head_seq",
     "head_id",
-    "tree",
-    "last_branch",
+    "tree_version",
+    "last_segment",
     "forked_from",
     "forked_at",
     "source",

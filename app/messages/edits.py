@@ -20,7 +20,7 @@ from app.messages.branching.tree_cache import first_of_lines, tree_of
 from app.messages.queries import count, find, of, tokens_of, touch
 from app.messages.schemas import MessagePatch
 from app.messages.serialize import EXTRAS, PLACED_IN_SESSION, message_json
-from app.models import Branch, Chat, Message, Revision, metadata
+from app.models import Chat, Message, Revision, Segment, metadata
 
 _BY_SEQ = f"{PLACED_IN_SESSION} WHERE m.user_id = $1 AND m.chat_id = $2 AND m.seq = $3"
 # What a revision keeps of a message.
@@ -100,11 +100,11 @@ class EditStore:
         counts = [*await of_all_messages(session, chat, -1), *shrunk(chat.message_count)]
         await forget(session, chat)
         await session.execute(delete(Message).where(of(chat)))
-        lines = (col(Branch.user_id) == chat.user_id) & (col(Branch.chat_id) == chat.chat_id)
-        await session.execute(delete(Branch).where(lines))
+        lines = (col(Segment.user_id) == chat.user_id) & (col(Segment.chat_id) == chat.chat_id)
+        await session.execute(delete(Segment).where(lines))
         chat.message_count = chat.input_tokens = chat.output_tokens = chat.total_tokens = 0
         chat.head_seq = chat.head_id = None
-        chat.branch = 0
+        chat.segment = 0
         await self.changed(session, chat, ["cleared", chat.chat_id, chat.last_seq], counts=counts)
 
     async def changed(
@@ -112,9 +112,9 @@ class EditStore:
     ) -> None:
         """Writes a chat whose messages changed, and records how, and what that adds to the counters."""
         touch(chat)
-        if chat.tree and any(entry[0] in ("deleted", "cleared", "head") for entry in entries):
+        if chat.tree_version and any(entry[0] in ("deleted", "cleared", "head") for entry in entries):
             # Who has siblings may have changed.
-            chat.tree += 1
+            chat.tree_version += 1
         await session.flush()
         await record(session, chat.user_id, *entries, counts=counts)
 
@@ -136,12 +136,12 @@ class EditStore:
     async def _hand_over(self, session: AsyncSession, chat: Chat, message: Message) -> None:
         """Has those that follow a message follow what it follows: the next of its line, and lines that begin there."""
         later = [of(chat), col(Message.seq) > message.seq]
-        if message.branch > 0:
-            later += [col(Message.branch) == message.branch, col(Message.branch) > 0]
+        if message.segment > 0:
+            later += [col(Message.segment) == message.segment, col(Message.segment) > 0]
         # The first line has no index: its messages stand together, before all others.
-        following = select(col(Message.seq), col(Message.branch)).where(*later).order_by(col(Message.seq)).limit(1)
-        followers = [seq for seq, line in await session.execute(following) if line == message.branch]
-        if chat.tree:
+        following = select(col(Message.seq), col(Message.segment)).where(*later).order_by(col(Message.seq)).limit(1)
+        followers = [seq for seq, line in await session.execute(following) if line == message.segment]
+        if chat.tree_version:
             followers += await first_of_lines(SessionReader(session), chat.user_id, chat.chat_id, message.seq)
         await session.execute(
             update(Message)

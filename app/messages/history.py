@@ -155,7 +155,7 @@ def _both(before: str, after: str) -> str:
 
 def _page(messages: str, order: str, tree: bool = False, *, has_parents: bool = False) -> str:
     parent = "r.parent_id, " if has_parents else ""
-    version, one_line = ("c.version, c.tree", "") if tree else ("c.version", " AND c.tree = 0")
+    version, one_line = ("c.version, c.tree_version", "") if tree else ("c.version", " AND c.tree_version = 0")
     return (
         f"SELECT {columns('r')}, {parent}{version} FROM chats c LEFT JOIN ({messages}) AS r ON TRUE "
         f"WHERE c.user_id = $1 AND c.chat_id = $2 AND c.deleted_at IS NULL{one_line} ORDER BY r.seq {order}"

@@ -45,7 +45,7 @@ from app.models import Chat, Message
 
 _VERSION = "SELECT chat_id, version FROM chats WHERE user_id = $1 AND {} = $2 AND deleted_at IS NULL"
 _ONE = (
-    f"SELECT {columns('m')}, {PARENT_ID}, CAST(m.chat_id AS TEXT), m.branch, c.version, c.tree FROM chats c "
+    f"SELECT {columns('m')}, {PARENT_ID}, CAST(m.chat_id AS TEXT), m.segment, c.version, c.tree_version FROM chats c "
     f"JOIN messages m ON m.user_id = c.user_id AND m.chat_id = c.chat_id {JOIN_PARENT} "
     "WHERE c.user_id = $1 AND c.{} = $2 AND c.deleted_at IS NULL AND m.{} = $3"
 )
@@ -288,7 +288,7 @@ class MessageStore:
         ranges = tree.active_branch
         for start in range(0, len(ranges), 100):
             on = (
-                (col(Message.branch) == one.branch) & (col(Message.seq) > one.after) & (col(Message.seq) <= one.upto)
+                (col(Message.segment) == one.segment) & (col(Message.seq) > one.after) & (col(Message.seq) <= one.upto)
                 for one in ranges[start : start + 100]
             )
             found += (
@@ -307,14 +307,14 @@ class MessageStore:
         """Adds drafts at the head of a chat that this session has to itself, and records it."""
         if not new_messages:
             return
-        if chat.tree and chat.head_seq != chat.last_seq:
+        if chat.tree_version and chat.head_seq != chat.last_seq:
             # Others may follow the head already: then these have siblings.
-            chat.tree += 1
+            chat.tree_version += 1
         first_seq = chat.last_seq + 1
         rows = []
         for one in new_messages:
             chat.last_seq += 1
-            place = {"seq": chat.last_seq, "parent_seq": chat.head_seq, "branch": chat.branch, "status": status}
+            place = {"seq": chat.last_seq, "parent_seq": chat.head_seq, "segment": chat.segment, "status": status}
             rows.append(_values(one) | place)
             chat.head_seq, chat.head_id = chat.last_seq, one.message_id
         owner = {"user_id": chat.user_id, "chat_id": chat.chat_id}

@@ -10,7 +10,7 @@ from app.models.chat import Chat
 from app.models.document import Bucket, Document, Indexing
 from app.models.feed import Change, Feed
 from app.models.idempotency import Idempotency
-from app.models.message import Branch, Feedback, Message, Revision
+from app.models.message import Feedback, Message, Revision, Segment
 from app.models.streaming_message import Chunk, StreamingMessage
 from app.models.ticket import Ticket
 from app.models.usage import Usage, UsageBy, UsageSlot
@@ -19,7 +19,6 @@ metadata = SQLModel.metadata
 
 __all__ = [
     "ApiKey",
-    "Branch",
     "Bucket",
     "Change",
     "Chat",
@@ -31,6 +30,7 @@ __all__ = [
     "Indexing",
     "Message",
     "Revision",
+    "Segment",
     "StreamingMessage",
     "Ticket",
     "Usage",

@@ -9,8 +9,8 @@ from sqlmodel import Field, SQLModel
 from app.db.types import Id, Json, UtcDateTime
 
 # Most chats are one line, and cost nothing here.
-OFF_THE_FIRST_LINE = text("branch > 0")
-INSTRUCTS = text("role IN ('system', 'developer')")
+NOT_FIRST_SEGMENT = text("segment > 0")
+IS_INSTRUCTION = text("role IN ('system', 'developer')")
 
 
 def _of_message(name: str) -> ForeignKeyConstraint:
@@ -41,21 +41,21 @@ class Message(SQLModel, table=True):
         # Without the chat: message ids grow with time, so that new ones of all chats go to one page of the index.
         Index("uq_messages_message_id", "user_id", "message_id", unique=True),
         Index(
-            "ix_messages_branch",
+            "ix_messages_segment",
             "user_id",
             "chat_id",
-            "branch",
+            "segment",
             "seq",
-            sqlite_where=OFF_THE_FIRST_LINE,
-            postgresql_where=OFF_THE_FIRST_LINE,
+            sqlite_where=NOT_FIRST_SEGMENT,
+            postgresql_where=NOT_FIRST_SEGMENT,
         ),
         Index(
             "ix_messages_instructions",
             "user_id",
             "chat_id",
             "seq",
-            sqlite_where=INSTRUCTS,
-            postgresql_where=INSTRUCTS,
+            sqlite_where=IS_INSTRUCTION,
+            postgresql_where=IS_INSTRUCTION,
         ),
     )
 
@@ -64,7 +64,7 @@ class Message(SQLModel, table=True):
     seq: int = Field(sa_type=Integer)
     message_id: str = Field(sa_type=Id)
     parent_seq: int | None = Field(default=None, sa_type=Integer)
-    branch: int = Field(default=0, sa_type=Integer)
+    segment: int = Field(default=0, sa_type=Integer)
     role: str = Field(sa_type=Text)
     type: str = Field(default="message", sa_type=Text)
     content: Any = Field(default=None, sa_type=Json, nullable=True)
@@ -83,7 +83,7 @@ class Message(SQLModel, table=True):
     edited_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
 
 
-class Branch(SQLModel, table=True):
+class Segment(SQLModel, table=True):
     """A line of messages that leaves another one: after the message `fork_seq` of the line `parent_branch`.
 
     A branch of the tree is its last line's messages, those of the line before it up to the fork, and so on: one range
@@ -92,18 +92,18 @@ class Branch(SQLModel, table=True):
     messages stay together.
     """
 
-    __tablename__ = "branches"
+    __tablename__ = "segments"
     __table_args__ = (
-        PrimaryKeyConstraint("user_id", "chat_id", "branch", name="pk_branches"),
+        PrimaryKeyConstraint("user_id", "chat_id", "segment", name="pk_segments"),
         ForeignKeyConstraint(
-            ["user_id", "chat_id"], ["chats.user_id", "chats.chat_id"], name="fk_branches_chat", ondelete="CASCADE"
+            ["user_id", "chat_id"], ["chats.user_id", "chats.chat_id"], name="fk_segments_chat", ondelete="CASCADE"
         ),
     )
 
     user_id: str = Field(sa_type=Text)
     chat_id: str = Field(sa_type=Id)
-    branch: int = Field(sa_type=Integer)
-    parent_branch: int | None = Field(default=None, sa_type=Integer)
+    segment: int = Field(sa_type=Integer)
+    parent_segment: int | None = Field(default=None, sa_type=Integer)
     fork_seq: int = Field(sa_type=Integer)
 
 

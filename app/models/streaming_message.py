@@ -17,16 +17,16 @@ class StreamingMessage(SQLModel, table=True):
         touched_at: when its writer was last heard of.
     """
 
-    __tablename__ = "answers"
+    __tablename__ = "streaming_messages"
     __table_args__ = (
-        PrimaryKeyConstraint("user_id", "chat_id", "seq", name="pk_answers"),
+        PrimaryKeyConstraint("user_id", "chat_id", "seq", name="pk_streaming_messages"),
         ForeignKeyConstraint(
             ["user_id", "chat_id", "seq"],
             ["messages.user_id", "messages.chat_id", "messages.seq"],
-            name="fk_answers_message",
+            name="fk_streaming_messages_message",
             ondelete="CASCADE",
         ),
-        Index("ix_answers_touched_at", "touched_at"),
+        Index("ix_streaming_messages_touched_at", "touched_at"),
     )
 
     user_id: str = Field(sa_type=Text)
@@ -40,13 +40,13 @@ class StreamingMessage(SQLModel, table=True):
 class Chunk(SQLModel, table=True):
     """A piece of an answer's text: it begins after `start` characters. The pieces go when the answer is complete."""
 
-    __tablename__ = "pieces"
+    __tablename__ = "chunks"
     __table_args__ = (
-        PrimaryKeyConstraint("user_id", "chat_id", "seq", "start", name="pk_pieces"),
+        PrimaryKeyConstraint("user_id", "chat_id", "seq", "start", name="pk_chunks"),
         ForeignKeyConstraint(
             ["user_id", "chat_id", "seq"],
-            ["answers.user_id", "answers.chat_id", "answers.seq"],
-            name="fk_pieces_answer",
+            ["streaming_messages.user_id", "streaming_messages.chat_id", "streaming_messages.seq"],
+            name="fk_chunks_streaming_message",
             ondelete="CASCADE",
         ),
     )

@@ -29,7 +29,7 @@ _FIND = """
 SELECT CAST(m.chat_id AS TEXT), m.seq, CAST(m.message_id AS TEXT), m.status, a.stored, a.lease_token, c.lease_token,
     c.lease_until, c.lease_holder
 FROM chats c JOIN messages m ON m.user_id = c.user_id AND m.chat_id = c.chat_id
-LEFT JOIN answers a ON a.user_id = m.user_id AND a.chat_id = m.chat_id AND a.seq = m.seq
+LEFT JOIN streaming_messages a ON a.user_id = m.user_id AND a.chat_id = m.chat_id AND a.seq = m.seq
 WHERE c.user_id = $1 AND c.{} = $2 AND c.deleted_at IS NULL AND m.{} = $3
 """
 _WHOLE = f"""
@@ -38,10 +38,10 @@ FROM chats c JOIN messages m ON m.user_id = c.user_id AND m.chat_id = c.chat_id
 WHERE c.user_id = $1 AND c.chat_id = $2 AND c.deleted_at IS NULL AND m.seq = $3
 """
 _PIECES = f"""
-SELECT a.stored, p.start, p.text FROM answers a
-LEFT JOIN pieces p ON p.user_id = a.user_id AND p.chat_id = a.chat_id AND p.seq = a.seq AND p.start >= coalesce(
+SELECT a.stored, p.start, p.text FROM streaming_messages a
+LEFT JOIN chunks p ON p.user_id = a.user_id AND p.chat_id = a.chat_id AND p.seq = a.seq AND p.start >= coalesce(
     (
-        SELECT max(q.start) FROM pieces q
+        SELECT max(q.start) FROM chunks q
         WHERE q.user_id = a.user_id AND q.chat_id = a.chat_id AND q.seq = a.seq AND q.start <= $4
     ), 0
 )
@@ -50,8 +50,8 @@ WHERE a.user_id = $1 AND a.chat_id = $2 AND a.seq = $3 AND EXISTS (
 )
 ORDER BY p.start LIMIT {PIECES}
 """
-_ONE_STORED = "SELECT stored FROM answers WHERE user_id = $1 AND chat_id = $2 AND seq = $3"
-_ANSWERS, _PIECE_ROWS = metadata.tables["answers"], metadata.tables["pieces"]
+_ONE_STORED = "SELECT stored FROM streaming_messages WHERE user_id = $1 AND chat_id = $2 AND seq = $3"
+_ANSWERS, _PIECE_ROWS = metadata.tables["streaming_messages"], metadata.tables["chunks"]
 _GREW = (
     update(_ANSWERS)
     .where(

@@ -132,7 +132,7 @@ async def test_what_the_database_takes(
     assert tables["messages"]["rows"] == whole["total_messages"]
     for table in tables.values():
         assert table["index_bytes"] == sum(index["bytes"] for index in table["indexes"])
-    assert {"uq_messages_message_id", "ix_messages_branch"} <= {one["name"] for one in tables["messages"]["indexes"]}
+    assert {"uq_messages_message_id", "ix_messages_segment"} <= {one["name"] for one in tables["messages"]["indexes"]}
     assert tables["messages"]["bytes"] > 0
     sizes = sum(table["bytes"] + table["index_bytes"] for table in tables.values())
     if dialect == "sqlite":

@@ -93,7 +93,7 @@ class Rows:
                 "seq": seq,
                 "message_id": self.uuid(),
                 "parent_seq": seq - 1 or None,
-                "branch": 0,
+                "segment": 0,
                 "role": one.choice(["user", "assistant"]),
                 "type": "message",
                 "content": content,
@@ -115,7 +115,7 @@ class Rows:
 
     def shuffled(self) -> Iterator[tuple[str, list[Json]]]:
         """The tables with their rows, in another order than they are read; owners first."""
-        for name in ("chats", "branches", "messages", "answers", "pieces", "revisions", "feedback"):
+        for name in ("chats", "segments", "messages", "streaming_messages", "chunks", "revisions", "feedback"):
             rows = self.tables.get(name, [])
             self.random.shuffle(rows)
             yield name, rows
@@ -135,9 +135,9 @@ def some() -> Rows:
     grows = rows.chat("bob", 0, message_count=1, last_seq=1, head_seq=1)
     place = {"user_id": "bob", "chat_id": grows["chat_id"], "seq": 1}
     rows.message(place, 1, status="in_progress", content=None, metadata={"a": 1}, tokens=3)
-    rows.add("answers", **place, stored=4, touched_at=MOMENT)
-    rows.add("pieces", **place, start=0, text="so ")
-    rows.add("pieces", **place, start=3, text="f")
+    rows.add("streaming_messages", **place, stored=4, touched_at=MOMENT)
+    rows.add("chunks", **place, start=0, text="so ")
+    rows.add("chunks", **place, start=3, text="f")
     return rows
 
 
@@ -169,9 +169,9 @@ def _defaults(table: str) -> Json:
         "input_tokens": 0,
         "output_tokens": 0,
         "total_tokens": 0,
-        "branch": 0,
-        "tree": 0,
-        "last_branch": 0,
+        "segment": 0,
+        "tree_version": 0,
+        "last_segment": 0,
         "version": 1,
     }
 

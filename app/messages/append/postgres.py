@@ -26,7 +26,11 @@ _CALL = (
     "SELECT number, outcome, chat_id, first_seq, parent_id, request_sha256, status, body "
     f"FROM chatkeep_append({', '.join(f'${number}::{name}' for number, name in enumerate(_PARAMETERS, 1))})"
 )
-_NOTHING_STORED: dict[str, Outcome] = {"missing": NoSuchChat(), "elsewhere": NeedsBranch(), "held": LeaseHeld()}
+_NOTHING_STORED: dict[str, Outcome] = {
+    "no_such_chat": NoSuchChat(),
+    "needs_branch": NeedsBranch(),
+    "lease_held": LeaseHeld(),
+}
 
 
 class PostgresCommitBackend:

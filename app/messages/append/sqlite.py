@@ -30,10 +30,10 @@ VALUES (?, ?, ?, ?, 201, ?, '{}', ?, ?, ?, ?)
 _BY_KEY = "SELECT chat_id FROM chats WHERE user_id = ? AND key = ? AND deleted_at IS NULL"
 _CREATE = """
 INSERT INTO chats (user_id, chat_id, key, tags, is_pinned, metadata, message_count, input_tokens, output_tokens,
-    total_tokens, last_seq, branch, tree, last_branch, version, created_at, updated_at, last_activity_at)
+    total_tokens, last_seq, segment, tree_version, last_segment, version, created_at, updated_at, last_activity_at)
 VALUES (?1, ?2, ?3, '[]', 0, '{}', 0, 0, 0, 0, 0, 0, 0, 0, 1, ?4, ?4, ?4)
 """
-_COLUMNS = f"""user_id, chat_id, seq, parent_seq, branch, message_id, role, type, content, text, created_at,
+_COLUMNS = f"""user_id, chat_id, seq, parent_seq, segment, message_id, role, type, content, text, created_at,
     {", ".join(EXTRAS)}, payload"""
 _VALUES = ", ".join("?" * (7 + len(EXTRAS)))
 # Finds the chat, takes the next seq and stores the first message at once: each statement more costs the thread a
@@ -41,9 +41,9 @@ _VALUES = ", ".join("?" * (7 + len(EXTRAS)))
 # to have no siblings.
 _INSERT_FIRST = f"""
 INSERT INTO messages ({_COLUMNS})
-SELECT user_id, chat_id, last_seq + 1, head_seq, branch, {_VALUES} FROM chats
-WHERE user_id = ? AND chat_id = ? AND deleted_at IS NULL AND (tree = 0 OR head_seq = last_seq) AND {{}}
-RETURNING seq, branch, (
+SELECT user_id, chat_id, last_seq + 1, head_seq, segment, {_VALUES} FROM chats
+WHERE user_id = ? AND chat_id = ? AND deleted_at IS NULL AND (tree_version = 0 OR head_seq = last_seq) AND {{}}
+RETURNING seq, segment, (
     SELECT json_array(c.head_id, c.platform) FROM chats c
     WHERE c.user_id = messages.user_id AND c.chat_id = messages.chat_id
 )
@@ -51,7 +51,7 @@ RETURNING seq, branch, (
 _INSERT_FREE = _INSERT_FIRST.format("(lease_until IS NULL OR lease_until <= ?)")
 _INSERT_UNDER_LEASE = _INSERT_FIRST.format("lease_until > ? AND lease_token = ?")
 _HEAD = """
-SELECT head_id, head_seq, tree = 0 OR head_seq IS last_seq FROM chats
+SELECT head_id, head_seq, tree_version = 0 OR head_seq IS last_seq FROM chats
 WHERE user_id = ? AND chat_id = ? AND deleted_at IS NULL
 """
 _INSERT_NEXT = f"INSERT INTO messages ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, {_VALUES})"
@@ -165,12 +165,12 @@ def _insert(connection: sqlite3.Connection, append: Append, chat_id: str, change
         head = connection.execute(_HEAD, (user_id, chat_id)).fetchone()
         # Whose turn it is is looked at again by whoever begins a branch.
         return NoSuchChat() if head is None else LeaseHeld() if head[2] else NeedsBranch()
-    first_seq, branch, of_chat = row
+    first_seq, segment, of_chat = row
     parent_id, platform = orjson.loads(of_chat)
     if rest:
         following = enumerate(rest, first_seq)
         connection.executemany(
-            _INSERT_NEXT, ((user_id, chat_id, before + 1, before, branch, *_columns(one)) for before, one in following)
+            _INSERT_NEXT, ((user_id, chat_id, before + 1, before, segment, *_columns(one)) for before, one in following)
         )
     last_seq, head_id = first_seq + len(rest), append.new_messages[-1].message_id
     connection.execute(_COUNT, (user_id, chat_id, last_seq, 1 + len(rest), *totals(append.new_messages), at, head_id))

@@ -54,7 +54,7 @@ class Diff:
         if name is None:
             return _Branch(self._chat.head_id, self._chat.head_seq, self._tree.active_branch)
         message = await find(self._session, self._chat, name)
-        return _Branch(message.message_id, message.seq, self._tree.branch(message.branch, message.seq))
+        return _Branch(message.message_id, message.seq, self._tree.branch(message.segment, message.seq))
 
     async def _after(self, branch: _Branch, upto: int, limit: int) -> dict[str, Any]:
         own = cut(branch.ranges, upto, END)

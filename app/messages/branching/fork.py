@@ -22,7 +22,7 @@ from app.messages.queries import count, find, of
 from app.models import Chat, Chunk, Message, metadata
 
 # What a copy has of its own: where it is, its name, and whether it is still being written.
-_OWN = ("user_id", "chat_id", "seq", "message_id", "parent_seq", "branch", "status")
+_OWN = ("user_id", "chat_id", "seq", "message_id", "parent_seq", "segment", "status")
 _KEPT = [column.name for column in metadata.tables["messages"].columns if column.name not in _OWN]
 _COPY = text(
     f"INSERT INTO messages ({', '.join((*_OWN, *_KEPT))}) "
@@ -83,7 +83,7 @@ async def _branch(session: AsyncSession, chat: Chat, tree: Tree, at: str | None)
         message = await find(session, chat, at)
     except NotFound:
         raise Unprocessable("`at` is no message of this chat.") from None
-    return tree.branch(message.branch, message.seq), message.message_id
+    return tree.branch(message.segment, message.seq), message.message_id
 
 
 async def _messages(session: AsyncSession, chat: Chat, ranges: Sequence[Range]) -> AsyncIterator[Sequence[Row]]:
@@ -105,11 +105,11 @@ async def _messages(session: AsyncSession, chat: Chat, ranges: Sequence[Range]) 
 
 def _of_range(one: Range) -> str:
     # The first line has no index of its own, and needs none; for the others, the database sees that theirs will do.
-    line = f"branch = {one.branch}" + (" AND branch > 0" if one.branch else "")
+    line = f"segment = {one.segment}" + (" AND segment > 0" if one.segment else "")
     return (
         "SELECT * FROM (SELECT seq, tokens, input_tokens, output_tokens, status FROM messages "
         f"WHERE user_id = $1 AND chat_id = $2 AND {line} AND seq > {one.after} AND seq <= {one.upto} AND seq > $3 "
-        f"ORDER BY seq LIMIT {_BATCH}) AS line{one.branch}"
+        f"ORDER BY seq LIMIT {_BATCH}) AS segment{one.segment}"
     )
 
 

@@ -18,34 +18,34 @@ from app.models import Chat
 
 # The first and the last message of each line but the first one.
 _LINES = """
-SELECT b.branch, (
+SELECT b.segment, (
     SELECT f.seq FROM messages f
-    WHERE f.user_id = b.user_id AND f.chat_id = b.chat_id AND f.branch = b.branch AND f.branch > 0 AND f.seq > 0
+    WHERE f.user_id = b.user_id AND f.chat_id = b.chat_id AND f.segment = b.segment AND f.segment > 0 AND f.seq > 0
     ORDER BY f.seq LIMIT 1
 ), (
     SELECT l.seq FROM messages l
-    WHERE l.user_id = b.user_id AND l.chat_id = b.chat_id AND l.branch = b.branch AND l.branch > 0 AND l.seq > 0
+    WHERE l.user_id = b.user_id AND l.chat_id = b.chat_id AND l.segment = b.segment AND l.segment > 0 AND l.seq > 0
     ORDER BY l.seq DESC LIMIT 1
 )
-FROM branches b WHERE b.user_id = $1 AND b.chat_id = $2
+FROM segments b WHERE b.user_id = $1 AND b.chat_id = $2
 """
 # The messages of the first line come before all others.
-_BEFORE = "SELECT branch, seq FROM messages WHERE user_id = $1 AND chat_id = $2 AND seq < $3 ORDER BY seq DESC LIMIT 1"
+_BEFORE = "SELECT segment, seq FROM messages WHERE user_id = $1 AND chat_id = $2 AND seq < $3 ORDER BY seq DESC LIMIT 1"
 # Each line cut where others leave it: part 0 up to the first fork on it, and so on.
 _PARTS = """
-SELECT branch, part, count(*), sum(input), sum(output), sum(total) FROM (
-    SELECT branch, is_fork, input, output, total,
-        sum(is_fork) OVER (PARTITION BY branch ORDER BY seq, is_fork ROWS UNBOUNDED PRECEDING) AS part
+SELECT segment, part, count(*), sum(input), sum(output), sum(total) FROM (
+    SELECT segment, is_fork, input, output, total,
+        sum(is_fork) OVER (PARTITION BY segment ORDER BY seq, is_fork ROWS UNBOUNDED PRECEDING) AS part
     FROM (
-        SELECT branch, seq, 0 AS is_fork, coalesce(input_tokens, 0) AS input, coalesce(output_tokens, 0) AS output,
+        SELECT segment, seq, 0 AS is_fork, coalesce(input_tokens, 0) AS input, coalesce(output_tokens, 0) AS output,
             coalesce(tokens, coalesce(input_tokens, 0) + coalesce(output_tokens, 0)) AS total
         FROM messages WHERE user_id = $1 AND chat_id = $2
         UNION ALL
-        SELECT DISTINCT parent_branch, fork_seq, 1, 0, 0, 0 FROM branches
-        WHERE user_id = $1 AND chat_id = $2 AND parent_branch IS NOT NULL
+        SELECT DISTINCT parent_segment, fork_seq, 1, 0, 0, 0 FROM segments
+        WHERE user_id = $1 AND chat_id = $2 AND parent_segment IS NOT NULL
     ) AS marked
 ) AS parts
-WHERE is_fork = 0 GROUP BY branch, part ORDER BY branch, part
+WHERE is_fork = 0 GROUP BY segment, part ORDER BY segment, part
 """
 _NAMES = (
     "SELECT seq, CAST(message_id AS TEXT), created_at FROM messages WHERE user_id = $1 AND chat_id = $2 AND seq IN ({})"
@@ -136,11 +136,11 @@ def _way(
 ) -> Sums:
     whole: Sums = (0, 0, 0, 0)
     for one in ranges:
-        numbers, totals = parts.get(one.branch, ([], []))
+        numbers, totals = parts.get(one.segment, ([], []))
         # A branch goes on to the end of a line, or up to a fork on it.
         until = len(numbers)
         if one.upto != END:
-            until = bisect_right(numbers, bisect_left(cuts[one.branch], one.upto))
+            until = bisect_right(numbers, bisect_left(cuts[one.segment], one.upto))
         if until:
             whole = _add(whole, totals[until - 1])
     return whole

@@ -77,7 +77,7 @@ class BranchReader:
         size = 0
         while True:
             limit = wanted.limit - len(found)
-            line = None if before is None else before.branch > 0
+            line = None if before is None else before.segment > 0
             shape = _Shape(line, wanted.role is not None, wanted.also, wanted.order, self._in_session)
             values: list[Any] = [*([] if wanted.role is None else [wanted.role]), *_places([before] if before else [])]
             if size == 0 and left:
@@ -85,7 +85,7 @@ class BranchReader:
                 size = _FEW
             else:
                 some, left = (left[:size], left[size:]) if ascending else (left[-size:], left[:-size])
-                statement = _by_lines(shape, tuple(one.branch > 0 for one in some))
+                statement = _by_lines(shape, tuple(one.segment > 0 for one in some))
                 rows = await self._fetch(statement, limit, [*values, *_places(some)])
                 size = _MOST
             of_chat = rows[0]
@@ -113,7 +113,7 @@ class BranchReader:
             low = max(some[0].after, bottom if high < END else 0)
         padded = [*some, *some[-1:] * (next(size for size in _SIZES if size >= len(some)) - len(some))]
         to_the_end = [width] if shape.order == "desc" and high == END else []
-        lines = [value for one in padded for value in (one.branch, one.upto)]
+        lines = [value for one in padded for value in (one.segment, one.upto)]
         statement = _by_window(shape, len(padded), bool(to_the_end))
         rows = await self._fetch(statement, limit, [*values, low, high, *to_the_end, *lines])
         if shape.order == "asc":
@@ -147,7 +147,7 @@ class BranchReader:
             some = ranges[start : start + _MOST]
             number = count(3)
             counts = " UNION ALL ".join(
-                f"SELECT count(*) AS n FROM messages m WHERE {_within(one.branch > 0, number)}" for one in some
+                f"SELECT count(*) AS n FROM messages m WHERE {_within(one.segment > 0, number)}" for one in some
             )
             row = await self._reader.fetch_one(f"SELECT sum(n) FROM ({counts}) AS counts", *self._own, *_places(some))
             found += int(row[0]) if row else 0
@@ -155,7 +155,7 @@ class BranchReader:
 
 
 def _places(ranges: Sequence[Range]) -> list[int]:
-    return [value for one in ranges for value in (one.branch, one.after, one.upto)]
+    return [value for one in ranges for value in (one.segment, one.after, one.upto)]
 
 
 @lru_cache(maxsize=256)
@@ -181,7 +181,7 @@ def _by_window(shape: _Shape, ranges: int, to_the_end: bool) -> str:
         if to_the_end:
             bounds += f" AND m.seq > (SELECT c.last_seq {_CHAT}) - ${next(number)}"
         cases = " ".join(f"WHEN ${next(number)} THEN m.seq <= ${next(number)}" for _ in range(ranges))
-        return [f"{_OWN} AND {bounds} AND CASE m.branch {cases} ELSE FALSE END"]
+        return [f"{_OWN} AND {bounds} AND CASE m.segment {cases} ELSE FALSE END"]
 
     return _statement(shape, number, window)
 
@@ -200,7 +200,7 @@ def _statement(shape: _Shape, number: "count[int]", conditions: Callable[[], lis
         before_id, before_seq = f"(SELECT CAST(m.message_id AS TEXT) {last})", f"(SELECT m.seq {last})"
     first = -1 if shape.order == "asc" else END
     before = f"{before_id} AS message_id, {_NULLS}, {before_seq} AS parent_seq, {first} AS place"
-    parts = [f"SELECT {before}, c.version, c.tree, c.last_seq {_CHAT}"]
+    parts = [f"SELECT {before}, c.version, c.tree_version, c.last_seq {_CHAT}"]
     # Each for itself, so that the database stops where the page ends.
     fields = f"{columns('m', in_session=shape.in_session)}, m.parent_seq, m.seq AS place"
     for place, condition in enumerate(conditions()):
@@ -210,7 +210,7 @@ def _statement(shape: _Shape, number: "count[int]", conditions: Callable[[], lis
 
 
 def _within(other: bool, number: "count[int]") -> str:
-    line = f"m.branch = ${next(number)}" + (" AND m.branch > 0" if other else "")
+    line = f"m.segment = ${next(number)}" + (" AND m.segment > 0" if other else "")
     return f"{_OWN} AND {line} AND m.seq > ${next(number)} AND m.seq <= ${next(number)}"
 
 
@@ -218,7 +218,7 @@ def _within(other: bool, number: "count[int]") -> str:
 def _ids_of(seqs: int) -> str:
     names = ", ".join(f"${number}" for number in range(3, 3 + seqs))
     return (
-        "SELECT m.seq, CAST(m.message_id AS TEXT), c.version, c.tree FROM chats c "
+        "SELECT m.seq, CAST(m.message_id AS TEXT), c.version, c.tree_version FROM chats c "
         f"JOIN messages m ON m.user_id = c.user_id AND m.chat_id = c.chat_id AND m.seq IN ({names}) "
         "WHERE c.user_id = $1 AND c.chat_id = $2"
     )

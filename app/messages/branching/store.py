@@ -13,7 +13,7 @@ from app.http.errors import NotFound, Unprocessable
 from app.messages.append.new_message import NewMessage
 from app.messages.queries import find, of, touch
 from app.messages.store import MessageStore
-from app.models import Branch, Chat, Message
+from app.models import Chat, Message, Segment
 
 
 class BranchStore:
@@ -54,9 +54,9 @@ class BranchStore:
         target = await find(session, chat, head) if head else None
         if (target.seq if target else None) == chat.head_seq:
             return False
-        chat.branch = await self._line_after(session, chat, target)
+        chat.segment = await self._line_after(session, chat, target)
         chat.head_seq, chat.head_id = (target.seq, target.message_id) if target else (None, None)
-        chat.tree += 1
+        chat.tree_version += 1
         return True
 
     async def _line_after(self, session: AsyncSession, chat: Chat, target: Message | None) -> int:
@@ -64,25 +64,25 @@ class BranchStore:
 
         Nothing is added to the first line once there are others: its messages stay together, and need no index.
         """
-        if target is not None and target.branch > 0:
+        if target is not None and target.segment > 0:
             later = select(
                 exists().where(
                     of(chat),
-                    col(Message.branch) == target.branch,
-                    col(Message.branch) > 0,
+                    col(Message.segment) == target.segment,
+                    col(Message.segment) > 0,
                     col(Message.seq) > target.seq,
                 )
             )
             if not (await session.execute(later)).scalar():
-                return target.branch
-        place = (target.branch, target.seq) if target else (None, 0)
+                return target.segment
+        place = (target.segment, target.seq) if target else (None, 0)
         empty = await self._empty_line(session, chat, *place)
         if empty is not None:
             return empty
-        chat.last_branch += 1
+        chat.last_segment += 1
         owner: dict[str, Any] = {"user_id": chat.user_id, "chat_id": chat.chat_id}
-        session.add(Branch(**owner, branch=chat.last_branch, parent_branch=place[0], fork_seq=place[1]))
-        return chat.last_branch
+        session.add(Segment(**owner, segment=chat.last_segment, parent_segment=place[0], fork_seq=place[1]))
+        return chat.last_segment
 
     async def _empty_line(self, session: AsyncSession, chat: Chat, parent: int | None, fork: int) -> int | None:
         """A line that begins there already and has no messages, so that going back and forth makes no new ones."""
@@ -90,15 +90,17 @@ class BranchStore:
         written = exists().where(
             col(on_it.user_id) == chat.user_id,
             col(on_it.chat_id) == chat.chat_id,
-            col(on_it.branch) == col(Branch.branch),
-            col(on_it.branch) > 0,
+            col(on_it.segment) == col(Segment.segment),
+            col(on_it.segment) > 0,
         )
-        begins_there = col(Branch.parent_branch).is_(None) if parent is None else col(Branch.parent_branch) == parent
-        statement = select(col(Branch.branch)).where(
-            col(Branch.user_id) == chat.user_id,
-            col(Branch.chat_id) == chat.chat_id,
+        begins_there = (
+            col(Segment.parent_segment).is_(None) if parent is None else col(Segment.parent_segment) == parent
+        )
+        statement = select(col(Segment.segment)).where(
+            col(Segment.user_id) == chat.user_id,
+            col(Segment.chat_id) == chat.chat_id,
             begins_there,
-            col(Branch.fork_seq) == fork,
+            col(Segment.fork_seq) == fork,
             ~written,
         )
         found: int | None = (await session.execute(statement.limit(1))).scalar()

@@ -16,7 +16,7 @@ END = 2**31 - 1
 class Range:
     """The messages of the line `branch` with seqs after `after` and up to `upto`."""
 
-    branch: int
+    segment: int
     after: int
     upto: int
 
@@ -52,7 +52,7 @@ class Tree:
     def last_crossing(self, ranges: Sequence[Range], before: int) -> int | None:
         """The last message of a branch that several others follow, before the message `before`."""
         for one in reversed(ranges):
-            crossings = self.crossings.get(one.branch, ())
+            crossings = self.crossings.get(one.segment, ())
             place = bisect_right(crossings, min(one.upto, before - 1))
             if place:
                 return crossings[place - 1]
@@ -83,9 +83,9 @@ def cut(ranges: Sequence[Range], after: int, upto: int) -> list[Range]:
     """The part of a branch with seqs after one and up to another."""
     inside = list(between(ranges, after, upto + 1))
     if inside and inside[0].after < after:
-        inside[0] = Range(inside[0].branch, after, inside[0].upto)
+        inside[0] = Range(inside[0].segment, after, inside[0].upto)
     if inside and inside[-1].upto > upto:
-        inside[-1] = Range(inside[-1].branch, inside[-1].after, upto)
+        inside[-1] = Range(inside[-1].segment, inside[-1].after, upto)
     return inside
 
 
@@ -95,14 +95,14 @@ def last_before(ranges: Sequence[Range], upto: int) -> Range | None:
     if found == 0:
         return None
     last = ranges[found - 1]
-    return Range(last.branch, last.after, min(last.upto, upto))
+    return Range(last.segment, last.after, min(last.upto, upto))
 
 
 def shared(one: Sequence[Range], other: Sequence[Range]) -> int:
     """Up to which seq two branches are the same; 0 where they have nothing in common."""
     upto = 0
     for mine, theirs in zip(one, other, strict=False):
-        if mine.branch != theirs.branch:
+        if mine.segment != theirs.segment:
             break
         upto = min(mine.upto, theirs.upto)
         if mine.upto != theirs.upto:

@@ -16,25 +16,25 @@ from app.models import Chat
 # line that it leaves. The first line has no index, and needs none: its messages stand together, so that what comes
 # after a fork on it is its next message or one of another line. `seq > 0` has SQLite take the index.
 _LINES = """
-SELECT c.tree, c.branch, b.branch, b.parent_branch, b.fork_seq, (
+SELECT c.tree_version, c.segment, b.segment, b.parent_segment, b.fork_seq, (
     SELECT f.seq FROM messages f
-    WHERE f.user_id = b.user_id AND f.chat_id = b.chat_id AND f.branch = b.branch AND f.branch > 0 AND f.seq > 0
+    WHERE f.user_id = b.user_id AND f.chat_id = b.chat_id AND f.segment = b.segment AND f.segment > 0 AND f.seq > 0
     ORDER BY f.seq LIMIT 1
-), CASE WHEN b.parent_branch = 0 THEN (
+), CASE WHEN b.parent_segment = 0 THEN (
     SELECT f.seq FROM messages f WHERE f.user_id = b.user_id AND f.chat_id = b.chat_id AND f.seq > b.fork_seq
     ORDER BY f.seq LIMIT 1
 ) ELSE (
     SELECT f.seq FROM messages f
-    WHERE f.user_id = b.user_id AND f.chat_id = b.chat_id AND f.branch = b.parent_branch AND f.branch > 0
+    WHERE f.user_id = b.user_id AND f.chat_id = b.chat_id AND f.segment = b.parent_segment AND f.segment > 0
         AND f.seq > b.fork_seq
     ORDER BY f.seq LIMIT 1
 ) END
-FROM chats c LEFT JOIN branches b ON b.user_id = c.user_id AND b.chat_id = c.chat_id
+FROM chats c LEFT JOIN segments b ON b.user_id = c.user_id AND b.chat_id = c.chat_id
 WHERE c.user_id = $1 AND c.chat_id = $2
 """
 _FIRST = "SELECT seq FROM messages WHERE user_id = $1 AND chat_id = $2 ORDER BY seq LIMIT 1"
 _MESSAGES = (
-    "SELECT seq, CAST(message_id AS TEXT), parent_seq, branch FROM messages "
+    "SELECT seq, CAST(message_id AS TEXT), parent_seq, segment FROM messages "
     "WHERE user_id = $1 AND chat_id = $2 AND seq IN ({})"
 )
 _AT_ONCE = 250
@@ -65,11 +65,11 @@ async def load(reader: Reader, user_id: str, chat_id: str) -> Tree | None:
         if parent:
             line, left_by = _line_of(forks, branch, parent)
             after = goes_on.get(left_by)
-            if after is not None and messages[after].branch == line:
+            if after is not None and messages[after].segment == line:
                 family.add(after)
             if len(family) > 1:
                 crossings.setdefault(line, set()).add(parent)
-    if first is not None and messages[first[0]].branch == 0 and 0 in families:
+    if first is not None and messages[first[0]].segment == 0 and 0 in families:
         families[0].add(first[0])
     siblings: dict[int, list[str]] = {}
     for family in families.values():
@@ -96,7 +96,7 @@ def _line_of(forks: Mapping[int, tuple[int | None, int]], branch: int, seq: int)
 class _Message(NamedTuple):
     message_id: str
     parent_seq: int | None
-    branch: int
+    segment: int
 
 
 async def _messages(reader: Reader, user_id: str, chat_id: str, seqs: Collection[int]) -> dict[int, _Message]:
@@ -114,7 +114,7 @@ async def _messages(reader: Reader, user_id: str, chat_id: str, seqs: Collection
 
 async def tree_of(reader: Reader, chat: Chat) -> Tree:
     """The tree of a chat that is at hand. One that never had another line needs no look."""
-    return (await load(reader, chat.user_id, chat.chat_id) if chat.tree else None) or LINEAR
+    return (await load(reader, chat.user_id, chat.chat_id) if chat.tree_version else None) or LINEAR
 
 
 async def first_of_lines(reader: Reader, user_id: str, chat_id: str, parent_seq: int) -> list[int]:
