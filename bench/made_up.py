@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
 
-from app.db.types import iso
+from app.db.timestamps import to_iso
 from app.events.counter_deltas import slot_of
 from app.messages.append.new_message import to_json
 from bench.vocabulary import FIRST_MIDDLING, FIRST_RARE, RANK, WORDS, draw, sentences
@@ -193,4 +193,4 @@ def _count_chat(
 
 def moment_on(url: str) -> Callable[[datetime], Any]:
     """How a moment is written into that database."""
-    return iso if url.startswith("sqlite") else lambda moment: moment
+    return to_iso if url.startswith("sqlite") else lambda moment: moment

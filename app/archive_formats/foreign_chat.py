@@ -19,7 +19,7 @@ from app.archive_formats.records import Record
 from app.archive_formats.schemas import MAX_SOURCE, Damaged, check
 from app.archive_formats.source import Found
 from app.chats.schemas import MAX_TAGS
-from app.db.types import iso, now
+from app.db.timestamps import now, to_iso
 from app.http.references import is_uuid
 
 _ROLES = {
@@ -89,9 +89,9 @@ def chat(
             "source": source_of(form, id_there, raw),
             "last_seq": len(ordered),
             **({"head_seq": head_seq} if head_seq else {}),
-            "created_at": iso(created),
-            "updated_at": iso(updated),
-            "last_activity_at": iso(max(created, last)),
+            "created_at": to_iso(created),
+            "updated_at": to_iso(updated),
+            "last_activity_at": to_iso(max(created, last)),
         },
     )
     for seq, (node, parent, at) in enumerate(ordered, 1):
@@ -101,7 +101,7 @@ def chat(
             "seq": seq,
             "type": "message",
             **{name: value for name, value in node.message.items() if value is not None or name == "content"},
-            "created_at": iso(at),
+            "created_at": to_iso(at),
         }
         if is_uuid(node.id):
             record["message_id"] = node.id

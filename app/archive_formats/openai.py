@@ -16,7 +16,7 @@ from app.archive_formats.schemas import Damaged
 from app.archive_formats.source import Damage, Found, Source, check_whole, decoded
 from app.codecs import chat_completions
 from app.codecs.said import said
-from app.db.types import iso, now
+from app.db.timestamps import now, to_iso
 
 
 class OpenAI:
@@ -104,7 +104,7 @@ class OpenAIIn:
     def _one(self, source: Source) -> Iterator[Found | Damage]:
         """A list of messages, as one chat: read message by message, since it may be long."""
         count = sum(1 for _ in source.items())
-        at = iso(now())
+        at = to_iso(now())
         yield Found(
             source.place(1),
             {

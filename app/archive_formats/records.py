@@ -6,7 +6,7 @@ dict whose member `record` says what it is, with its other members in the order 
 
 A member that is null is left out; but a message's `content` is left out only where it has none, and is null where it
 is the JSON null. Of a chat `tags`, `metadata` and `is_pinned` are left out too where there are none and where it is not
-pinned. Moments are texts as `app.db.types.iso` writes them.
+pinned. Timestamps are texts as `app.db.timestamps.to_iso` writes them.
 """
 
 from datetime import datetime
@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 import orjson
 
-from app.db.types import iso
+from app.db.timestamps import to_iso
 from app.messages.edits import KEPT
 
 Record = dict[str, Any]
@@ -95,16 +95,11 @@ def end(chats: int, messages: int) -> Record:
     return {"record": "end", "chats": chats, "messages": messages}
 
 
-def moment(value: str | datetime) -> str:
-    """A moment from a driver, as text: it is one from SQLite, and a `datetime` from Postgres."""
-    return iso(value) if isinstance(value, datetime) else value
-
-
 def writable(value: str | datetime) -> str | datetime:
-    """The same for what `dumps` writes, which is quicker: orjson writes it so too, but for zeros that it leaves out."""
-    return value if isinstance(value, str) or value.microsecond else iso(value)
+    """A timestamp from a driver for `dumps`, quicker than `to_iso`: orjson writes the same, but for final zeros."""
+    return value if isinstance(value, str) or value.microsecond else to_iso(value)
 
 
 def dumps(value: Any) -> bytes:
-    """JSON of what is `writable`. A naive moment is the first or the last there is, see `app.db.types.finite`."""
+    """JSON of what is `writable`. A naive timestamp is the first or the last there is, see `app.db.timestamps`."""
     return orjson.dumps(value, None, _OPTIONS)

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from app.auth.caller import MAX_USER_ID, SCOPES, Scope, is_user_id
-from app.db.types import iso, now
+from app.db.timestamps import now, to_iso
 from app.http.paging import DEFAULT_LIMIT, Cursor, Limit
 from app.http.timestamps import Timestamp
 from app.models import ApiKey
@@ -129,7 +129,7 @@ def key_fields(row: ApiKey) -> dict[str, Any]:
         "user_id": row.user_id,
         "scopes": row.scopes,
         "hint": row.hint,
-        "created_at": iso(row.created_at),
-        "expires_at": row.expires_at and iso(row.expires_at),
-        "revoked_at": row.revoked_at and iso(row.revoked_at),
+        "created_at": to_iso(row.created_at),
+        "expires_at": row.expires_at and to_iso(row.expires_at),
+        "revoked_at": row.revoked_at and to_iso(row.revoked_at),
     }

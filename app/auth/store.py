@@ -16,7 +16,7 @@ from app.auth import keys
 from app.auth.caller import Caller, User
 from app.auth.schemas import ApiKeyIn, key_fields
 from app.db.database import Database
-from app.db.types import now
+from app.db.timestamps import now, to_datetime
 from app.http.errors import Conflict, NotFound
 from app.http.idempotency import REPLAYED_HEADER, IdempotentRequest, StoredResponse, run_idempotent
 from app.models import ApiKey
@@ -78,14 +78,14 @@ class ApiKeyStore:
         key_id, user_id, scopes, expires_at = row
         granted, principal = frozenset(orjson.loads(scopes)), f"key:{key_id}"
         caller = Caller(None, granted, principal) if user_id is None else User(user_id, granted, principal)
-        return caller, _moment(expires_at)
+        return caller, to_datetime(expires_at)
 
     async def is_active(self, key_id: str) -> bool:
         """Whether a key still works. One indexed read."""
         row = await self._db.driver.fetch_one(_EXPIRY, key_id)
         if row is None:
             return False
-        expires_at = _moment(row[0])
+        expires_at = to_datetime(row[0])
         return expires_at is None or expires_at > now()
 
     async def get(self, key_id: str) -> ApiKey:
@@ -134,11 +134,6 @@ async def _insert(session: AsyncSession, details: ApiKeyIn, key_id: str, key: st
     session.add(row)
     await session.flush()
     return orjson.dumps(key_fields(row))
-
-
-def _moment(value: Any) -> datetime | None:
-    """A moment as the driver gave it: as text from SQLite."""
-    return datetime.fromisoformat(value) if isinstance(value, str) else value
 
 
 def _canonical(key_id: str) -> str:

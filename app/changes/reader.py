@@ -12,9 +12,10 @@ from typing import Any
 import orjson
 
 from app.changes import postgres, sqlite
-from app.chats.serialize import FIELDS, chat_json, moment
+from app.chats.serialize import FIELDS, chat_json
 from app.db.database import Database
 from app.db.driver import Row
+from app.db.timestamps import to_iso
 from app.events.log import length
 from app.http.errors import Gone, InvalidCursor, NotFound
 from app.http.paging import decode_cursor, encode_cursor
@@ -188,7 +189,7 @@ class ChangeReader:
     ) -> Change:
         kind, chat_id, *names = found.entry
         cursor, type_ = self.cursor(found.position), _TYPES.get(kind, kind)
-        said = {"cursor": cursor, "type": type_, "chat_id": chat_id, "at": moment(found.at)}
+        said = {"cursor": cursor, "type": type_, "chat_id": chat_id, "at": to_iso(found.at)}
         if kind == "cleared":
             said["last_seq"] = names[0]
         elif kind == "head":

@@ -17,7 +17,7 @@ from uuid_utils import uuid7
 from app.auth import keys
 from app.auth.caller import User
 from app.db.database import Database
-from app.db.types import iso, now
+from app.db.timestamps import now, to_iso
 from app.http.errors import Conflict, Unauthorized
 from app.http.idempotency import IdempotentRequest, StoredResponse, run_idempotent
 from app.models import Ticket
@@ -54,7 +54,7 @@ class TicketStore:
                 "expires_at": expires_at,
             }
             await session.execute(insert(Ticket).values(row))
-            kept = {"ticket_id": ticket_id, "sha256": _sha256(made), "expires_at": iso(expires_at)}
+            kept = {"ticket_id": ticket_id, "sha256": _sha256(made), "expires_at": to_iso(expires_at)}
             return StoredResponse(201, orjson.dumps(kept))
 
         async with self._db.write() as session:

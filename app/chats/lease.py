@@ -11,7 +11,7 @@ from typing import Any
 
 from starlette.requests import Request
 
-from app.db.types import finite, iso, now
+from app.db.timestamps import now, to_datetime, to_iso
 from app.http.errors import Conflict, Unprocessable
 from app.http.idempotency import IDEMPOTENT
 from app.models import Chat
@@ -66,12 +66,12 @@ def check_own_lease(chat: Chat, lease_token: int | None) -> None:
 
 def refusal(holder: str | None, until: Any) -> Conflict:
     """What a write is answered that is not in its turn: who holds it (as the database has it), and until when."""
-    ends = finite(datetime.fromisoformat(until) if isinstance(until, str) else until) if until else None
+    ends = to_datetime(until)
     if ends is None or ends <= now():
         return Conflict("The turn is over: take another one.")
     return Conflict(
-        f"Somebody else holds the turn of this chat, until {iso(ends)}.",
-        extensions={"holder": holder, "until": iso(ends)},
+        f"Somebody else holds the turn of this chat, until {to_iso(ends)}.",
+        extensions={"holder": holder, "until": to_iso(ends)},
     )
 
 

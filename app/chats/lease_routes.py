@@ -12,7 +12,7 @@ from app.auth.dependencies import AuthenticatedRoute, Reader, Writer
 from app.chats.dependencies import chat_store
 from app.chats.lease import HEADER, REQUIRED_LEASE_HEADER, is_held, lease_token_of, release, renew, take
 from app.db.database import Database
-from app.db.types import iso
+from app.db.timestamps import to_iso
 from app.http.errors import Conflict, NotFound, Unprocessable, responses
 from app.http.idempotency import IDEMPOTENT, StoredResponse, idempotent_request, run_idempotent
 from app.http.openapi import BODY_ERRORS, READ_ERRORS, WRITE_ERRORS, documented
@@ -71,7 +71,7 @@ class TurnOut(BaseModel):
 
 def _taken(chat: Chat) -> bytes:
     assert chat.lease_until is not None
-    turn: dict[str, Any] = {"token": chat.lease_token, "holder": chat.lease_holder, "until": iso(chat.lease_until)}
+    turn: dict[str, Any] = {"token": chat.lease_token, "holder": chat.lease_holder, "until": to_iso(chat.lease_until)}
     return orjson.dumps(turn)
 
 
@@ -152,5 +152,5 @@ async def read_turn(request: Request, user: Reader, chat: ChatPath) -> Response:
     async with service(request, Database).read() as session:
         found = await chat_store(request, user).find(session, ref, lock=False)
     held = is_held(found) and found.lease_until
-    turn = {"holder": found.lease_holder, "until": iso(held)} if held else {"holder": None, "until": None}
+    turn = {"holder": found.lease_holder, "until": to_iso(held)} if held else {"holder": None, "until": None}
     return Response(orjson.dumps(turn), media_type="application/json")

@@ -7,9 +7,9 @@ from typing import Any, Protocol
 import orjson
 
 from app.chats.schemas import ChatFilters, ChatQuery
-from app.chats.serialize import COLUMNS, FIELDS, moment
+from app.chats.serialize import COLUMNS, FIELDS
 from app.db.driver import Row
-from app.db.types import iso
+from app.db.timestamps import to_iso
 from app.http.errors import InvalidCursor
 from app.http.paging import decode_cursor, encode_cursor
 from app.http.references import is_uuid
@@ -111,13 +111,13 @@ class Listing:
     def cursor_after(self, row: Row) -> str:
         """The cursor for the page that begins after this row."""
         by = FIELDS.index(self._query.order_by)
-        return encode_cursor(self._binding, [moment(row[by]), str(row[0])])
+        return encode_cursor(self._binding, [to_iso(row[by]), str(row[0])])
 
     def _position(self, cursor: str) -> list[Any]:
         try:
             at, chat_id = decode_cursor(cursor, self._binding)
             place = datetime.fromisoformat(at)
-            if iso(place) != at or not is_uuid(chat_id):
+            if to_iso(place) != at or not is_uuid(chat_id):
                 raise InvalidCursor
             return [place, chat_id]
         except (ValueError, TypeError, OverflowError):

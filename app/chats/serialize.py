@@ -1,12 +1,11 @@
 """A chat's row as JSON: the columns that are read, and how they are written out."""
 
-from datetime import datetime
 from typing import Any
 
 import orjson
 
 from app.db.driver import Row
-from app.db.types import iso
+from app.db.timestamps import to_iso
 from app.models import Chat
 
 FIELDS = (
@@ -40,11 +39,6 @@ _IDS = ("chat_id", "head_id", "forked_from", "forked_at")
 _MOMENTS = FIELDS[-5:]
 
 
-def moment(value: Any) -> str | None:
-    """A moment from a driver (datetime from Postgres, text from SQLite) as ISO text."""
-    return iso(value) if isinstance(value, datetime) else value
-
-
 def chat_json(row: Row) -> bytes:
     """The JSON of a chat from a row with COLUMNS."""
     chat = dict(zip(FIELDS, row, strict=True))
@@ -59,7 +53,7 @@ def chat_json(row: Row) -> bytes:
         for name in _MOMENTS:
             if chat[name] is not None and not chat[name].microsecond:
                 # orjson would leave the zeros out, and every moment is to be written alike.
-                chat[name] = iso(chat[name])
+                chat[name] = to_iso(chat[name])
     chat["is_active"] = chat["deleted_at"] is None
     return orjson.dumps(chat, option=orjson.OPT_UTC_Z | orjson.OPT_NAIVE_UTC)
 

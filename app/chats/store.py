@@ -16,11 +16,12 @@ from app.chats.serialize import COLUMNS, etag_of, row_of
 from app.chats.sqlite import SqliteJson
 from app.db.database import Database
 from app.db.driver import Row
-from app.db.types import now
+from app.db.timestamps import now
 from app.events.counter_deltas import Counts, of_all_messages, of_chat, of_platform, shrunk
 from app.events.log import record
 from app.http.conditional import require_match
 from app.http.errors import Conflict, NotFound
+from app.http.merge_patch import merge_patch
 from app.http.references import ChatRef
 from app.models import Chat, Document, Idempotency
 
@@ -90,7 +91,7 @@ class ChatStore:
         """Merges a patch into a chat's details. Raises Conflict (409) when its new key is taken."""
         changes = patch.model_dump(exclude_unset=True)
         if "metadata" in changes:
-            changes["metadata"] = merged(chat.metadata_, changes["metadata"] or {}) if changes["metadata"] else {}
+            changes["metadata"] = merge_patch(chat.metadata_, changes["metadata"] or {}) if changes["metadata"] else {}
         for name, empty in (("tags", []), ("is_pinned", False)):
             if name in changes and changes[name] is None:
                 changes[name] = empty
@@ -162,19 +163,6 @@ async def forget(session: AsyncSession, chat: Chat, seq: int | None = None) -> N
 def check_version(chat: Chat, if_match: str | None) -> None:
     """Raises PreconditionFailed (412) if the caller means another version of the chat than there is."""
     require_match(if_match, etag_of(row_of(chat)))
-
-
-def merged(target: Any, patch: Any) -> Any:
-    """A JSON value with a merge patch applied (RFC 7396, section 2)."""
-    if not isinstance(patch, dict):
-        return patch
-    result = dict(target) if isinstance(target, dict) else {}
-    for name, value in patch.items():
-        if value is None:
-            result.pop(name, None)
-        else:
-            result[name] = merged(result.get(name), value)
-    return result
 
 
 def _describe(chat: Chat, details: dict[str, Any]) -> None:

@@ -17,7 +17,7 @@ from app.auth.caller import CHATS_READ, CHATS_WRITE, SCOPES
 from app.auth.schemas import ApiKeyIn, key_fields
 from app.auth.store import ApiKeyStore
 from app.cli.database import open_database, read_settings
-from app.db.types import iso, now
+from app.db.timestamps import now, to_iso
 from app.http.paging import MAX_LIMIT
 
 T = TypeVar("T")
@@ -103,7 +103,7 @@ async def _every_key(store: ApiKeyStore) -> list[dict[str, Any]]:
 def _expiry(text: str) -> str:
     """An ISO 8601 moment from one, or from a number of days; what is neither is refused by ApiKeyIn."""
     if days := re.fullmatch(r"([1-9]\d{0,5})d", text):
-        return iso(now() + timedelta(days=int(days[1])))
+        return to_iso(now() + timedelta(days=int(days[1])))
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:

@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from app.db.driver import Row, numbered
-from app.db.types import iso
+from app.db.timestamps import to_iso
 
 PRAGMAS = (
     # Set before WAL: switching to it takes a lock that another process may hold at this moment.
@@ -82,7 +82,7 @@ def engine(given: str) -> AsyncEngine:
 
 
 def bindable(arguments: Sequence[Any]) -> list[Any]:
-    return [iso(argument) if isinstance(argument, datetime) else argument for argument in arguments]
+    return [to_iso(argument) if isinstance(argument, datetime) else argument for argument in arguments]
 
 
 class SqliteDriver:

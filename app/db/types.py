@@ -1,30 +1,17 @@
 """Column types that mean the same on SQLite and Postgres."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import orjson
 from sqlalchemy import JSON, DateTime, Dialect, Text, Uuid
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
-
-def now() -> datetime:
-    """This moment, in UTC."""
-    return datetime.now(UTC)
-
-
-def finite(moment: datetime) -> datetime:
-    """A moment as Postgres gave it: asyncpg stores the first and the last there is as ±infinity, and reads it naive."""
-    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
-
-
-def iso(moment: datetime) -> str:
-    """`2026-01-31T12:00:00.000000Z`: always UTC, always microseconds, so that texts sort as their moments do."""
-    return finite(moment).astimezone(UTC).isoformat(timespec="microseconds")[:-6] + "Z"
+from app.db.timestamps import to_datetime, to_iso
 
 
 class UtcDateTime(TypeDecorator[datetime]):
-    """A moment: `timestamptz` on Postgres, sortable ISO 8601 text on SQLite. A naive datetime is refused."""
+    """A timestamp: `timestamptz` on Postgres, sortable ISO 8601 text on SQLite. A naive datetime is refused."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
@@ -37,12 +24,11 @@ class UtcDateTime(TypeDecorator[datetime]):
             return None
         if value.tzinfo is None:
             raise ValueError("a naive datetime has no meaning here: give it a time zone")
-        return iso(value) if dialect.name == "sqlite" else value
+        return to_iso(value) if dialect.name == "sqlite" else value
 
     def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
-        if isinstance(value, datetime):
-            return finite(value)
-        return None if value is None else datetime.fromisoformat(value)
+        timestamp: datetime | None = to_datetime(value)
+        return timestamp
 
 
 class Json(TypeDecorator[Any]):

@@ -18,7 +18,7 @@ from typing import Any
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from app.db.driver import SessionReader
-from app.db.types import finite
+from app.db.timestamps import to_datetime
 from app.models import Chat
 
 Counts = list[Any]
@@ -42,7 +42,7 @@ SLOT_SQL = {
 
 def slot_of(moment: datetime) -> int:
     """The slot that a moment falls into."""
-    return (finite(moment) - _EPOCH) // SLOT
+    return (to_datetime(moment) - _EPOCH) // SLOT
 
 
 def summed(messages: Iterable[tuple[datetime, str, str | None, Tokens]]) -> list[list[Any]]:

@@ -18,7 +18,7 @@ from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from app.db.database import CHANGED_USERS
-from app.db.types import now
+from app.db.timestamps import now
 from app.events.counter_deltas import Counts
 from app.models import Change, Feed
 

@@ -9,6 +9,7 @@ import orjson
 from app.archive_formats import records
 from app.archive_formats.records import Record
 from app.db.driver import Row
+from app.db.timestamps import to_iso
 from app.exporting.queries import CHATS, FEEDBACK, MESSAGES, REVISIONS, Table
 from app.exporting.snapshot import Snapshot
 from app.messages.branching.tree import Tree
@@ -64,7 +65,7 @@ class _Reader:
         self._selection = selection
         self._lossless = lossless
         self._value: Value = orjson.Fragment if lossless else orjson.loads
-        self._moment: Value = records.writable if lossless else records.moment
+        self._moment: Value = records.writable if lossless else to_iso
         self._revisions = _Stream(self._of_chats(REVISIONS, "seq", "revision"))
         self._feedback = _Stream(self._of_chats(FEEDBACK, "seq", "caller"))
 

@@ -18,7 +18,8 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.db.types import UtcDateTime, now
+from app.db.timestamps import now
+from app.db.types import UtcDateTime
 from app.http.errors import Unprocessable
 from app.http.middleware import ENCODED_SLASH
 from app.models import Idempotency

@@ -11,7 +11,7 @@ from uuid_utils import uuid7
 
 from app.archive_formats import records
 from app.archive_formats.schemas import ChatRecord, Damaged, feedback_of, message_of, revision_of
-from app.db.types import iso
+from app.db.timestamps import to_iso
 from app.events.counter_deltas import slot_of
 from app.importing.segments import Lines
 from app.messages.append.new_message import counted, plain_text
@@ -193,7 +193,7 @@ class Intake:
         if message.seq == self.chat.head_seq:
             self.head_id = message_id
         tokens = (message.tokens, message.input_tokens, message.output_tokens)
-        minute = iso(message.created_at)[:16]
+        minute = to_iso(message.created_at)[:16]
         self._count(
             self._counts.setdefault((minute, message.role, message.model), [0, 0, 0, 0]), counted(*tokens), messages=1
         )
@@ -309,7 +309,7 @@ class Intake:
         """A moment as the database's driver is given it."""
         if moment is None:
             return None
-        return iso(moment) if self._moment is None else self._moment(moment)
+        return to_iso(moment) if self._moment is None else self._moment(moment)
 
     def _place(self, seq: int, parent: int | None) -> int:
         """The line of the next message. Raises Damaged where it cannot stand there."""

@@ -10,7 +10,7 @@ from sqlalchemy import delete, select, update
 from sqlmodel import col
 
 from app.db.database import Database
-from app.db.types import now
+from app.db.timestamps import now
 from app.events.counter_deltas import Counts
 from app.events.log import record
 from app.events.pruning import prune

@@ -9,12 +9,14 @@ from sqlalchemy.orm.attributes import flag_modified
 from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from app.chats.store import forget, merged
+from app.chats.store import forget
 from app.db.driver import SessionReader
-from app.db.types import UtcDateTime, now
+from app.db.timestamps import now
+from app.db.types import UtcDateTime
 from app.events.counter_deltas import Counts, of_all_messages, of_change, shrunk, slot_of
 from app.events.log import record
 from app.http.errors import Conflict, Unprocessable
+from app.http.merge_patch import merge_patch
 from app.messages.append.new_message import plain_text, to_json
 from app.messages.branching.tree_cache import first_of_lines, tree_of
 from app.messages.queries import count, find, of, tokens_of, touch
@@ -45,7 +47,7 @@ class EditStore:
             raise Conflict("This message is in progress: its text comes in chunks.")
         changes = patch.model_dump(exclude_unset=True)
         if "metadata" in changes:
-            changes["metadata_"] = merged(found.metadata_, changes.pop("metadata"))
+            changes["metadata_"] = merge_patch(found.metadata_, changes.pop("metadata"))
         content = changes.get("content", found.content)
         silenced = content is None and not changes.get("tool_calls", found.tool_calls)
         if found.type == "message" and silenced and changes.keys() & {"content", "tool_calls"}:

@@ -14,9 +14,8 @@ from starlette.responses import Response
 from app.auth.caller import User
 from app.auth.dependencies import AuthenticatedRoute, Reader, Writer
 from app.chats.dependencies import chat_store
-from app.chats.serialize import moment
 from app.db.database import Database
-from app.db.types import now
+from app.db.timestamps import now, to_iso
 from app.http.errors import InvalidCursor, NotFound, responses
 from app.http.openapi import BODY_ERRORS, LINK_HEADER, READ_ERRORS, WRITE_ERRORS, documented
 from app.http.paging import Page, decode_cursor, encode_cursor, page_body, page_response
@@ -154,7 +153,7 @@ def _position(cursor: str | None, binding: list[Any]) -> str:
 
 def _json(row: Any) -> bytes:
     said = dict(zip(_FIELDS, row, strict=True))
-    return orjson.dumps({**said, **{name: moment(said[name]) for name in ("created_at", "updated_at")}})
+    return orjson.dumps({**said, **{name: to_iso(said[name]) for name in ("created_at", "updated_at")}})
 
 
 @router.put(

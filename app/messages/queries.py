@@ -6,7 +6,7 @@ from sqlalchemy import select
 from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from app.db.types import now
+from app.db.timestamps import now
 from app.http.errors import NotFound
 from app.http.references import is_uuid
 from app.messages.append.new_message import counted

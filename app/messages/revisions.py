@@ -9,9 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from app.auth.dependencies import AuthenticatedRoute, Reader
-from app.chats.serialize import moment
 from app.db.database import Database
 from app.db.driver import Row
+from app.db.timestamps import to_iso
 from app.http.errors import InvalidCursor, NotFound, responses
 from app.http.openapi import LINK_HEADER, READ_ERRORS, documented
 from app.http.paging import DEFAULT_LIMIT, Cursor, Limit, Page, decode_cursor, encode_cursor, page_body, page_response
@@ -113,7 +113,7 @@ def _json(row: Row) -> bytes:
     fields = dict(zip(("revision", "replaced_at", *KEPT), row, strict=True))
     said = {name: fields[name] for name in ("revision", *KEPT) if fields[name] is not None}
     said |= {name: orjson.Fragment(said[name]) for name in _JSON if name in said}
-    return dumps({**said, "replaced_at": moment(fields["replaced_at"])})
+    return dumps({**said, "replaced_at": to_iso(fields["replaced_at"])})
 
 
 @router.get(

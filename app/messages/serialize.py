@@ -5,10 +5,9 @@ from typing import Any
 
 import orjson
 
-from app.chats.serialize import moment
 from app.codecs import Codec, Json, given, kept
 from app.db.driver import Row
-from app.db.types import iso
+from app.db.timestamps import to_iso
 
 _JSON = frozenset({"content", "tool_calls", "metadata", "payload"})
 # Columns that most messages do not have, and that are left out where they are NULL.
@@ -62,7 +61,7 @@ def message_fields(
     message_id, seq, role, kind, created_at, content = row[:6]
     if type(created_at) is not str and not created_at.microsecond:
         # orjson would leave the zeros out, and every moment is to be written alike.
-        created_at = iso(created_at)
+        created_at = to_iso(created_at)
     message: dict[str, Any] = {
         "message_id": str(message_id),
         "chat_id": chat_id,
@@ -82,12 +81,12 @@ def message_fields(
             if value is not None:
                 message[name] = json(value) if name in _JSON else value
         if row[6] is not None:
-            message["edited_at"] = moment(row[6])
+            message["edited_at"] = to_iso(row[6])
     return message
 
 
 def dumps(value: Any) -> bytes:
-    """JSON of messages; moments end with `Z`. For the naive ones see `app.db.types.finite`."""
+    """JSON of messages; timestamps end with `Z`. For naive ones see `app.db.timestamps`."""
     return orjson.dumps(value, option=orjson.OPT_UTC_Z | orjson.OPT_NAIVE_UTC)
 
 
@@ -104,7 +103,7 @@ def items_of(row: Row, chat_id: str, parent_id: Any, codec: Codec) -> list[Json]
         return [item]
     message = message_fields(row, chat_id, parent_id, json=orjson.loads)
     if type(message["created_at"]) is not str:
-        message["created_at"] = iso(message["created_at"])
+        message["created_at"] = to_iso(message["created_at"])
     return given(codec, message, payload)
 
 

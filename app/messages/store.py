@@ -15,7 +15,7 @@ from app.chats.serialize import etag
 from app.codecs import CODECS
 from app.db.database import Database
 from app.db.driver import Reader, Row, SessionReader
-from app.db.types import now
+from app.db.timestamps import now
 from app.events.log import record
 from app.http.errors import NotFound, Overloaded, Problem
 from app.http.idempotency import IdempotentRequest

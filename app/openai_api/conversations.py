@@ -7,6 +7,7 @@ import orjson
 
 from app.chats.serialize import FIELDS
 from app.db.driver import Row
+from app.db.timestamps import to_datetime
 from app.models import Chat
 from app.openai_api.ids import conversation_id
 from app.openai_api.schemas import MAX_NAME, MAX_PAIRS, MAX_VALUE
@@ -21,9 +22,7 @@ def conversation_of(chat: Chat) -> bytes:
 
 def conversation_of_row(row: Row) -> bytes:
     """The same from a row with the COLUMNS of a chat."""
-    created_at = row[_CREATED_AT]
-    timestamp = created_at if isinstance(created_at, datetime) else datetime.fromisoformat(created_at)
-    return _conversation(row[_ID], timestamp, orjson.loads(row[_METADATA]))
+    return _conversation(row[_ID], to_datetime(row[_CREATED_AT]), orjson.loads(row[_METADATA]))
 
 
 def _conversation(chat_id: object, created_at: datetime, metadata: dict[str, Any]) -> bytes:

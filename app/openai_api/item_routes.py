@@ -13,7 +13,7 @@ from app.auth.dependencies import AuthenticatedHotRoute, AuthenticatedRoute, Rea
 from app.chats.dependencies import chat_store
 from app.chats.lease import IDEMPOTENT_LEASE_HEADER, LEASE_HEADER, check_lease, check_own_lease, lease_token_of
 from app.db.database import Database
-from app.db.types import now
+from app.db.timestamps import now
 from app.http.errors import Conflict, NotFound
 from app.http.idempotency import REPLAYED_HEADER, IdempotentRequest, StoredResponse, idempotent_request, replayed
 from app.http.openapi import BODY_ERRORS, READ_ERRORS, WRITE_ERRORS, documented

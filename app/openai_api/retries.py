@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from sqlmodel.ext.asyncio.session import AsyncSession
 from starlette.requests import Request
 
-from app.db.types import now
+from app.db.timestamps import now
 from app.http.idempotency import oldest_kept
 from app.models import Chat, Idempotency
 

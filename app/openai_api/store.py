@@ -1,7 +1,6 @@
 """The store of items: reads the messages of a chat's active branch as items of the Responses API."""
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime
 from typing import Any
 
 import orjson
@@ -10,7 +9,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from app.chats.serialize import etag
 from app.codecs import CODECS, Codec, same
 from app.db.driver import Row, SessionReader
-from app.db.types import now
+from app.db.timestamps import now, to_datetime
 from app.http.errors import NotFound, Unprocessable
 from app.http.references import ChatRef
 from app.messages.append.new_message import NewMessage
@@ -138,9 +137,7 @@ def _items(row: Row, chat_id: str, parent_id: Any) -> list[Json]:
 
 def _is_same_message(row: Row, new_message: NewMessage) -> bool:
     """Whether a message was stored a short time ago and says what a new one says."""
-    created_at = row[_CREATED_AT]
-    stored_at = created_at if isinstance(created_at, datetime) else datetime.fromisoformat(created_at)
-    if stored_at < now() - RECOGNISED_FOR:
+    if to_datetime(row[_CREATED_AT]) < now() - RECOGNISED_FOR:
         return False
     payload = None if row[_PAYLOAD] is None else orjson.loads(row[_PAYLOAD])
     message = orjson.loads(message_json(row, "", None))

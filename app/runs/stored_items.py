@@ -19,7 +19,7 @@ from app.chats.store import ChatStore
 from app.codecs import CODECS, Codec, given
 from app.db.database import Database
 from app.db.driver import SessionReader
-from app.db.types import now
+from app.db.timestamps import now
 from app.http import strict_json
 from app.http.errors import NotFound
 from app.http.paging import MAX_LIMIT

@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from app.chats.serialize import moment
+from app.db.timestamps import to_iso
 from app.search.index_plan import CHAT_ITSELF
 from app.search.queries import Reads
 from app.search.query import Query
@@ -30,10 +30,10 @@ async def hits(tables: Reads, user_id: str, query: Query, matches: Sequence[Matc
         hit: dict[str, Any] = {"chat_id": str(match.chat_id), "title": title}
         if match.seq == CHAT_ITSELF:
             text = "\n".join(part for part in (title, summary) if part)
-            hit = {"kind": "chat", **hit, "created_at": moment(chat_at)}
+            hit = {"kind": "chat", **hit, "created_at": to_iso(chat_at)}
         else:
             hit = {"kind": "message", **hit, "seq": match.seq, "message_id": str(message_id), "role": role}
-            hit["created_at"] = moment(at)
+            hit["created_at"] = to_iso(at)
         hit["snippet"] = snippet(text, query)
         found.append(orjson.dumps(hit))
         characters += len(text)

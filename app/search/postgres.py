@@ -13,7 +13,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from app.chats.postgres import PostgresJson
 from app.db.database import Database
 from app.db.driver import Row
-from app.db.types import finite
+from app.db.timestamps import to_datetime
 from app.search.bucket_allocation import Filled, enough_numbers, fill
 from app.search.index_plan import Draft, Progress, Source, Span, Standing, Step
 from app.search.queries import LONG_CHARACTERS, SHOWN_CHARACTERS, Changes, gone
@@ -151,7 +151,7 @@ class PostgresSearchSql:
 
     def comparable(self, moment: datetime) -> datetime:
         """See SearchSql."""
-        return finite(moment)
+        return to_datetime(moment)
 
     def looked_up(self, query: Query, buckets: Sequence[int]) -> list[str]:
         """See SearchSql: a query for each bucket, as text (https://www.postgresql.org/docs/current/datatype-textsearch.html)."""
@@ -218,14 +218,14 @@ class PostgresTables:
             if some:
                 for place, seq, role, at, text in await self._driver.fetch(statement, *_columns(some, columns)):
                     span = some[place - 1]
-                    found.append(Source(span.user_id, span.chat_id, seq, role, finite(at), text))
+                    found.append(Source(span.user_id, span.chat_id, seq, role, to_datetime(at), text))
         return found
 
     async def page(self, user_id: str, after: tuple[str, int] | None, limit: int) -> list[Source]:
         """See Reads."""
         chat_id, seq = after or (None, 0)
         rows = await self._driver.fetch(_PAGE, user_id, chat_id, seq, limit)
-        return [Source(user_id, str(row[0]), row[1], row[2], finite(row[3]), row[4]) for row in rows]
+        return [Source(user_id, str(row[0]), row[1], row[2], to_datetime(row[3]), row[4]) for row in rows]
 
     async def text(self, user_id: str, chat_id: str, seq: int) -> str:
         """See Reads."""
@@ -278,7 +278,7 @@ async def _forget(session: AsyncSession, spans: Sequence[Span], drafts: Sequence
 async def _add(session: AsyncSession, drafts: Sequence[Draft]) -> None:
     """Stores documents, but for those that are there, and the buckets that they are in."""
     rows = await _write(session, _LAST_BUCKETS, sorted({draft.user_id for draft in drafts}))
-    last = {row[0]: Filled(row[0], row[1], row[2], finite(row[3]), finite(row[4])) for row in rows}
+    last = {row[0]: Filled(row[0], row[1], row[2], to_datetime(row[3]), to_datetime(row[4])) for row in rows}
     numbers = iter([row[0] for row in await _write(session, _NUMBERS, enough_numbers(drafts))])
     buckets = fill(drafts, last, lambda: next(numbers))
     documents = [

@@ -16,7 +16,7 @@ from app.chats.sqlite import SqliteJson
 from app.db import sqlite
 from app.db.database import Database
 from app.db.driver import Driver, Row
-from app.db.types import iso
+from app.db.timestamps import to_iso
 from app.search.bucket_allocation import Filled, enough_numbers, fill
 from app.search.index_plan import Draft, Progress, Source, Span, Standing, Step
 from app.search.queries import LONG_CHARACTERS, SHOWN_CHARACTERS, Changes, gone
@@ -123,7 +123,7 @@ class SqliteSearchSql:
 
     def comparable(self, moment: datetime | str) -> str:
         """See SearchSql."""
-        return iso(moment) if isinstance(moment, datetime) else moment
+        return to_iso(moment)
 
     def looked_up(self, query: Query, buckets: Sequence[int]) -> str:
         """See SearchSql: one query (https://www.sqlite.org/fts5.html, 3)."""

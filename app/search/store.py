@@ -4,9 +4,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from app.chats.serialize import moment
 from app.db.database import Database
-from app.db.types import iso
+from app.db.timestamps import to_iso
 from app.http.errors import InvalidCursor, NotFound
 from app.http.paging import decode_cursor, encode_cursor
 from app.http.references import ChatRef
@@ -73,7 +72,7 @@ class Search:
         if skipped + limit < len(best):
             # What is written from now on is not in this window: it would move all that follows.
             at, doc = found.matches[0][:2]
-            return shown, (moment(at), doc + 1, skipped + limit)
+            return shown, (to_iso(at), doc + 1, skipped + limit)
         return shown, None if found.rest is None else (*_written(found.rest), 0)
 
     async def _chat(self, ref: ChatRef) -> str:
@@ -86,7 +85,7 @@ class Search:
 
 def _written(place: tuple[Any, int]) -> tuple[str | None, int]:
     """A place as cursors have it."""
-    return moment(place[0]), place[1]
+    return to_iso(place[0]), place[1]
 
 
 def _position(cursor: str | None, binding: Sequence[Any], order: str) -> tuple[tuple[datetime, int] | None, int]:
@@ -100,7 +99,7 @@ def _position(cursor: str | None, binding: Sequence[Any], order: str) -> tuple[t
     at, doc, skipped = (*position, 0)[:3]
     try:
         place = datetime.fromisoformat(at)
-        if iso(place) != at or not 0 <= doc <= LAST_DOC or not 0 <= skipped <= WINDOW:
+        if to_iso(place) != at or not 0 <= doc <= LAST_DOC or not 0 <= skipped <= WINDOW:
             raise InvalidCursor
     except (ValueError, OverflowError):
         raise InvalidCursor from None

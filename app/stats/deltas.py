@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from app.db.types import iso
+from app.db.timestamps import to_iso
 
 # The counters of `usage` and `usage_by`, in the order of their columns, and of `usage_slots`.
 TOTALS = ("active_chats", "deleted_chats", "messages", "input_tokens", "output_tokens", "total_tokens")
@@ -76,7 +76,7 @@ class Sums:
 
     def row(self, user_id: str, longest: int | None) -> list[Any]:
         """The row of `usage`, but for what is there already: user_id, position, TOTALS, longest, first_at, last_at."""
-        return [user_id, self.position, *self.totals, longest, _text(self.first_at), _text(self.last_at)]
+        return [user_id, self.position, *self.totals, longest, to_iso(self.first_at), to_iso(self.last_at)]
 
     def rows_by(self, user_id: str) -> list[list[Any]]:
         """The rows of `usage_by`: user_id, kind, name, TOTALS."""
@@ -91,7 +91,3 @@ class Sums:
 def _add(sums: list[int], more: Iterable[int]) -> None:
     for place, number in enumerate(more):
         sums[place] += number
-
-
-def _text(moment: Any) -> str | None:
-    return moment if moment is None or isinstance(moment, str) else iso(moment)

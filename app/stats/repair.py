@@ -10,7 +10,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from app.db.database import Database
 from app.db.driver import SessionReader
-from app.db.types import now
+from app.db.timestamps import now
 from app.events.counter_deltas import shrunk
 from app.events.log import record
 from app.models import Chat, Feed, Usage, UsageBy, UsageSlot

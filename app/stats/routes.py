@@ -9,7 +9,7 @@ from starlette.responses import Response
 from app.auth.dependencies import CALLER_PROBLEMS, Admin, AuthenticatedRoute, ReaderOrAdmin
 from app.auth.owner_scope import OwnerQuery, owner_of
 from app.db.database import Database
-from app.db.types import now
+from app.db.timestamps import now
 from app.http.errors import StorageFull, Unprocessable, responses
 from app.http.services import service
 from app.stats.calendar import steps, zone_of

@@ -6,7 +6,7 @@ from typing import Any
 import orjson
 
 from app.db.driver import Reader, Row
-from app.db.types import iso
+from app.db.timestamps import to_iso
 from app.stats.deltas import TOTALS
 
 # Of roles, models and platforms each, in an answer: clients may have made up any number of them.
@@ -88,13 +88,9 @@ def _whole(numbers: Iterable[int]) -> dict[str, Any]:
 def _activity(longest: int | None, first_at: Any, last_at: Any) -> dict[str, Any]:
     return {
         "longest_conversation_messages": longest or 0,
-        "first_activity_at": _moment(first_at),
-        "last_activity_at": _moment(last_at),
+        "first_activity_at": to_iso(first_at),
+        "last_activity_at": to_iso(last_at),
     }
-
-
-def _moment(value: Any) -> str | None:
-    return value if value is None or isinstance(value, str) else iso(value)
 
 
 def _ranked(kind: str, names: dict[str | None, list[int]]) -> list[dict[str, Any]]:

@@ -7,11 +7,12 @@ from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from app.chats.lease import refusal
-from app.chats.store import ChatStore, merged
+from app.chats.store import ChatStore
 from app.db.database import Database
-from app.db.types import now
+from app.db.timestamps import now
 from app.events.counter_deltas import of_change
 from app.http.errors import Conflict
+from app.http.merge_patch import merge_patch
 from app.http.references import ChatRef
 from app.messages.append.new_message import plain_text
 from app.messages.edits import EditStore, message_as_json
@@ -95,7 +96,7 @@ class Endings:
         if text and changes.get("content") is None:
             changes["content"] = text
         if "metadata" in changes:
-            changes["metadata_"] = merged(message.metadata_, changes.pop("metadata"))
+            changes["metadata_"] = merge_patch(message.metadata_, changes.pop("metadata"))
         for name, value in changes.items():
             setattr(message, name, value)
         silent = message.content is None and not message.tool_calls and message.type == "message"
@@ -119,6 +120,6 @@ def _says(message: Message, said: CompleteIn | FailIn) -> bool:
         changes.pop("content", None)
         if offset is not None and offset != len(message.text):
             return False
-    if metadata is not None and merged(message.metadata_, metadata) != (message.metadata_ or {}):
+    if metadata is not None and merge_patch(message.metadata_, metadata) != (message.metadata_ or {}):
         return False
     return all(getattr(message, name) == value for name, value in changes.items())

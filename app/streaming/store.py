@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from sqlalchemy import bindparam, delete, func, insert, select, tuple_, update
@@ -12,7 +11,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from app.chats.lease import refusal
 from app.db.database import Database
 from app.db.driver import Row
-from app.db.types import finite, now
+from app.db.timestamps import now, to_datetime
 from app.http.errors import Conflict, NotFound
 from app.http.references import ChatRef
 from app.messages.queries import named
@@ -311,9 +310,7 @@ def leased(answer: StreamingMessage, chat: Chat) -> bool:
 def _holds(lease_token: int | None, held: int | None, until: Any) -> bool:
     if lease_token is None:
         return True
-    if isinstance(until, str):
-        until = datetime.fromisoformat(until)
-    return lease_token == held and until is not None and finite(until) > now()
+    return lease_token == held and until is not None and to_datetime(until) > now()
 
 
 async def _between(session: AsyncSession, place: Place, begin: int, end: int) -> str:

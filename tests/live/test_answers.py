@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from sqlalchemy import select, update
 from sqlmodel import col
 
-from app.db.types import now
+from app.db.timestamps import now
 from app.http.errors import Overloaded
 from app.models import Chunk, StreamingMessage
 from app.settings import Settings

@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from sqlalchemy import update
 from sqlmodel import col
 
-from app.db.types import now
+from app.db.timestamps import now
 from app.jobs import housekeeping
 from app.main import create_app
 from app.models import Idempotency

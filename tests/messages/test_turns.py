@@ -16,7 +16,7 @@ from sqlmodel import col
 
 from app.chats.lease import release
 from app.chats.store import ChatStore
-from app.db.types import now
+from app.db.timestamps import now
 from app.http.references import ChatRef
 from app.models import Chat
 from tests.callers import Json, every_item, ok, problem

@@ -15,7 +15,7 @@ from sqlmodel import col
 from uuid_utils import uuid7
 
 from app.db.database import Database
-from app.db.types import now
+from app.db.timestamps import now
 from app.http.errors import Overloaded
 from app.messages.append.new_message import new_message
 from app.messages.append.postgres import PostgresCommitBackend

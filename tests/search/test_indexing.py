@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from sqlalchemy import delete, func, select, update
 from sqlmodel import col
 
-from app.db.types import now
+from app.db.timestamps import now
 from app.events.log import Entry
 from app.events.pruning import prune
 from app.models import Bucket, Document, Indexing

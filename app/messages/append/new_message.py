@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 from uuid_utils import uuid7
 
-from app.db.types import iso
+from app.db.timestamps import to_iso
 from app.events.counter_deltas import summed
 from app.messages.schemas import MessageIn, TranslatedMessage
 from app.messages.serialize import EXTRAS
@@ -59,7 +59,7 @@ def new_message(message: MessageIn, at: datetime) -> NewMessage:
     public: dict[str, Any] = {"message_id": message_id, "role": message.role, "type": message.type}
     if "content" in said:
         public["content"] = content
-    public["created_at"] = iso(created_at)
+    public["created_at"] = to_iso(created_at)
     public |= extras
     return NewMessage(
         message_id,

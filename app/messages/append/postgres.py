@@ -10,7 +10,7 @@ import asyncpg
 
 from app.db import postgres
 from app.db.database import Database
-from app.db.types import now
+from app.db.timestamps import now
 from app.http.idempotency import IdempotentRequest, oldest_kept
 from app.messages.append.new_message import NewMessage, counts, to_json, totals
 from app.messages.append.writer import Append, Appended, LeaseHeld, NeedsBranch, NoSuchChat, Outcome, RepeatedAppend

@@ -15,7 +15,7 @@ from app.chats.lease import check_lease
 from app.chats.schemas import ChatDetails
 from app.chats.store import check_version
 from app.db.database import Database
-from app.db.types import now
+from app.db.timestamps import now
 from app.http.errors import NotFound
 from app.http.idempotency import IdempotentRequest, StoredResponse, run_idempotent
 from app.http.references import ChatRef

@@ -11,7 +11,7 @@ import orjson
 
 from app.db import sqlite
 from app.db.database import Database
-from app.db.types import iso, now
+from app.db.timestamps import now, to_iso
 from app.events.counter_deltas import Counts, slot_of
 from app.http.idempotency import oldest_kept
 from app.messages.append.new_message import NewMessage, counts, to_json, totals
@@ -132,7 +132,7 @@ def _append(connection: sqlite3.Connection, append: Append, changes: Changes) ->
     user_id, idempotency = append.user_id, append.idempotency
     if idempotency is not None:
         row = connection.execute(
-            _REPEATED, (user_id, idempotency.route, idempotency.key, iso(oldest_kept()))
+            _REPEATED, (user_id, idempotency.route, idempotency.key, to_iso(oldest_kept()))
         ).fetchone()
         if row is not None:
             return RepeatedAppend(*row)
@@ -145,7 +145,7 @@ def _append(connection: sqlite3.Connection, append: Append, changes: Changes) ->
             return NoSuchChat()
         else:
             chat_id, created = append.new_chat_id, True
-            connection.execute(_CREATE, (user_id, chat_id, append.key, iso(append.at)))
+            connection.execute(_CREATE, (user_id, chat_id, append.key, to_iso(append.at)))
     assert chat_id is not None
     if append.parent is not None and not _is_head(connection, user_id, chat_id, append.parent):
         return NeedsBranch()
@@ -153,10 +153,10 @@ def _append(connection: sqlite3.Connection, append: Append, changes: Changes) ->
 
 
 def _insert(connection: sqlite3.Connection, append: Append, chat_id: str, changes: Changes, created: bool) -> Outcome:
-    user_id, idempotency, at = append.user_id, append.idempotency, iso(append.at)
+    user_id, idempotency, at = append.user_id, append.idempotency, to_iso(append.at)
     first, *rest = append.new_messages
     # A turn may have ended while the append was waiting.
-    place = (user_id, chat_id, iso(now()))
+    place = (user_id, chat_id, to_iso(now()))
     if append.lease_token is None:
         row = connection.execute(_INSERT_FREE, (*_columns(first), *place)).fetchone()
     else:
@@ -210,7 +210,7 @@ def _record(connection: sqlite3.Connection, changes: Changes) -> None:
     """Records what the group changed, as `app.events.log.record` does."""
     given = to_json([[user_id, one.positions, one.entries, one.counts] for user_id, one in changes.items()])
     connection.execute(_TAKE_POSITIONS, (given,))
-    connection.execute(_RECORD, (given, iso(now())))
+    connection.execute(_RECORD, (given, to_iso(now())))
 
 
 _NO_EXTRAS = (None,) * len(EXTRAS)
@@ -222,4 +222,4 @@ def _columns(one: NewMessage) -> tuple[Any, ...]:
         values = (one.extras.get(name) for name in EXTRAS)
         extras = tuple(to_json(value) if isinstance(value, list | dict) else value for value in values)
     payload = None if one.payload is None else to_json(one.payload)
-    return (one.message_id, one.role, one.type, one.content, one.text, iso(one.created_at), *extras, payload)
+    return (one.message_id, one.role, one.type, one.content, one.text, to_iso(one.created_at), *extras, payload)

@@ -8,8 +8,8 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from app.chats.serialize import moment
 from app.db.driver import Reader
+from app.db.timestamps import to_iso
 from app.http.errors import InvalidCursor
 from app.http.paging import decode_cursor, encode_cursor
 from app.messages.branching.tree import END, Range, Tree
@@ -84,7 +84,7 @@ async def page(
                 "output_tokens": sums[2],
                 "total_tokens": sums[3],
                 "forked_at": None if fork is None else names[fork][0],
-                "created_at": moment(created_at),
+                "created_at": to_iso(created_at),
             }
         )
     next_cursor = encode_cursor(binding, [shown[-1]]) if more else None
