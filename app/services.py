@@ -22,7 +22,7 @@ from app.http.shutdown import on_shutdown_signal
 from app.jobs.housekeeping import keep_house
 from app.messages.append.postgres import PostgresCommitBackend
 from app.messages.append.sqlite import SqliteCommitBackend
-from app.messages.append.writer import Writer
+from app.messages.append.writer import AppendWriter
 from app.messages.branching.tree_cache import TreeCache
 from app.messages.cache import HistoryCache
 from app.messages.store import MessageStores
@@ -80,7 +80,7 @@ class Services:
             stack.push_async_callback(db.close)
             authenticator = Authenticator(db, settings)
             stack.push_async_callback(authenticator.close)
-            writer = Writer(_commit_backend(db), settings.write_queue_size, db.announcer)
+            writer = AppendWriter(_commit_backend(db), settings.write_queue_size, db.announcer)
             stack.push_async_callback(writer.close)
             messages = MessageStores(db, writer, HistoryCache(settings.history_cache_bytes), TreeCache())
             hub = _hub(db)

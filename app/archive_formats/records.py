@@ -15,7 +15,7 @@ from typing import Any, Literal
 import orjson
 
 from app.db.timestamps import to_iso
-from app.messages.edits import KEPT
+from app.messages.edits import REVISION_FIELDS
 
 Record = dict[str, Any]
 Kind = Literal["chatkeep", "chat", "message", "revision", "feedback", "end"]
@@ -67,7 +67,7 @@ MESSAGE = (
     "created_at",
     "edited_at",
 )
-REVISION = ("seq", "revision", *KEPT, "replaced_at")
+REVISION = ("seq", "revision", *REVISION_FIELDS, "replaced_at")
 FEEDBACK = ("seq", "caller", "rating", "reason", "text", "created_at", "updated_at")
 
 # Members that hold any JSON, and are kept as JSON text.

@@ -12,7 +12,7 @@ from app.http import strict_json
 from app.http.errors import Unprocessable
 from app.http.references import is_uuid
 from app.http.timestamps import Timestamp
-from app.messages.branching.tree import END
+from app.messages.branching.tree import MAX_SEQ
 from app.messages.feedback import FeedbackIn
 from app.messages.schemas import MessageIn, Role, ShortText, Status, Tokens
 
@@ -37,7 +37,7 @@ def _user(value: str) -> str:
 
 
 Uuid = Annotated[str, AfterValidator(_uuid)]
-Seq = Annotated[int, Field(ge=1, le=END)]
+Seq = Annotated[int, Field(ge=1, le=MAX_SEQ)]
 
 
 class ChatRecord(ChatDetails):
@@ -48,8 +48,8 @@ class ChatRecord(ChatDetails):
     source: Annotated[str, Field(min_length=1, max_length=MAX_SOURCE)] | None = None
     forked_from: Uuid | None = None
     forked_at: Uuid | None = None
-    message_count: Annotated[int, Field(ge=0, le=END)] | None = None
-    last_seq: Annotated[int, Field(ge=0, le=END)] = 0
+    message_count: Annotated[int, Field(ge=0, le=MAX_SEQ)] | None = None
+    last_seq: Annotated[int, Field(ge=0, le=MAX_SEQ)] = 0
     head_seq: Seq | None = None
     version: Annotated[int, Field(ge=1, le=strict_json.MAX_INTEGER)] = 1
     created_at: Timestamp

@@ -1,14 +1,14 @@
 """The queries of the changes reader that only PostgreSQL runs in this form."""
 
 from app.chats.serialize import COLUMNS
-from app.messages.serialize import PLACED
+from app.messages.serialize import SELECT_WITH_PARENT
 
 # LATERAL and LIMIT: one look into the primary key for each, whatever the planner believes of a table it never analysed.
 MESSAGES = f"""
 SELECT found.*, wanted.chat_id FROM (
     SELECT (value ->> 0)::uuid AS chat_id, (value ->> 1)::int AS seq FROM json_array_elements($2::json)
 ) AS wanted CROSS JOIN LATERAL (
-    {PLACED} WHERE m.user_id = $1 AND m.chat_id = wanted.chat_id AND m.seq = wanted.seq LIMIT 1
+    {SELECT_WITH_PARENT} WHERE m.user_id = $1 AND m.chat_id = wanted.chat_id AND m.seq = wanted.seq LIMIT 1
 ) AS found
 """
 CHATS = f"""

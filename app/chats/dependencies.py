@@ -1,4 +1,4 @@
-"""What routes get the store of chats by."""
+"""How routes get the store of chats."""
 
 from starlette.requests import Request
 

@@ -49,10 +49,10 @@ async def read_context(
     row = await chat_store(request, user).get(ref)
     store = message_store(request, user)
     window = Window(Limits(query.max_tokens, query.max_turns))
-    instructions = await store.system_messages(ref)
+    instructions = await store.instructions(ref)
     # Tokens are counted on another thread: a large chat must not keep others waiting.
     await asyncio.to_thread(window.instruct, instructions, row[_SUMMARY])
-    async for page in store.backwards(ref):
+    async for page in store.pages_backwards(ref):
         await asyncio.to_thread(window.read, page)
         if window.settled:
             break
@@ -81,7 +81,7 @@ def _written(window: Window, shape: str) -> bytes:
 async def lint_chat(request: Request, user: Reader, chat: ChatPath) -> Response:
     """Orphaned tool calls and results, call ids used twice, empty messages and the like, in the active branch."""
     reading = Reading()
-    async for page in message_store(request, user).backwards(ChatRef.parse(chat)):
+    async for page in message_store(request, user).pages_backwards(ChatRef.parse(chat)):
         await asyncio.to_thread(reading.read_all, page)
         if len(reading.findings) > MAX_FINDINGS:
             break
@@ -110,7 +110,7 @@ async def repair_chat(request: Request, user: Writer, chat: ChatPath) -> Respons
         async def mend() -> StoredResponse:
             found = await chat_store(request, user).find(session, ref)
             check_lease(found, lease_token_of(request))
-            messages = await message_store(request, user).active(session, found)
+            messages = await message_store(request, user).active_branch(session, found)
             findings, repairs = await asyncio.to_thread(repair, [_fields(message) for message in messages])
             by_seq = {message.seq: message for message in messages}
             await EditStore().revise(session, found, [(by_seq[one.seq], one.changes) for one in repairs])

@@ -14,8 +14,8 @@ from app.archive_formats.schemas import ChatRecord, Damaged, feedback_of, messag
 from app.db.timestamps import to_iso
 from app.events.counter_deltas import slot_of
 from app.importing.segments import Lines
-from app.messages.append.new_message import counted, plain_text
-from app.messages.branching.tree import END
+from app.messages.append.new_message import plain_text, token_counts
+from app.messages.branching.tree import MAX_SEQ
 
 Row = tuple[Any, ...]
 Moments = Callable[[datetime], Any]
@@ -156,7 +156,7 @@ class Intake:
             row = self._counts[created[:16], role, model] = [0, 0, 0, 0]
         row[0] += 1
         if names:
-            self._count(row, counted(tokens, input_tokens, output_tokens))
+            self._count(row, token_counts(tokens, input_tokens, output_tokens))
         text = orjson.dumps(content).decode()
         self.bytes += 2 * len(text) + 256
         self.rows.messages.append(
@@ -195,7 +195,9 @@ class Intake:
         tokens = (message.tokens, message.input_tokens, message.output_tokens)
         minute = to_iso(message.created_at)[:16]
         self._count(
-            self._counts.setdefault((minute, message.role, message.model), [0, 0, 0, 0]), counted(*tokens), messages=1
+            self._counts.setdefault((minute, message.role, message.model), [0, 0, 0, 0]),
+            token_counts(*tokens),
+            messages=1,
         )
         text = plain_text(message.content)
         said = "content" in message.model_fields_set
@@ -314,7 +316,7 @@ class Intake:
     def _place(self, seq: int, parent: int | None) -> int:
         """The line of the next message. Raises Damaged where it cannot stand there."""
         lines, last = self.lines, self._last
-        if not last < seq <= END:
+        if not last < seq <= MAX_SEQ:
             raise Damaged("seq: not higher than the one before")
         if parent is not None and parent != last and not (0 < parent < seq and lines.has(parent)):
             raise Damaged("parent_seq: no message before it")

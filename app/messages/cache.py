@@ -1,4 +1,4 @@
-"""Pages of history that were read, as the bytes they were answered with.
+"""History cache: pages of messages as the bytes that were answered, least recently read first to go.
 
 It is right with any number of processes, since it is asked only after the database said which version a chat has.
 """

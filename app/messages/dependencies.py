@@ -1,4 +1,4 @@
-"""What routes get the store of messages by."""
+"""How routes get the store of messages."""
 
 from starlette.requests import Request
 

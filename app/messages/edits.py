@@ -1,4 +1,4 @@
-"""The store of what happens to messages after they were written: edits with what they replaced, and deletion."""
+"""The store of edits: changes messages in place and keeps their revisions, and deletes messages."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -18,54 +18,55 @@ from app.events.log import record
 from app.http.errors import Conflict, Unprocessable
 from app.http.merge_patch import merge_patch
 from app.messages.append.new_message import plain_text, to_json
-from app.messages.branching.tree_cache import first_of_lines, tree_of
-from app.messages.queries import count, find, of, tokens_of, touch
+from app.messages.branching.tree_cache import first_of_segments, tree_of
+from app.messages.queries import add_to_counters, find_message, in_chat, record_activity, tokens_of
 from app.messages.schemas import MessagePatch
-from app.messages.serialize import EXTRAS, PLACED_IN_SESSION, message_json
+from app.messages.serialize import EXTRAS, SELECT_WITH_PARENT_IN_SESSION, message_json
 from app.models import Chat, Message, Revision, Segment, metadata
 
-_BY_SEQ = f"{PLACED_IN_SESSION} WHERE m.user_id = $1 AND m.chat_id = $2 AND m.seq = $3"
-# What a revision keeps of a message.
-KEPT = ("role", "type", "content", *EXTRAS, "status")
-# Messages whose revisions are kept by one statement.
-_AT_ONCE = 500
+_BY_SEQ = f"{SELECT_WITH_PARENT_IN_SESSION} WHERE m.user_id = $1 AND m.chat_id = $2 AND m.seq = $3"
+# The columns of a message that a revision keeps.
+REVISION_FIELDS = ("role", "type", "content", *EXTRAS, "status")
+_REVISIONS_PER_STATEMENT = 500
 _MESSAGES = metadata.tables["messages"]
-_REVISION = ("user_id", "chat_id", "seq", "revision", *KEPT, "replaced_at")
+_REVISION_COLUMNS = ("user_id", "chat_id", "seq", "revision", *REVISION_FIELDS, "replaced_at")
 
 
 class EditStore:
     """Changes to messages of a chat that a session has to itself; each raises the chat's version and is recorded."""
 
     async def edit(self, session: AsyncSession, chat: Chat, message: str, patch: MessagePatch) -> bytes:
-        """Changes a message in place and gives it as JSON; what it was is kept as a revision.
+        """Changes a message in place and returns it as JSON; what it was is kept as a revision.
 
         An edit that changes nothing leaves everything as it is, `edited_at` too.
         Raises NotFound, Conflict (409) while it is in progress, and Unprocessable (422).
         """
-        found = await find(session, chat, message)
-        if found.status == "in_progress":
+        row = await find_message(session, chat, message)
+        if row.status == "in_progress":
             raise Conflict("This message is in progress: its text comes in chunks.")
         changes = patch.model_dump(exclude_unset=True)
         if "metadata" in changes:
-            changes["metadata_"] = merge_patch(found.metadata_, changes.pop("metadata"))
-        content = changes.get("content", found.content)
-        silenced = content is None and not changes.get("tool_calls", found.tool_calls)
-        if found.type == "message" and silenced and changes.keys() & {"content", "tool_calls"}:
+            changes["metadata_"] = merge_patch(row.metadata_, changes.pop("metadata"))
+        content = changes.get("content", row.content)
+        is_empty = content is None and not changes.get("tool_calls", row.tool_calls)
+        if row.type == "message" and is_empty and changes.keys() & {"content", "tool_calls"}:
             raise Unprocessable("A message needs content, or tool_calls, or a type of its own.")
-        await self.revise(session, chat, [(found, changes)])
-        return await message_as_json(session, chat, found.seq)
+        await self.revise(session, chat, [(row, changes)])
+        return await message_as_json(session, chat, row.seq)
 
     async def revise(self, session: AsyncSession, chat: Chat, edits: Sequence[tuple[Message, dict[str, Any]]]) -> None:
         """Changes columns of messages in place, each by name; what the messages were is kept as revisions.
 
-        Where one holds all that already, nothing happens to it; where all do, the chat does not change either.
+        A message that has all these values already is not changed; where none is, the chat is not either.
         """
         edits = [(message, changed) for message, changes in edits if (changed := _changed(message, changes))]
         if not edits:
             return
         at = now()
-        for start in range(0, len(edits), _AT_ONCE):
-            await _keep(session, chat, [message.seq for message, _ in edits[start : start + _AT_ONCE]], at)
+        for start in range(0, len(edits), _REVISIONS_PER_STATEMENT):
+            await _save_revisions(
+                session, chat, [message.seq for message, _ in edits[start : start + _REVISIONS_PER_STATEMENT]], at
+            )
         counts: list[Counts] = []
         for message, changes in edits:
             before, model = tokens_of(message), message.model
@@ -77,93 +78,93 @@ class EditStore:
                 message.text = plain_text(message.content)
             message.edited_at = at
             after = tokens_of(message)
-            count(chat, 0, (after[0] - before[0], after[1] - before[1], after[2] - before[2]))
+            add_to_counters(chat, 0, (after[0] - before[0], after[1] - before[1], after[2] - before[2]))
             counts += of_change(
                 chat.platform, message.created_at, message.role, (model, before), (message.model, after)
             )
         edited = (["edited", chat.chat_id, message.seq, message.message_id] for message, _ in edits)
-        await self.changed(session, chat, *edited, counts=counts)
+        await self.record_changes(session, chat, *edited, counts=counts)
 
     async def delete(self, session: AsyncSession, chat: Chat, message: str) -> None:
         """Deletes a message; what followed it now follows what it had followed. Raises NotFound."""
-        await self._remove(session, chat, await find(session, chat, message))
+        await self._delete(session, chat, await find_message(session, chat, message))
 
     async def pop(self, session: AsyncSession, chat: Chat) -> tuple[bytes, Any] | None:
-        """Takes the last message of the active branch off; gives it as JSON, and its payload. None if there is none."""
+        """Deletes the last message of the active branch; returns it as JSON, and its payload. None if there is none."""
         if chat.head_seq is None:
             return None
-        last = await find(session, chat, str(chat.head_seq))
+        last = await find_message(session, chat, str(chat.head_seq))
         body, payload = await message_as_json(session, chat, last.seq), last.payload
-        await self._remove(session, chat, last)
+        await self._delete(session, chat, last)
         return body, payload
 
     async def clear(self, session: AsyncSession, chat: Chat) -> None:
         """Deletes every message of a chat."""
         counts = [*await of_all_messages(session, chat, -1), *shrunk(chat.message_count)]
         await forget(session, chat)
-        await session.execute(delete(Message).where(of(chat)))
-        lines = (col(Segment.user_id) == chat.user_id) & (col(Segment.chat_id) == chat.chat_id)
-        await session.execute(delete(Segment).where(lines))
+        await session.execute(delete(Message).where(in_chat(chat)))
+        segments = (col(Segment.user_id) == chat.user_id) & (col(Segment.chat_id) == chat.chat_id)
+        await session.execute(delete(Segment).where(segments))
         chat.message_count = chat.input_tokens = chat.output_tokens = chat.total_tokens = 0
         chat.head_seq = chat.head_id = None
         chat.segment = 0
-        await self.changed(session, chat, ["cleared", chat.chat_id, chat.last_seq], counts=counts)
+        await self.record_changes(session, chat, ["cleared", chat.chat_id, chat.last_seq], counts=counts)
 
-    async def changed(
+    async def record_changes(
         self, session: AsyncSession, chat: Chat, *entries: list[Any], counts: Sequence[Counts] = ()
     ) -> None:
         """Writes a chat whose messages changed, and records how, and what that adds to the counters."""
-        touch(chat)
+        record_activity(chat)
         if chat.tree_version and any(entry[0] in ("deleted", "cleared", "head") for entry in entries):
             # Who has siblings may have changed.
             chat.tree_version += 1
         await session.flush()
         await record(session, chat.user_id, *entries, counts=counts)
 
-    async def _remove(self, session: AsyncSession, chat: Chat, message: Message) -> None:
-        await self._hand_over(session, chat, message)
-        await session.execute(delete(Message).where(of(chat), col(Message.seq) == message.seq))
+    async def _delete(self, session: AsyncSession, chat: Chat, message: Message) -> None:
+        await self._reparent_followers(session, chat, message)
+        await session.execute(delete(Message).where(in_chat(chat), col(Message.seq) == message.seq))
         if chat.head_seq == message.seq:
             chat.head_seq, chat.head_id = message.parent_seq, None
             if message.parent_seq is not None:
-                chat.head_id = (await find(session, chat, str(message.parent_seq))).message_id
+                chat.head_id = (await find_message(session, chat, str(message.parent_seq))).message_id
         await forget(session, chat, message.seq)
         counts = shrunk(chat.message_count)
         tokens = tokens_of(message)
-        count(chat, -1, less := (-tokens[0], -tokens[1], -tokens[2]))
+        add_to_counters(chat, -1, less := (-tokens[0], -tokens[1], -tokens[2]))
         row = [slot_of(message.created_at), message.role, message.model, -1, *less]
         entry = ["deleted", chat.chat_id, message.seq, message.message_id]
-        await self.changed(session, chat, entry, counts=[["messages", chat.platform, [row]], *counts])
+        await self.record_changes(session, chat, entry, counts=[["messages", chat.platform, [row]], *counts])
 
-    async def _hand_over(self, session: AsyncSession, chat: Chat, message: Message) -> None:
-        """Has those that follow a message follow what it follows: the next of its line, and lines that begin there."""
-        later = [of(chat), col(Message.seq) > message.seq]
+    async def _reparent_followers(self, session: AsyncSession, chat: Chat, message: Message) -> None:
+        """Has what follows a message follow its parent: the next of its segment, and segments that begin there."""
+        later = [in_chat(chat), col(Message.seq) > message.seq]
         if message.segment > 0:
             later += [col(Message.segment) == message.segment, col(Message.segment) > 0]
-        # The first line has no index: its messages stand together, before all others.
+        # The first segment has no index: its messages stand together, before all others.
         following = select(col(Message.seq), col(Message.segment)).where(*later).order_by(col(Message.seq)).limit(1)
-        followers = [seq for seq, line in await session.execute(following) if line == message.segment]
+        followers = [seq for seq, segment in await session.execute(following) if segment == message.segment]
         if chat.tree_version:
-            followers += await first_of_lines(SessionReader(session), chat.user_id, chat.chat_id, message.seq)
+            followers += await first_of_segments(SessionReader(session), chat.user_id, chat.chat_id, message.seq)
         await session.execute(
             update(Message)
-            .where(of(chat), col(Message.seq).in_(followers), col(Message.parent_seq) == message.seq)
+            .where(in_chat(chat), col(Message.seq).in_(followers), col(Message.parent_seq) == message.seq)
             .values(parent_seq=message.parent_seq)
             .execution_options(synchronize_session=False)
         )
 
 
-def _same(one: Any, other: Any) -> bool:
+def _is_same_json(a: Any, b: Any) -> bool:
     """Whether two values are the same JSON text: to Python 1, 1.0 and True are equal, and so are -0.0 and 0.0."""
-    return to_json(one) == to_json(other)
+    return to_json(a) == to_json(b)
 
 
 def _changed(message: Message, changes: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in changes.items() if not _same(getattr(message, name), value)}
+    return {name: value for name, value in changes.items() if not _is_same_json(getattr(message, name), value)}
 
 
-async def _keep(session: AsyncSession, chat: Chat, seqs: Sequence[int], at: datetime) -> None:
-    """Keeps what messages are as their next revisions."""
+async def _save_revisions(session: AsyncSession, chat: Chat, seqs: Sequence[int], at: datetime) -> None:
+    """Saves what messages are now as their next revisions."""
     newest = (
         select(func.max(col(Revision.revision)))
         .where(
@@ -174,15 +175,15 @@ async def _keep(session: AsyncSession, chat: Chat, seqs: Sequence[int], at: date
         .scalar_subquery()
     )
     # By SQL: a content that is NULL and one that is the JSON null look alike as objects.
-    kept = select(
+    current = select(
         col(Message.user_id),
         col(Message.chat_id),
         col(Message.seq),
         func.coalesce(newest, 0) + 1,
-        *(_MESSAGES.c[name] for name in KEPT),
+        *(_MESSAGES.c[name] for name in REVISION_FIELDS),
         literal(at, UtcDateTime()),
-    ).where(of(chat), col(Message.seq).in_(seqs))
-    await session.execute(insert(Revision).from_select(_REVISION, kept))
+    ).where(in_chat(chat), col(Message.seq).in_(seqs))
+    await session.execute(insert(Revision).from_select(_REVISION_COLUMNS, current))
 
 
 async def message_as_json(session: AsyncSession, chat: Chat, seq: int) -> bytes:

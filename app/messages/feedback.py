@@ -1,4 +1,4 @@
-"""What callers think of a message: a rating from each, with a reason and a text."""
+"""Feedback on messages: a rating from each caller, with a reason and a text. Schemas, store and routes."""
 
 from datetime import datetime
 from typing import Annotated, Any, Literal
@@ -21,8 +21,8 @@ from app.http.openapi import BODY_ERRORS, LINK_HEADER, READ_ERRORS, WRITE_ERRORS
 from app.http.paging import Page, decode_cursor, encode_cursor, page_body, page_response
 from app.http.references import ChatPath, ChatRef, MessagePath
 from app.http.services import service
-from app.messages.queries import find, named
-from app.messages.revisions import PageQuery
+from app.messages.queries import find_message, parse_message_ref
+from app.messages.schemas import PageQuery
 from app.models import Chat, Feedback, Message
 
 _FIELDS = ("caller", "rating", "reason", "text", "created_at", "updated_at")
@@ -33,14 +33,14 @@ _PAGE = (
     "LEFT JOIN feedback f ON f.user_id = m.user_id AND f.chat_id = m.chat_id AND f.seq = m.seq AND f.caller > $4 "
     "WHERE c.user_id = $1 AND c.{} = $2 AND c.deleted_at IS NULL AND m.{} = $3 ORDER BY f.caller LIMIT {}"
 )
-_LONGEST_CALLER = 300
+_MAX_CALLER_LENGTH = 300
 
 router = APIRouter(
     prefix="/chats/{chat}/messages/{message}/feedback", tags=["messages"], route_class=AuthenticatedRoute
 )
 
 
-def _no_other_kind(value: object) -> object:
+def _only_int(value: object) -> object:
     # Python's 1 equals 1.0 and True, and so a Literal takes them.
     if type(value) is not int:
         raise ValueError("a rating is -1 or 1")
@@ -56,7 +56,7 @@ class FeedbackIn(BaseModel):
         json_schema_extra={"examples": [{"rating": -1, "reason": "wrong", "text": "Ten minutes is too long."}]},
     )
 
-    rating: Annotated[Literal[-1, 1], BeforeValidator(_no_other_kind)] = Field(description="1 for good, -1 for bad.")
+    rating: Annotated[Literal[-1, 1], BeforeValidator(_only_int)] = Field(description="1 for good, -1 for bad.")
     reason: str | None = Field(default=None, max_length=512, description="One of your own kinds of reasons.")
     text: str | None = Field(default=None, max_length=8192)
 
@@ -99,61 +99,60 @@ class FeedbackStore:
 
         Raises NotFound and InvalidCursor (400).
         """
-        column, value = named(message)
+        column, value = parse_message_ref(message)
         by, chat = ref.column
         binding = ["feedback", self._user.user_id, by, chat, message]
-        after = _position(query.cursor, binding)
+        after = _caller_of(query.cursor, binding)
         statement = _PAGE.format(by, column, query.limit + 1)
         rows = await self._db.driver.fetch(statement, self._user.user_id, chat, value, after)
         if not rows:
             raise NotFound
         page = [row for row in rows[: query.limit] if row[0] is not None]
         more = len(rows) > query.limit
-        return [_json(row) for row in page], encode_cursor(binding, [page[-1][0]]) if more else None
+        return [_serialize(row) for row in page], encode_cursor(binding, [page[-1][0]]) if more else None
 
-    async def put(self, session: AsyncSession, chat: Chat, message: Message, given: FeedbackIn) -> bytes:
-        """Puts what the caller thinks in the place of what they thought; as JSON."""
+    async def put(self, session: AsyncSession, chat: Chat, message: Message, body: FeedbackIn) -> bytes:
+        """Puts the caller's feedback in the place of what they gave before. Returns it as JSON."""
         at = now()
-        place = (chat.user_id, chat.chat_id, message.seq, self._user.principal)
-        found = await session.get(Feedback, place)
-        if found is None:
-            found = Feedback(
+        row = await session.get(Feedback, (chat.user_id, chat.chat_id, message.seq, self._user.principal))
+        if row is None:
+            row = Feedback(
                 user_id=chat.user_id,
                 chat_id=chat.chat_id,
                 seq=message.seq,
                 caller=self._user.principal,
-                rating=given.rating,
+                rating=body.rating,
                 created_at=at,
                 updated_at=at,
             )
-            session.add(found)
-        found.rating, found.reason, found.text, found.updated_at = given.rating, given.reason, given.text, at
+            session.add(row)
+        row.rating, row.reason, row.text, row.updated_at = body.rating, body.reason, body.text, at
         await session.flush()
-        return _json([getattr(found, name) for name in _FIELDS])
+        return _serialize([getattr(row, name) for name in _FIELDS])
 
-    async def remove(self, session: AsyncSession, chat: Chat, message: Message) -> None:
-        """Takes back what the caller thought, if they said anything."""
-        mine = (
+    async def delete(self, session: AsyncSession, chat: Chat, message: Message) -> None:
+        """Deletes the caller's feedback, if there is any."""
+        own = (
             (col(Feedback.user_id) == chat.user_id)
             & (col(Feedback.chat_id) == chat.chat_id)
             & (col(Feedback.seq) == message.seq)
             & (col(Feedback.caller) == self._user.principal)
         )
-        await session.execute(delete(Feedback).where(mine))
+        await session.execute(delete(Feedback).where(own))
 
 
-def _position(cursor: str | None, binding: list[Any]) -> str:
+def _caller_of(cursor: str | None, binding: list[Any]) -> str:
     if cursor is None:
         return ""
     match decode_cursor(cursor, binding):
-        case [str(caller)] if len(caller) <= _LONGEST_CALLER and "\0" not in caller:
+        case [str(caller)] if len(caller) <= _MAX_CALLER_LENGTH and "\0" not in caller:
             return caller
     raise InvalidCursor
 
 
-def _json(row: Any) -> bytes:
-    said = dict(zip(_FIELDS, row, strict=True))
-    return orjson.dumps({**said, **{name: to_iso(said[name]) for name in ("created_at", "updated_at")}})
+def _serialize(row: Any) -> bytes:
+    fields = dict(zip(_FIELDS, row, strict=True))
+    return orjson.dumps({**fields, **{name: to_iso(fields[name]) for name in ("created_at", "updated_at")}})
 
 
 @router.put(
@@ -170,8 +169,8 @@ async def put_feedback(
     async with service(request, Database).write() as session:
         found = await chat_store(request, user).find(session, ref)
         store = FeedbackStore(service(request, Database), user)
-        said = await store.put(session, found, await find(session, found, message), body)
-    return Response(said, media_type="application/json")
+        content = await store.put(session, found, await find_message(session, found, message), body)
+    return Response(content, media_type="application/json")
 
 
 @router.get(
@@ -202,5 +201,5 @@ async def delete_feedback(request: Request, user: Writer, chat: ChatPath, messag
     async with service(request, Database).write() as session:
         found = await chat_store(request, user).find(session, ref)
         store = FeedbackStore(service(request, Database), user)
-        await store.remove(session, found, await find(session, found, message))
+        await store.delete(session, found, await find_message(session, found, message))
     return Response(status_code=204)

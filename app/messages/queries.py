@@ -1,49 +1,62 @@
-"""What the stores of messages share: finding a message, and keeping its chat's counters right."""
+"""Queries that the stores of messages share: finding a message, and keeping its chat's counters right."""
 
+from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, select
 from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from app.db.timestamps import now
-from app.http.errors import NotFound
+from app.http.errors import InvalidCursor, NotFound
+from app.http.paging import decode_cursor
 from app.http.references import is_uuid
-from app.messages.append.new_message import counted
-from app.messages.branching.tree import END
+from app.messages.append.new_message import token_counts
+from app.messages.branching.tree import MAX_SEQ
 from app.models import Chat, Message
 
 
-def of(chat: Chat) -> Any:
+def in_chat(chat: Chat) -> ColumnElement[bool]:
     """The condition for the messages of a chat."""
     return (col(Message.user_id) == chat.user_id) & (col(Message.chat_id) == chat.chat_id)
 
 
-def named(message: str) -> tuple[str, Any]:
-    """The column by which a path names a message, and its value. Raises NotFound where it can name none."""
-    if message.isascii() and message.isdigit() and len(message) <= 10 and int(message) <= END:
+def parse_message_ref(message: str) -> tuple[str, Any]:
+    """The column by which a path names a message, `seq` or `message_id`, and its value.
+
+    Raises NotFound for a text that can name none.
+    """
+    if message.isascii() and message.isdigit() and len(message) <= 10 and int(message) <= MAX_SEQ:
         return "seq", int(message)
     if is_uuid(message):
         return "message_id", message.lower()
     raise NotFound
 
 
-async def find(session: AsyncSession, chat: Chat, message: str) -> Message:
+async def find_message(session: AsyncSession, chat: Chat, message: str) -> Message:
     """A message of a chat, by `message_id` or seq. Raises NotFound."""
-    column, value = named(message)
-    statement = select(Message).where(of(chat), getattr(Message, column) == value)
-    found: Message | None = (await session.execute(statement)).scalar_one_or_none()
-    if found is None:
+    column, value = parse_message_ref(message)
+    statement = select(Message).where(in_chat(chat), getattr(Message, column) == value)
+    row: Message | None = (await session.execute(statement)).scalar_one_or_none()
+    if row is None:
         raise NotFound
-    return found
+    return row
+
+
+def decode_seq_cursor(cursor: str, binding: Sequence[Any]) -> int:
+    """The seq in a cursor of a list that is ordered by it. Raises InvalidCursor (400)."""
+    position = decode_cursor(cursor, binding)
+    if len(position) != 1 or type(position[0]) is not int or not 0 <= position[0] <= MAX_SEQ:
+        raise InvalidCursor
+    return position[0]
 
 
 def tokens_of(message: Message) -> tuple[int, int, int]:
     """The input, output and total tokens of a message."""
-    return counted(message.tokens, message.input_tokens, message.output_tokens)
+    return token_counts(message.tokens, message.input_tokens, message.output_tokens)
 
 
-def count(chat: Chat, messages: int, tokens: tuple[int, int, int]) -> None:
+def add_to_counters(chat: Chat, messages: int, tokens: Sequence[int]) -> None:
     """Adds messages and their input, output and total tokens to a chat's counters."""
     chat.message_count += messages
     chat.input_tokens += tokens[0]
@@ -51,7 +64,7 @@ def count(chat: Chat, messages: int, tokens: tuple[int, int, int]) -> None:
     chat.total_tokens += tokens[2]
 
 
-def touch(chat: Chat) -> None:
-    """Marks a chat as changed by its messages."""
+def record_activity(chat: Chat) -> None:
+    """Raises the version of a chat whose messages change, and the time of its last activity."""
     chat.version += 1
     chat.last_activity_at = max(chat.last_activity_at, now())

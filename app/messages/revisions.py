@@ -1,4 +1,4 @@
-"""The earlier forms of a message: what it was before each edit."""
+"""Revisions of messages: what each was before an edit. Schemas, store and routes."""
 
 from datetime import datetime
 from typing import Annotated, Any
@@ -14,32 +14,24 @@ from app.db.driver import Row
 from app.db.timestamps import to_iso
 from app.http.errors import InvalidCursor, NotFound, responses
 from app.http.openapi import LINK_HEADER, READ_ERRORS, documented
-from app.http.paging import DEFAULT_LIMIT, Cursor, Limit, Page, decode_cursor, encode_cursor, page_body, page_response
+from app.http.paging import Page, encode_cursor, page_body, page_response
 from app.http.references import ChatPath, ChatRef, MessagePath
 from app.http.services import service
-from app.messages.branching.tree import END
-from app.messages.edits import KEPT
-from app.messages.queries import named
-from app.messages.schemas import Role, Status
+from app.messages.edits import REVISION_FIELDS
+from app.messages.queries import decode_seq_cursor, parse_message_ref
+from app.messages.schemas import PageQuery, Role, Status
 from app.messages.serialize import dumps
 
 _JSON = ("content", "tool_calls", "metadata")
 # One row with nulls where a message has no such revisions, none where there is no such message.
 _PAGE = (
-    f"SELECT r.revision, r.replaced_at, {', '.join(f'r.{name}' for name in KEPT)} FROM chats c "
+    f"SELECT r.revision, r.replaced_at, {', '.join(f'r.{name}' for name in REVISION_FIELDS)} FROM chats c "
     "JOIN messages m ON m.user_id = c.user_id AND m.chat_id = c.chat_id "
     "LEFT JOIN revisions r ON r.user_id = m.user_id AND r.chat_id = m.chat_id AND r.seq = m.seq AND r.revision > $4 "
     "WHERE c.user_id = $1 AND c.{} = $2 AND c.deleted_at IS NULL AND m.{} = $3 ORDER BY r.revision LIMIT {}"
 )
 
 router = APIRouter(prefix="/chats/{chat}/messages/{message}", tags=["messages"], route_class=AuthenticatedRoute)
-
-
-class PageQuery(BaseModel):
-    """Which page of a short list."""
-
-    limit: Limit = DEFAULT_LIMIT
-    cursor: Cursor = None
 
 
 class RevisionOut(BaseModel):
@@ -87,33 +79,24 @@ class RevisionStore:
 
         Raises NotFound and InvalidCursor (400).
         """
-        column, value = named(message)
+        column, value = parse_message_ref(message)
         by, chat = ref.column
         binding = ["revisions", self._user_id, by, chat, message]
-        after = _position(query.cursor, binding)
+        after = 0 if query.cursor is None else decode_seq_cursor(query.cursor, binding)
         statement = _PAGE.format(by, column, query.limit + 1)
         rows = await self._db.driver.fetch(statement, self._user_id, chat, value, after)
         if not rows:
             raise NotFound
         page = [row for row in rows[: query.limit] if row[0] is not None]
         more = len(rows) > query.limit
-        return [_json(row) for row in page], encode_cursor(binding, [page[-1][0]]) if more else None
+        return [_serialize(row) for row in page], encode_cursor(binding, [page[-1][0]]) if more else None
 
 
-def _position(cursor: str | None, binding: list[Any]) -> int:
-    if cursor is None:
-        return 0
-    match decode_cursor(cursor, binding):
-        case [int(revision)] if 0 < revision <= END:
-            return revision
-    raise InvalidCursor
-
-
-def _json(row: Row) -> bytes:
-    fields = dict(zip(("revision", "replaced_at", *KEPT), row, strict=True))
-    said = {name: fields[name] for name in ("revision", *KEPT) if fields[name] is not None}
-    said |= {name: orjson.Fragment(said[name]) for name in _JSON if name in said}
-    return dumps({**said, "replaced_at": to_iso(fields["replaced_at"])})
+def _serialize(row: Row) -> bytes:
+    fields = dict(zip(("revision", "replaced_at", *REVISION_FIELDS), row, strict=True))
+    revision = {name: fields[name] for name in ("revision", *REVISION_FIELDS) if fields[name] is not None}
+    revision |= {name: orjson.Fragment(revision[name]) for name in _JSON if name in revision}
+    return dumps({**revision, "replaced_at": to_iso(fields["replaced_at"])})
 
 
 @router.get(

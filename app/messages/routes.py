@@ -18,7 +18,7 @@ from app.http.paging import Page, page_response
 from app.http.query import QueryReader
 from app.http.references import ChatPath, ChatRef, MessagePath
 from app.http.services import service
-from app.messages.append.session_append import branch_off, parent_of, written
+from app.messages.append.session_append import append_in_session, appended_body, parent_of
 from app.messages.append.writer import NeedsBranch, RepeatedAppend
 from app.messages.dependencies import message_store
 from app.messages.edits import EditStore
@@ -71,27 +71,29 @@ async def append(request: Request, user: Writer, chat: ChatPath, body: AppendBod
     ref = ChatRef.parse(chat)
     status = None if isinstance(body, MessageBatch) else body.status
     if status is not None or if_match is not None:
-        return await branch_off(request, user, ref, messages, idempotency, parent, lease_token, batch, status, if_match)
+        return await append_in_session(
+            request, user, ref, messages, idempotency, parent, lease_token, batch, status, if_match
+        )
     outcome, new_messages = await message_store(request, user).append(ref, messages, idempotency, parent, lease_token)
     if isinstance(outcome, NeedsBranch):
-        return await branch_off(request, user, ref, messages, idempotency, parent, lease_token, batch)
+        return await append_in_session(request, user, ref, messages, idempotency, parent, lease_token, batch)
     headers = {}
-    first_seq, stored = outcome.first_seq, [one.public for one in new_messages]
+    first_seq, stored = outcome.first_seq, [message.public for message in new_messages]
     if isinstance(outcome, RepeatedAppend):
         assert idempotency is not None
-        first = replayed(idempotency, outcome.request_sha256, StoredResponse(outcome.status, outcome.body.encode()))
+        kept = replayed(idempotency, outcome.request_sha256, StoredResponse(outcome.status, outcome.body.encode()))
         if first_seq is None:
-            return first.response()
+            return kept.response()
         stored, headers = orjson.loads(outcome.body), {REPLAYED_HEADER: "true"}
-        for one in stored:
-            one.pop("payload", None)
+        for message in stored:
+            message.pop("payload", None)
     assert first_seq is not None
-    parents = [outcome.parent_id, *(one["message_id"] for one in stored)]
+    parents = [outcome.parent_id, *(message["message_id"] for message in stored)]
     items = [
-        appended_json(one, outcome.chat_id, seq, parent_id)
-        for seq, one, parent_id in zip(range(first_seq, first_seq + len(stored)), stored, parents, strict=False)
+        appended_json(message, outcome.chat_id, seq, parent_id)
+        for seq, message, parent_id in zip(range(first_seq, first_seq + len(stored)), stored, parents, strict=False)
     ]
-    return Response(written(items, batch), 201, headers, "application/json")
+    return Response(appended_body(items, batch), 201, headers, "application/json")
 
 
 @hot_router.get(
@@ -128,9 +130,9 @@ async def clear(request: Request, user: Writer, chat: ChatPath) -> Response:
     """The chat stays, its messages go. The next message's `seq` goes on from the last one's."""
     ref = ChatRef.parse(chat)
     async with service(request, Database).write() as session:
-        found = await chat_store(request, user).find(session, ref)
-        check_lease(found, lease_token_of(request))
-        await EditStore().clear(session, found)
+        row = await chat_store(request, user).find(session, ref)
+        check_lease(row, lease_token_of(request))
+        await EditStore().clear(session, row)
     return Response(status_code=204)
 
 
@@ -153,18 +155,18 @@ async def pop(request: Request, user: Writer, chat: ChatPath, query: Annotated[A
     ref, idempotency, codec = ChatRef.parse(chat), await idempotent_request(request), query.format
     async with service(request, Database).write() as session:
 
-        async def take() -> StoredResponse:
-            found = await chat_store(request, user).find(session, ref)
-            check_lease(found, lease_token_of(request))
-            if (popped := await EditStore().pop(session, found)) is None:
-                return StoredResponse(204, b"", chat_id=found.chat_id)
+        async def pop_message() -> StoredResponse:
+            row = await chat_store(request, user).find(session, ref)
+            check_lease(row, lease_token_of(request))
+            if (popped := await EditStore().pop(session, row)) is None:
+                return StoredResponse(204, b"", chat_id=row.chat_id)
             body, payload = popped
             if codec is not None:
                 body = as_items(body, payload, codec)
-            return StoredResponse(200, body, chat_id=found.chat_id)
+            return StoredResponse(200, body, chat_id=row.chat_id)
 
-        answer = await run_idempotent(session, user.user_id, idempotency, take)
-    return answer.response()
+        stored = await run_idempotent(session, user.user_id, idempotency, pop_message)
+    return stored.response()
 
 
 @router.get(
@@ -190,9 +192,9 @@ async def edit(request: Request, user: Writer, chat: ChatPath, message: MessageP
     """Changes what it says, in place: its `seq` stays, `edited_at` is set, and what it was is kept as a revision."""
     ref = ChatRef.parse(chat)
     async with service(request, Database).write() as session:
-        found = await chat_store(request, user).find(session, ref)
-        check_own_lease(found, lease_token_of(request))
-        body = await EditStore().edit(session, found, message, patch)
+        row = await chat_store(request, user).find(session, ref)
+        check_own_lease(row, lease_token_of(request))
+        body = await EditStore().edit(session, row, message, patch)
     return Response(body, media_type="application/json")
 
 
@@ -208,7 +210,7 @@ async def delete_message(request: Request, user: Writer, chat: ChatPath, message
     """For good. What answered it now answers what it had answered; no `seq` changes."""
     ref = ChatRef.parse(chat)
     async with service(request, Database).write() as session:
-        found = await chat_store(request, user).find(session, ref)
-        check_own_lease(found, lease_token_of(request))
-        await EditStore().delete(session, found, message)
+        row = await chat_store(request, user).find(session, ref)
+        check_own_lease(row, lease_token_of(request))
+        await EditStore().delete(session, row, message)
     return Response(status_code=204)

@@ -1,4 +1,4 @@
-"""Messages as they come in and go out."""
+"""Schemas of messages: the bodies of requests and responses, and the queries of lists."""
 
 from datetime import datetime
 from typing import Annotated, Any, Literal
@@ -37,7 +37,7 @@ ANSWER: dict[str, JsonValue] = {
 }
 
 
-class _Details(BaseModel):
+class _MessageFields(BaseModel):
     # Strict: "5" is not 5 and 1 is not true, so that what comes back is what went in.
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -54,7 +54,7 @@ class _Details(BaseModel):
     metadata: dict[str, Any] | None = None
 
 
-class MessageIn(_Details):
+class MessageIn(_MessageFields):
     """A message to append. `content` may be left out or null where `tool_calls` or another `type` says what it is."""
 
     model_config = ConfigDict(
@@ -78,7 +78,7 @@ class MessageIn(_Details):
     )
 
     @model_validator(mode="after")
-    def _says_something(self) -> "MessageIn":
+    def _has_content(self) -> "MessageIn":
         if self.content is None and not self.may_be_empty():
             raise ValueError("a message needs content, or tool_calls, or a type of its own")
         return self
@@ -144,7 +144,7 @@ AppendBody = Annotated[
 ]
 
 
-class MessagePatch(_Details):
+class MessagePatch(_MessageFields):
     """What to change of a message. `metadata` is merged (RFC 7396); null takes a field away."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"content": "How do I poach an egg?"}]})
@@ -234,6 +234,13 @@ Format = Annotated[
     Annotated[str, AfterValidator(_checked_format), Field(json_schema_extra={"enum": sorted(CODECS)})] | None,
     Field(description="The API or library in whose items the messages are written."),
 ]
+
+
+class PageQuery(BaseModel):
+    """Which page of a list."""
+
+    limit: Limit = DEFAULT_LIMIT
+    cursor: Cursor = None
 
 
 class AppendQuery(BaseModel):

@@ -1,4 +1,4 @@
-"""A message's row as JSON: the columns that are read, and how they are written. Hot: once for every message read."""
+"""Serializes messages: the columns that are read, and the JSON of their rows. Hot: once for every message read."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -25,7 +25,7 @@ _OPTIONAL = (*EXTRAS, "status")
 FIELDS = ("message_id", "seq", "role", "type", "created_at", "content", "edited_at", *_OPTIONAL, "payload")
 _PAYLOAD = FIELDS.index("payload")
 _EDITED_AT = FIELDS.index("edited_at")
-_BARE = (None,) * (1 + len(_OPTIONAL))
+_NO_OPTIONAL = (None,) * (1 + len(_OPTIONAL))
 
 
 def columns(table: str, *, in_session: bool = False) -> str:
@@ -43,8 +43,8 @@ def columns(table: str, *, in_session: bool = False) -> str:
 # For messages that are not read next to the one they follow.
 JOIN_PARENT = "LEFT JOIN messages p ON p.user_id = m.user_id AND p.chat_id = m.chat_id AND p.seq = m.parent_seq"
 PARENT_ID = "CAST(p.message_id AS TEXT) AS parent_id"
-PLACED = f"SELECT {columns('m')}, {PARENT_ID} FROM messages m {JOIN_PARENT}"
-PLACED_IN_SESSION = f"SELECT {columns('m', in_session=True)}, {PARENT_ID} FROM messages m {JOIN_PARENT}"
+SELECT_WITH_PARENT = f"SELECT {columns('m')}, {PARENT_ID} FROM messages m {JOIN_PARENT}"
+SELECT_WITH_PARENT_IN_SESSION = f"SELECT {columns('m', in_session=True)}, {PARENT_ID} FROM messages m {JOIN_PARENT}"
 
 
 def message_fields(
@@ -54,13 +54,13 @@ def message_fields(
     siblings: Sequence[str] | None = None,
     json: Callable[[str], Any] = orjson.Fragment,
 ) -> dict[str, Any]:
-    """A message to be written by `dumps`, from a row that begins with FIELDS, and where it hangs in the tree.
+    """The fields of a message for `dumps`, from a row that begins with FIELDS, the id of its parent and its siblings.
 
-    `json` makes of a JSON text what the message has: by default what writes it as it is.
+    `json` reads the JSON texts of columns; by default they are written as they are.
     """
-    message_id, seq, role, kind, created_at, content = row[:6]
+    message_id, seq, role, type_, created_at, content = row[:6]
     if type(created_at) is not str and not created_at.microsecond:
-        # orjson would leave the zeros out, and every moment is to be written alike.
+        # orjson would leave the zeros out, and every timestamp is to be written alike.
         created_at = to_iso(created_at)
     message: dict[str, Any] = {
         "message_id": str(message_id),
@@ -68,14 +68,14 @@ def message_fields(
         "seq": seq,
         "parent_id": None if parent_id is None else str(parent_id),
         "role": role,
-        "type": kind,
+        "type": type_,
     }
     if siblings is not None:
         message["siblings"] = siblings
     if content is not None:
         message["content"] = json(content)
     message["created_at"] = created_at
-    if row[6:_PAYLOAD] != _BARE:
+    if row[6:_PAYLOAD] != _NO_OPTIONAL:
         # Few messages have any of these.
         for name, value in zip(_OPTIONAL, row[7:_PAYLOAD], strict=True):
             if value is not None:

@@ -10,7 +10,7 @@ from app.codecs import Codec, given, same
 from app.codecs.said import said
 from app.http.errors import NotFound, Unprocessable
 from app.messages.edits import EditStore, message_as_json
-from app.messages.queries import find
+from app.messages.queries import find_message
 from app.messages.schemas import MessagePatch
 from app.models import Chat
 from app.openai_api.items import Json
@@ -26,7 +26,7 @@ async def delete_item(session: AsyncSession, chat: Chat, message_id: str, index:
     Raises NotFound, Conflict (409) while its message is in progress, and Unprocessable (422) where the message cannot
     be left without it.
     """
-    message = await find(session, chat, message_id)
+    message = await find_message(session, chat, message_id)
     stored: Json = orjson.loads(await message_as_json(session, chat, message.seq))
     items = given(responses(), stored, message.payload)
     if index >= len(items):

@@ -21,7 +21,7 @@ from app.http.query import QueryReader
 from app.http.references import ChatRef
 from app.http.services import service
 from app.messages.append.new_message import new_message
-from app.messages.append.session_append import branch_off
+from app.messages.append.session_append import append_in_session
 from app.messages.append.writer import NeedsBranch, RepeatedAppend
 from app.messages.branching.store import BranchStore
 from app.messages.dependencies import message_store
@@ -98,7 +98,7 @@ async def _append(
     """Appends messages; gives their ids, and the headers to answer with."""
     outcome, new_messages = await message_store(request, user).append(ref, messages, idempotency, None, lease_token)
     if isinstance(outcome, NeedsBranch):
-        response = await branch_off(request, user, ref, messages, idempotency, None, lease_token, True)
+        response = await append_in_session(request, user, ref, messages, idempotency, None, lease_token, True)
         replay = {REPLAYED_HEADER: "true"} if REPLAYED_HEADER in response.headers else {}
         return _ids(bytes(response.body)), replay
     if isinstance(outcome, RepeatedAppend):

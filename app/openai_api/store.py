@@ -13,13 +13,14 @@ from app.db.timestamps import now, to_datetime
 from app.http.errors import NotFound, Unprocessable
 from app.http.references import ChatRef
 from app.messages.append.new_message import NewMessage
-from app.messages.branching.segments import BranchReader
+from app.messages.branching.branch_reader import BranchReader
 from app.messages.branching.tree_cache import tree_of
 from app.messages.cache import HistoryPage
-from app.messages.history import Span
+from app.messages.history import FetchedPage
+from app.messages.linear_history import PageSpec
 from app.messages.schemas import HistoryQuery
 from app.messages.serialize import FIELDS, items_of, message_json
-from app.messages.store import Found, MessageStore
+from app.messages.store import MessageStore
 from app.models import Chat
 from app.openai_api.ids import message_of
 from app.openai_api.items import Json, to_openai_item
@@ -55,10 +56,10 @@ class ItemStore:
         Raises NotFound, and Unprocessable (422) where there is no item to begin after.
         """
         cache_key = (self._messages.user_id, ref.name, "items", query_text)
-        page = self._messages.cache.get(cache_key)
-        if page is None or page.etag != etag(*await self._messages.version(ref)):
+        page = self._messages.reader.cache.get(cache_key)
+        if page is None or page.etag != etag(*await self._messages.reader.version(ref)):
             page = await self._read_items(ref, query)
-            self._messages.cache.put(cache_key, page)
+            self._messages.reader.cache.put(cache_key, page)
         return page.body
 
     async def _read_items(self, ref: ChatRef, query: ItemQuery) -> HistoryPage:
@@ -71,23 +72,23 @@ class ItemStore:
         while True:
             history_query = HistoryQuery(order=query.order, limit=query.limit + 1)
             setattr(history_query, "after_seq" if ascending else "before_seq", since)
-            messages = await self._messages.read(chat_id, chat_id, history_query)
+            messages = await self._messages.reader.fetch(chat_id, chat_id, history_query)
             # The page is cached under the version of the first read. Later reads may be newer, never older.
             version = messages.version if version is None else version
             for seq, index, item in _items_of(messages, ascending):
                 if after is None or ((seq, index) > after if ascending else (seq, index) < after):
                     items.append(item)
-            if len(items) > query.limit or not messages.more:
+            if len(items) > query.limit or not messages.has_more:
                 has_more = len(items) > query.limit
                 return HistoryPage(etag(chat_id, version), list_json(items[: query.limit], has_more), None)
-            since = messages.placed[-1][0][1]
+            since = messages.messages[-1][0][1]
 
     async def _position(self, ref: ChatRef, item: str) -> tuple[int, int]:
         try:
             row, index, _ = await self._item(ref, item)
         except NotFound:
             # A conversation that is not there is a 404.
-            await self._messages.version(ref)
+            await self._messages.reader.version(ref)
             raise Unprocessable(errors=_UNKNOWN_AFTER) from None
         return row[1], index
 
@@ -97,7 +98,7 @@ class ItemStore:
 
     async def _item(self, ref: ChatRef, item: str) -> tuple[Row, int, Json]:
         message_id, index = message_of(item)
-        row = await self._messages.row(ref, message_id)
+        row = await self._messages.reader.message_row(ref, message_id)
         items = _items(row, row[-4], row[-5])
         if index >= len(items):
             raise NotFound
@@ -110,7 +111,7 @@ class ItemStore:
         """
         reader = SessionReader(session)
         branch = BranchReader(reader, self._messages.user_id, chat.chat_id, in_session=True)
-        span = Span(None, None, None, "desc", len(new_messages))
+        span = PageSpec(None, None, None, "desc", len(new_messages))
         placed = await branch.read((await tree_of(reader, chat)).active_branch, span)
         if len(placed) < len(new_messages):
             return None
@@ -119,9 +120,9 @@ class ItemStore:
         return [str(row[0]) for row in rows] if same_messages else None
 
 
-def _items_of(messages: Found, ascending: bool) -> Iterator[tuple[int, int, Json]]:
+def _items_of(messages: FetchedPage, ascending: bool) -> Iterator[tuple[int, int, Json]]:
     """The items of messages, each with its message's seq and its index there."""
-    for row, parent_id in messages.placed:
+    for row, parent_id in messages.messages:
         numbered = list(enumerate(_items(row, messages.chat_id, parent_id)))
         yield from ((row[1], index, item) for index, item in (numbered if ascending else reversed(numbered)))
 

@@ -26,12 +26,12 @@ from app.http.paging import MAX_LIMIT
 from app.http.references import ChatRef
 from app.messages.append.new_message import new_message
 from app.messages.append.writer import NeedsBranch
-from app.messages.branching.segments import BranchReader
+from app.messages.branching.branch_reader import BranchReader
 from app.messages.branching.store import BranchStore
-from app.messages.branching.tree import Range
+from app.messages.branching.tree import SegmentRange
 from app.messages.branching.tree_cache import tree_of
 from app.messages.edits import EditStore
-from app.messages.history import Span
+from app.messages.linear_history import PageSpec
 from app.messages.schemas import HistoryQuery, TranslatedMessage
 from app.messages.serialize import items_of
 from app.messages.store import MessageStores
@@ -260,14 +260,14 @@ class _Branch:
     """The active branch of a chat, for one session."""
 
     reader: BranchReader
-    ranges: Sequence[Range]
+    ranges: Sequence[SegmentRange]
     codec: Codec
 
     async def read(
         self, after: int | None, before: int | None, order: str, limit: int = MAX_LIMIT
     ) -> list[_StoredMessage]:
         """At most `limit` of its messages between two seqs, in that order."""
-        placed = await self.reader.read(self.ranges, Span(after, before, None, order, limit))
+        placed = await self.reader.read(self.ranges, PageSpec(after, before, None, order, limit))
         return [
             _StoredMessage(
                 str(row[0]), row[1], parent and str(parent), items_of(row, self.reader.chat_id, parent, self.codec)

@@ -16,7 +16,7 @@ from app.http.merge_patch import merge_patch
 from app.http.references import ChatRef
 from app.messages.append.new_message import plain_text
 from app.messages.edits import EditStore, message_as_json
-from app.messages.queries import count, find, tokens_of
+from app.messages.queries import add_to_counters, find_message, tokens_of
 from app.models import Chat, Message, StreamingMessage
 from app.streaming.schemas import CompleteIn, FailIn
 from app.streaming.store import IN_PROGRESS, Place, close, closed_because, joined, leased, lock
@@ -41,7 +41,7 @@ class Endings:
         and where it has ended otherwise.
         """
         found = await ChatStore(self._db, user_id).find(session, ChatRef.parse(chat))
-        message_row = await find(session, found, message)
+        message_row = await find_message(session, found, message)
         place = (user_id, found.chat_id, message_row.seq)
         if message_row.status != IN_PROGRESS:
             if message_row.status != status or not _says(message_row, said):
@@ -81,7 +81,7 @@ class Endings:
             answer = await lock(session, place) if chat is not None else None
             if chat is None or answer is None or answer.touched_at >= now() - timedelta(seconds=seconds):
                 return False
-            message = await find(session, chat, str(seq))
+            message = await find_message(session, chat, str(seq))
             await self._finish(session, chat, message, INCOMPLETE, FailIn())
         return True
 
@@ -105,10 +105,10 @@ class Endings:
         message.text = plain_text(message.content)
         message.status = status
         after = tokens_of(message)
-        count(chat, 0, (after[0] - before[0], after[1] - before[1], after[2] - before[2]))
+        add_to_counters(chat, 0, (after[0] - before[0], after[1] - before[1], after[2] - before[2]))
         counts = of_change(chat.platform, message.created_at, message.role, (model, before), (message.model, after))
         edited = ["edited", chat.chat_id, message.seq, message.message_id]
-        await EditStore().changed(session, chat, edited, counts=counts)
+        await EditStore().record_changes(session, chat, edited, counts=counts)
 
 
 def _says(message: Message, said: CompleteIn | FailIn) -> bool:

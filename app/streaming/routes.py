@@ -20,7 +20,7 @@ from app.http.idempotency import IDEMPOTENT, StoredResponse, idempotent_request,
 from app.http.openapi import BODY_ERRORS, READ_ERRORS, documented
 from app.http.references import ChatPath, ChatRef, MessagePath
 from app.http.services import service
-from app.messages.queries import named
+from app.messages.queries import parse_message_ref
 from app.messages.schemas import MessageOut
 from app.settings import Settings
 from app.streaming.chunk_writer import Collector, Name
@@ -155,7 +155,7 @@ async def _end(request: Request, name: Name, said: CompleteIn | FailIn, status: 
     answers = service(request, Answers)
     # No key is kept under a path that can name nothing, as Postgres could not.
     ChatRef.parse(name[1])
-    named(name[2])
+    parse_message_ref(name[2])
     idempotency = await idempotent_request(request)
     await answers.collector.settle(name, said.offset)
     ended = []

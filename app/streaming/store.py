@@ -14,7 +14,7 @@ from app.db.driver import Row
 from app.db.timestamps import now, to_datetime
 from app.http.errors import Conflict, NotFound
 from app.http.references import ChatRef
-from app.messages.queries import named
+from app.messages.queries import parse_message_ref
 from app.models import Chat, Chunk, StreamingMessage, metadata
 
 IN_PROGRESS = "in_progress"
@@ -141,7 +141,7 @@ class AnswerStore:
     async def _row(self, user_id: str, chat: str, message: str) -> Row:
         ref = ChatRef.parse(chat)
         by, value = ref.column
-        column, name = named(message)
+        column, name = parse_message_ref(message)
         row = await self._db.driver.fetch_one(_FIND.format(by, column), user_id, value, name)
         if row is None:
             raise NotFound

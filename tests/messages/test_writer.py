@@ -20,7 +20,7 @@ from app.http.errors import Overloaded
 from app.messages.append.new_message import new_message
 from app.messages.append.postgres import PostgresCommitBackend
 from app.messages.append.sqlite import SqliteCommitBackend
-from app.messages.append.writer import Append, Appended, NoSuchChat, Outcome, Writer
+from app.messages.append.writer import Append, Appended, AppendWriter, NoSuchChat, Outcome
 from app.messages.schemas import MessageIn
 from app.models import Chat
 from app.settings import Settings
@@ -192,9 +192,9 @@ async def test_who_hangs_up_harms_nobody(app: FastAPI, me: httpx2.AsyncClient) -
 
 
 @pytest.fixture
-async def writer(app: FastAPI) -> AsyncIterator[Writer]:
+async def writer(app: FastAPI) -> AsyncIterator[AppendWriter]:
     """A writer of the test's own, beside that of `app`."""
-    made = Writer(group_of(app.state.services.db), 1000, app.state.services.db.announcer)
+    made = AppendWriter(group_of(app.state.services.db), 1000, app.state.services.db.announcer)
     yield made
     await made.close()
 
@@ -212,7 +212,7 @@ def an_append(me: httpx2.AsyncClient, chat_id: str | None, key: str | None = Non
 
 async def test_what_was_accepted_is_written_before_the_writer_ends(app: FastAPI, me: httpx2.AsyncClient) -> None:
     chat = ok(await me.post("/chats", json={}))
-    writer = Writer(group_of(app.state.services.db), 1000, app.state.services.db.announcer)
+    writer = AppendWriter(group_of(app.state.services.db), 1000, app.state.services.db.announcer)
     # More than a group holds.
     waiting = [asyncio.create_task(writer.append(an_append(me, chat["chat_id"]))) for _ in range(300)]
     await asyncio.sleep(0)
@@ -226,7 +226,7 @@ async def test_what_was_accepted_is_written_before_the_writer_ends(app: FastAPI,
     assert len(await contents(me, f"/chats/{chat['chat_id']}")) == 300
 
 
-async def test_what_a_database_refuses_fails_alone(app: FastAPI, me: httpx2.AsyncClient, writer: Writer) -> None:
+async def test_what_a_database_refuses_fails_alone(app: FastAPI, me: httpx2.AsyncClient, writer: AppendWriter) -> None:
     chat = ok(await me.post("/chats", json={}))
     good = an_append(me, chat["chat_id"])
     # No client can send two messages with one message_id; the database is the last to notice.

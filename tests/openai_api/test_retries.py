@@ -13,7 +13,7 @@ from fastapi import FastAPI
 
 from app.messages.append.postgres import PostgresCommitBackend
 from app.messages.append.sqlite import SqliteCommitBackend
-from app.messages.append.writer import Append, CommitBackend, Outcome, Writer
+from app.messages.append.writer import Append, AppendWriter, CommitBackend, Outcome
 from app.settings import Settings
 from tests.callers import Json, ok, started
 from tests.openai_api.clients import async_client
@@ -178,7 +178,7 @@ async def slow(settings: Settings) -> AsyncIterator[tuple[FastAPI, HeldBack]]:
         db = made.state.services.db
         held = HeldBack(SqliteCommitBackend(db) if db.kind == "sqlite" else PostgresCommitBackend(db))
         await made.state.services.messages.writer.close()
-        made.state.services.messages.writer = Writer(held, 10, db.announcer)
+        made.state.services.messages.writer = AppendWriter(held, 10, db.announcer)
         yield made, held
 
 

@@ -1,4 +1,4 @@
-"""A message on its way in: what the client said, and the columns that will hold it."""
+"""A new message on its way in: what the client sent, and the columns that will hold it."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -38,7 +38,7 @@ class NewMessage:
 
     @property
     def remembered(self) -> dict[str, Any]:
-        """The message as it is kept for retries: `public` and, if it has one, the payload."""
+        """The message as idempotency keeps it: `public` and, if it has one, the payload."""
         return self.public if self.payload is None else self.public | {"payload": self.payload}
 
     def tokens(self) -> tuple[int, int, int]:
@@ -46,18 +46,18 @@ class NewMessage:
         extras = self.extras
         if not extras:
             return 0, 0, 0
-        return counted(extras.get("tokens"), extras.get("input_tokens"), extras.get("output_tokens"))
+        return token_counts(extras.get("tokens"), extras.get("input_tokens"), extras.get("output_tokens"))
 
 
 def new_message(message: MessageIn, at: datetime) -> NewMessage:
-    """The draft of a message that arrives `at` this moment."""
-    said = message.model_fields_set
+    """The new message of a request that arrived at the time `at`."""
+    fields = message.model_fields_set
     content = message.content
     message_id = str(uuid7())
     created_at = message.created_at or at
-    extras = {name: value for name in EXTRAS if name in said and (value := getattr(message, name)) is not None}
+    extras = {name: value for name in EXTRAS if name in fields and (value := getattr(message, name)) is not None}
     public: dict[str, Any] = {"message_id": message_id, "role": message.role, "type": message.type}
-    if "content" in said:
+    if "content" in fields:
         public["content"] = content
     public["created_at"] = to_iso(created_at)
     public |= extras
@@ -65,7 +65,7 @@ def new_message(message: MessageIn, at: datetime) -> NewMessage:
         message_id,
         message.role,
         message.type,
-        to_json(content) if "content" in said else None,
+        to_json(content) if "content" in fields else None,
         plain_text(content),
         created_at,
         extras,
@@ -80,7 +80,7 @@ def to_json(value: Any) -> str:
 
 
 def plain_text(content: Any) -> str:
-    """The text of a content, for search and CSV: the content itself, or its parts' texts on lines of their own."""
+    """The text of a content, for search and CSV: the content itself, or the texts of its parts, one on each line."""
     if isinstance(content, str):
         return content
     if not isinstance(content, list):
@@ -89,21 +89,26 @@ def plain_text(content: Any) -> str:
     return "\n".join(text for text in texts if isinstance(text, str))
 
 
-def counted(tokens: int | None, input_tokens: int | None, output_tokens: int | None) -> tuple[int, int, int]:
-    """What a message adds to its chat's input, output and total tokens."""
-    given = (input_tokens or 0, output_tokens or 0)
-    return (*given, sum(given) if tokens is None else tokens)
+def token_counts(tokens: int | None, input_tokens: int | None, output_tokens: int | None) -> tuple[int, int, int]:
+    """What a message adds to its chat's input, output and total tokens.
+
+    The total is `tokens` where the client gave that, else the sum of the two.
+    """
+    counts = (input_tokens or 0, output_tokens or 0)
+    return (*counts, sum(counts) if tokens is None else tokens)
 
 
-def counts(new_messages: Iterable[NewMessage]) -> list[list[Any]]:
-    """What drafts add to the counters, see `app.events.counter_deltas.summed`."""
-    return summed((one.created_at, one.role, one.extras.get("model"), one.tokens()) for one in new_messages)
+def sum_tokens(new_messages: Iterable[NewMessage]) -> tuple[int, int, int]:
+    """The input, output and total tokens of several new messages."""
+    totals = [0, 0, 0]
+    for message in new_messages:
+        for index, tokens in enumerate(message.tokens()):
+            totals[index] += tokens
+    return totals[0], totals[1], totals[2]
 
 
-def totals(new_messages: Iterable[NewMessage]) -> tuple[int, int, int]:
-    """The input, output and total tokens of several drafts."""
-    sums = [0, 0, 0]
-    for one in new_messages:
-        for place, tokens in enumerate(one.tokens()):
-            sums[place] += tokens
-    return sums[0], sums[1], sums[2]
+def counter_deltas(new_messages: Iterable[NewMessage]) -> list[list[Any]]:
+    """What new messages add to the counters, see `app.events.counter_deltas.summed`."""
+    return summed(
+        (message.created_at, message.role, message.extras.get("model"), message.tokens()) for message in new_messages
+    )

@@ -1,4 +1,4 @@
-"""What the routes that write messages share: the store, and the slower way of appending, in a session of its own."""
+"""Appends in a session of their own: the slower way, for what the group-commit writer does not do."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -30,18 +30,18 @@ from app.models import Chat, Chunk, StreamingMessage
 
 
 def parent_of(body: MessageToAppend | MessageBatch) -> str | None:
-    """The message that a body's messages follow, as text; "" for none and None where nothing is said."""
+    """The message that a body's messages follow, as text; "" for none, and None where the body does not say."""
     if "parent" not in body.model_fields_set:
         return None
     return "" if body.parent is None else str(body.parent).lower()
 
 
-def written(items: Sequence[bytes], batch: bool) -> bytes:
-    """What an append is answered: its message, or those of its batch."""
-    return b'{"messages":[%b]}' % b",".join(items) if batch else items[0]
+def appended_body(messages: Sequence[bytes], batch: bool) -> bytes:
+    """The body of the response to an append: its message, or those of its batch."""
+    return b'{"messages":[%b]}' % b",".join(messages) if batch else messages[0]
 
 
-async def branch_off(
+async def append_in_session(
     request: Request,
     user: User,
     ref: ChatRef,
@@ -53,14 +53,14 @@ async def branch_off(
     status: str | None = None,
     if_match: str | None = None,
 ) -> Response:
-    """Appends messages that begin a branch, or only to a certain version, or one in progress: what a group does not do.
+    """Appends messages that begin a branch, or only to a certain version, or one in progress.
 
     Takes what `MessageStore.append` takes, and raises the same, PreconditionFailed (412) and Unprocessable (422).
     """
     async with service(request, Database).write() as session:
 
         async def append() -> StoredResponse:
-            chat = await _chat(session, request, user, ref, parent, lease_token, if_match)
+            chat = await _find_or_create(session, request, user, ref, parent, lease_token, if_match)
             check_version(chat, if_match)
             check_lease(chat, lease_token)
             at = now()
@@ -68,35 +68,34 @@ async def branch_off(
             first_seq = chat.last_seq + 1
             await BranchStore(message_store(request, user)).append(session, chat, parent, new_messages, status)
             if status is not None:
-                await _open(session, chat, lease_token, new_messages[0])
+                await _start_streaming(session, chat, lease_token, new_messages[0])
             first = await message_as_json(session, chat, first_seq)
-            return StoredResponse(
-                201, written([first, *_rest(chat.chat_id, new_messages, first_seq)], batch), chat_id=chat.chat_id
-            )
+            rest = _serialize_rest(chat.chat_id, new_messages, first_seq)
+            return StoredResponse(201, appended_body([first, *rest], batch), chat_id=chat.chat_id)
 
-        answer = await run_idempotent(session, user.user_id, idempotency, append)
-    return answer.response()
+        stored = await run_idempotent(session, user.user_id, idempotency, append)
+    return stored.response()
 
 
-def _rest(chat_id: str, new_messages: Sequence[NewMessage], first_seq: int) -> list[bytes]:
+def _serialize_rest(chat_id: str, new_messages: Sequence[NewMessage], first_seq: int) -> list[bytes]:
     """All but the first of new messages, each of which follows the one before it and has no siblings."""
     return [
-        appended_json(one.public, chat_id, seq, before.message_id)
-        for seq, (before, one) in enumerate(pairwise(new_messages), first_seq + 1)
+        appended_json(message.public, chat_id, seq, before.message_id)
+        for seq, (before, message) in enumerate(pairwise(new_messages), first_seq + 1)
     ]
 
 
-async def _open(session: AsyncSession, chat: Chat, lease_token: int | None, opened: NewMessage) -> None:
-    """Begins the answer that was just appended; what it begins with is its first piece."""
-    beginning = opened.public.get("content") or ""
-    place: dict[str, Any] = {"user_id": chat.user_id, "chat_id": chat.chat_id, "seq": chat.head_seq}
-    session.add(StreamingMessage(**place, stored=len(beginning), lease_token=lease_token, touched_at=now()))
+async def _start_streaming(session: AsyncSession, chat: Chat, lease_token: int | None, message: NewMessage) -> None:
+    """Opens the message that was just appended for chunks; what it begins with is its first one."""
+    beginning = message.public.get("content") or ""
+    key: dict[str, Any] = {"user_id": chat.user_id, "chat_id": chat.chat_id, "seq": chat.head_seq}
+    session.add(StreamingMessage(**key, stored=len(beginning), lease_token=lease_token, touched_at=now()))
     await session.flush()
     if beginning:
-        session.add(Chunk(**place, start=0, text=beginning))
+        session.add(Chunk(**key, start=0, text=beginning))
 
 
-async def _chat(
+async def _find_or_create(
     session: AsyncSession,
     request: Request,
     user: User,

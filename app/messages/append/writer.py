@@ -1,4 +1,4 @@
-"""The group-commit writer: one per process takes every append that is waiting and commits them as one transaction.
+"""Group-commit writer: one per process takes every append that is waiting and commits them as one transaction.
 
 One commit, and so one wait for the disk, serves all that queued during the last one; each append still succeeds or
 fails by itself, and nobody is answered before the commit.
@@ -28,8 +28,8 @@ class Append:
     """Messages for the active branch of one chat: all of them, next to each other, or none.
 
     The chat is named by `chat_id` or by `key`; with a key, a chat that is not there yet is created as `new_chat_id`.
-    `parent` is the message they follow, by `message_id` or seq, "" for none and None for whatever the head is; `turn`
-    is the token of the turn they belong to.
+    `parent` is the message they follow, by `message_id` or seq, "" for none and None for whatever the head is;
+    `lease_token` is that of the lease under which they are written.
     """
 
     user_id: str
@@ -56,7 +56,7 @@ class Appended:
 class RepeatedAppend:
     """The append is a retry of an earlier one: what that one asked for, and the messages it stored, as JSON.
 
-    Without `first_seq` that one was not a group's work, and `body` is what it was answered.
+    Without `first_seq` that one was not made by a group, and `body` is its response.
     """
 
     chat_id: str
@@ -74,7 +74,7 @@ class NoSuchChat:
 
 @dataclass(frozen=True, slots=True)
 class NeedsBranch:
-    """The append begins a branch, or may: that is not a group's work. Nothing was stored.
+    """The append begins a branch, or may: a group does not do that. Nothing was stored.
 
     Its parent is not the head; or the chat has branches, and its head is not the last message that was written, so that
     others may follow it already. What a group appends has no siblings, and leaves the tree as it is.
@@ -83,19 +83,20 @@ class NeedsBranch:
 
 @dataclass(frozen=True, slots=True)
 class LeaseHeld:
-    """Somebody else holds the chat's turn, or the turn of the append is over. Nothing was stored."""
+    """Somebody else holds the chat's lease, or that of the append has ended. Nothing was stored."""
 
 
 Outcome = Appended | RepeatedAppend | NoSuchChat | NeedsBranch | LeaseHeld
+QueuedAppend = tuple[Append, asyncio.Future[Outcome]]
 
 
 class CommitBackend(Protocol):
     """Commits a group of appends on one kind of database."""
 
     async def commit(self, appends: Sequence[Append]) -> list[Outcome]:
-        """Commits the appends in one transaction: an outcome for each, in their order.
+        """Commits the appends in one transaction, and returns an outcome for each, in their order.
 
-        Raises what the driver raises; where `rolled_back` says so of it, nothing of the group was stored.
+        Raises what the driver raises; where `rolled_back` says so of that, nothing of the group was stored.
         """
         ...
 
@@ -104,15 +105,15 @@ class CommitBackend(Protocol):
         ...
 
 
-class Writer:
-    """The queue before a Group. At most `capacity` appends wait or are being written; one more is refused."""
+class AppendWriter:
+    """The queue before a commit backend. At most `capacity` appends wait or are being written; one more is refused."""
 
-    def __init__(self, group: CommitBackend, capacity: int, announcer: Announcer) -> None:
-        self._group = group
+    def __init__(self, backend: CommitBackend, capacity: int, announcer: Announcer) -> None:
+        self._backend = backend
         self._announcer = announcer
         self._capacity = capacity
-        self._waiting: deque[tuple[Append, asyncio.Future[Outcome]]] = deque()
-        self._in_hand = 0
+        self._queue: deque[QueuedAppend] = deque()
+        self._committing = 0
         self._wake = asyncio.Event()
         self._closing = False
         self._task = asyncio.create_task(self._run(), name="writer")
@@ -122,10 +123,10 @@ class Writer:
 
         Raises Overloaded (503) when the queue is full or the database out of reach, and StorageFull (507).
         """
-        if self._closing or len(self._waiting) + self._in_hand >= self._capacity:
+        if self._closing or len(self._queue) + self._committing >= self._capacity:
             raise Overloaded
         future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-        self._waiting.append((append, future))
+        self._queue.append((append, future))
         self._wake.set()
         return await future
 
@@ -135,38 +136,38 @@ class Writer:
         self._wake.set()
         with contextlib.suppress(asyncio.CancelledError):
             await self._task
-        await self._group.close()
+        await self._backend.close()
 
     async def _run(self) -> None:
         while True:
             await self._wake.wait()
             self._wake.clear()
-            while self._waiting:
-                group = self._take()
-                self._in_hand = len(group)
+            while self._queue:
+                group = self._next_group()
+                self._committing = len(group)
                 await self._commit(group)
-                self._in_hand = 0
+                self._committing = 0
             if self._closing:
                 return
 
-    def _take(self) -> list[tuple[Append, asyncio.Future[Outcome]]]:
-        group = [self._waiting.popleft()]
+    def _next_group(self) -> list[QueuedAppend]:
+        group = [self._queue.popleft()]
         messages = len(group[0][0].new_messages)
-        while self._waiting and len(group) < MAX_GROUP_APPENDS:
-            messages += len(self._waiting[0][0].new_messages)
+        while self._queue and len(group) < MAX_GROUP_APPENDS:
+            messages += len(self._queue[0][0].new_messages)
             if messages > MAX_GROUP_MESSAGES:
                 break
-            group.append(self._waiting.popleft())
+            group.append(self._queue.popleft())
         return group
 
-    async def _commit(self, group: list[tuple[Append, asyncio.Future[Outcome]]], attempt: int = 1) -> None:
+    async def _commit(self, group: list[QueuedAppend], attempt: int = 1) -> None:
         try:
-            outcomes = await self._group.commit([append for append, _ in group])
+            outcomes = await self._backend.commit([append for append, _ in group])
         except Exception as error:  # noqa: BLE001 - every waiting client is told, whatever it was
             if len(group) > 1 and rolled_back(error):
                 # One of them spoiled it, or another process was in the way: each for itself.
-                for one in group:
-                    await self._commit([one])
+                for queued in group:
+                    await self._commit([queued])
             elif attempt < MAX_ATTEMPTS and lost_a_race(error):
                 # What the other process did can be seen now, such as a chat that both wanted to create.
                 await self._commit(group, attempt + 1)

@@ -1,4 +1,4 @@
-"""What two branches of a chat share, and where they part."""
+"""Diff of two branches: what they share, and where they part."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,10 +7,10 @@ from typing import Any
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from app.db.driver import SessionReader
-from app.messages.branching.segments import BranchReader
-from app.messages.branching.tree import END, Range, Tree, cut, shared
-from app.messages.history import Span
-from app.messages.queries import find
+from app.messages.branching.branch_reader import BranchReader
+from app.messages.branching.tree import MAX_SEQ, SegmentRange, Tree, common_upto, cut
+from app.messages.linear_history import PageSpec
+from app.messages.queries import find_message
 from app.messages.serialize import dumps, message_fields
 from app.models import Chat
 
@@ -19,11 +19,11 @@ from app.models import Chat
 class _Branch:
     head_id: str | None
     head_seq: int | None
-    ranges: Sequence[Range]
+    ranges: Sequence[SegmentRange]
 
 
 class Diff:
-    """Two branches of a chat, as a session sees it at one moment."""
+    """Two branches of a chat, as the snapshot of a session has them."""
 
     def __init__(self, session: AsyncSession, chat: Chat, tree: Tree) -> None:
         self._session = session
@@ -31,41 +31,43 @@ class Diff:
         self._chat = chat
         self._tree = tree
 
-    async def json(self, one: str | None, other: str | None, limit: int) -> bytes:
-        """What the branches share that end at two messages (or at the head), and at most `limit` messages of each after
-        that, as JSON. Raises NotFound."""
-        a, b = await self._branch(one), await self._branch(other)
-        upto = shared(a.ranges, b.ranges)
-        common = cut(a.ranges, 0, upto)
-        last = await self._read(common, Span(None, None, None, "desc", 1))
+    async def json(self, head_a: str | None, head_b: str | None, limit: int) -> bytes:
+        """What the branches that end at two messages (None: the active one) share, as JSON.
+
+        At most `limit` messages of each after that are given. Raises NotFound.
+        """
+        a, b = await self._branch(head_a), await self._branch(head_b)
+        upto = common_upto(a.ranges, b.ranges)
+        shared = cut(a.ranges, 0, upto)
+        last = await self._read(shared, PageSpec(None, None, None, "desc", 1))
         return dumps(
             {
                 "shared": {
                     "head_id": last[0]["message_id"] if last else None,
                     "head_seq": last[0]["seq"] if last else None,
-                    "message_count": await self._reader.length(common),
+                    "message_count": await self._reader.count(shared),
                 },
-                "a": await self._after(a, upto, limit),
-                "b": await self._after(b, upto, limit),
+                "a": await self._side(a, upto, limit),
+                "b": await self._side(b, upto, limit),
             }
         )
 
-    async def _branch(self, name: str | None) -> _Branch:
-        if name is None:
+    async def _branch(self, head: str | None) -> _Branch:
+        if head is None:
             return _Branch(self._chat.head_id, self._chat.head_seq, self._tree.active_branch)
-        message = await find(self._session, self._chat, name)
+        message = await find_message(self._session, self._chat, head)
         return _Branch(message.message_id, message.seq, self._tree.branch(message.segment, message.seq))
 
-    async def _after(self, branch: _Branch, upto: int, limit: int) -> dict[str, Any]:
-        own = cut(branch.ranges, upto, END)
+    async def _side(self, branch: _Branch, after: int, limit: int) -> dict[str, Any]:
+        own = cut(branch.ranges, after, MAX_SEQ)
         return {
             "head_id": branch.head_id,
             "head_seq": branch.head_seq,
-            "message_count": await self._reader.length(own),
-            "items": await self._read(own, Span(None, None, None, "asc", limit)),
+            "message_count": await self._reader.count(own),
+            "items": await self._read(own, PageSpec(None, None, None, "asc", limit)),
         }
 
-    async def _read(self, ranges: Sequence[Range], wanted: Span) -> list[dict[str, Any]]:
-        placed = await self._reader.read(ranges, wanted)
+    async def _read(self, ranges: Sequence[SegmentRange], spec: PageSpec) -> list[dict[str, Any]]:
+        messages = await self._reader.read(ranges, spec)
         siblings = self._tree.siblings
-        return [message_fields(row, self._chat.chat_id, parent, siblings.get(row[1])) for row, parent in placed]
+        return [message_fields(row, self._chat.chat_id, parent, siblings.get(row[1])) for row, parent in messages]

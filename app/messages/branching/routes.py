@@ -22,8 +22,9 @@ from app.http.services import service
 from app.messages.branching import leaves
 from app.messages.branching.diff import Diff
 from app.messages.branching.fork import ForkStore
-from app.messages.branching.schemas import BranchesQuery, BranchOut, DiffOut, DiffQuery, ForkIn
+from app.messages.branching.schemas import BranchOut, DiffOut, DiffQuery, ForkIn
 from app.messages.branching.tree_cache import tree_of
+from app.messages.schemas import PageQuery
 
 router = APIRouter(prefix="/chats/{chat}", tags=["branches"], route_class=AuthenticatedRoute)
 _UNCHANGED: dict[int | str, Any] = {304: {"description": "The chat is still at the version in If-None-Match."}}
@@ -40,7 +41,7 @@ _UNCHANGED: dict[int | str, Any] = {304: {"description": "The chat is still at t
     },
 )
 async def list_branches(
-    request: Request, user: Reader, chat: ChatPath, query: Annotated[BranchesQuery, Query()]
+    request: Request, user: Reader, chat: ChatPath, query: Annotated[PageQuery, Query()]
 ) -> Response:
     """The newest first: a branch for each message that none follows, and the active one wherever it ends."""
     ref = ChatRef.parse(chat)
@@ -51,8 +52,7 @@ async def list_branches(
             return unchanged
         reader = SessionReader(session)
         tree = await tree_of(reader, found)
-        name = ref.name
-        body, next_cursor = await leaves.page(reader, found, tree, name, query.limit, query.cursor)
+        body, next_cursor = await leaves.page(reader, found, tree, ref.name, query.limit, query.cursor)
     return page_response(request, body, next_cursor, {"ETag": etag, "Cache-Control": "private, no-cache"})
 
 
@@ -92,14 +92,14 @@ async def fork(request: Request, user: Writer, chat: ChatPath, body: ForkIn | No
     The copies have ids of their own and `seq` 1, 2, 3 …; `forked_from` and `forked_at` say where they come from.
     """
     store, ref, idempotency = chat_store(request, user), ChatRef.parse(chat), await idempotent_request(request)
-    asked = body or ForkIn()
-    at = None if asked.at is None else str(asked.at)
+    body = body or ForkIn()
+    at = None if body.at is None else str(body.at)
     async with service(request, Database).write() as session:
 
         async def copy() -> StoredResponse:
             found = await store.find(session, ref)
-            made = await ForkStore(store).fork(session, found, at, asked.details())
-            return chat_created(made, request.scope.get("root_path", ""))
+            created = await ForkStore(store).fork(session, found, at, body.details())
+            return chat_created(created, request.scope.get("root_path", ""))
 
-        answer = await run_idempotent(session, user.user_id, idempotency, copy)
-    return answer.response()
+        stored = await run_idempotent(session, user.user_id, idempotency, copy)
+    return stored.response()

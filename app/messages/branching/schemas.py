@@ -1,4 +1,4 @@
-"""Branches as they are asked for and answered."""
+"""Schemas of branches."""
 
 from datetime import datetime
 from typing import Any
@@ -6,11 +6,11 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.chats.schemas import ChatDetails
-from app.http.paging import DEFAULT_LIMIT, Cursor, Limit
+from app.http.paging import DEFAULT_LIMIT, Limit
 from app.messages.schemas import MessageName, MessageOut
 
-_A_MESSAGE = "01932c07-209d-7000-8000-fedcba987654"
-_ANOTHER = "01932c07-20ff-7000-8000-0123456789ab"
+_MESSAGE_A = "01932c07-209d-7000-8000-fedcba987654"
+_MESSAGE_B = "01932c07-20ff-7000-8000-0123456789ab"
 _SHARED = "01932c07-209c-7000-8000-1234567890ab"
 
 
@@ -28,13 +28,6 @@ class ForkIn(ChatDetails):
         return ChatDetails.model_construct(**{name: getattr(self, name) for name in self.model_fields_set - {"at"}})
 
 
-class BranchesQuery(BaseModel):
-    """Which of a chat's branches to list."""
-
-    limit: Limit = DEFAULT_LIMIT
-    cursor: Cursor = None
-
-
 class BranchOut(BaseModel):
     """A branch: the way from a root to its head, and what lies on it."""
 
@@ -42,7 +35,7 @@ class BranchOut(BaseModel):
         json_schema_extra={
             "examples": [
                 {
-                    "head_id": _A_MESSAGE,
+                    "head_id": _MESSAGE_A,
                     "head_seq": 4,
                     "is_active": True,
                     "message_count": 3,
@@ -97,18 +90,18 @@ class SideOut(SharedOut):
 
 
 def _side(seq: int, message_id: str, content: str) -> dict[str, Any]:
-    said = {
+    message = {
         "message_id": message_id,
         "chat_id": "01932c07-1f3e-7000-8000-abcdef012345",
         "seq": seq,
         "parent_id": _SHARED,
         "role": "assistant",
         "type": "message",
-        "siblings": [_A_MESSAGE, _ANOTHER],
+        "siblings": [_MESSAGE_A, _MESSAGE_B],
         "content": content,
         "created_at": "2026-01-31T12:00:04.000000Z",
     }
-    return {"head_id": message_id, "head_seq": seq, "message_count": 1, "items": [said]}
+    return {"head_id": message_id, "head_seq": seq, "message_count": 1, "items": [message]}
 
 
 class DiffOut(BaseModel):
@@ -119,8 +112,8 @@ class DiffOut(BaseModel):
             "examples": [
                 {
                     "shared": {"head_id": _SHARED, "head_seq": 1, "message_count": 1},
-                    "a": _side(2, _A_MESSAGE, "Eight minutes in boiling water."),
-                    "b": _side(3, _ANOTHER, "Ten minutes, from cold water."),
+                    "a": _side(2, _MESSAGE_A, "Eight minutes in boiling water."),
+                    "b": _side(3, _MESSAGE_B, "Ten minutes, from cold water."),
                 }
             ]
         }
