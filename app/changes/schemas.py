@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from app.chats.schemas import ChatOut
 from app.http.paging import DEFAULT_LIMIT, Limit
-from app.messages.schemas import MessageOut
+from app.messages.schemas import EXAMPLE_OUT, MessageOut
 
 ChangeType = Literal[
     "chat.created",
@@ -31,16 +31,7 @@ CHANGE: dict[str, JsonValue] = {
     "at": "2026-01-31T12:00:00.000000Z",
     "seq": 1,
     "message_id": "01932c07-209c-7000-8000-1234567890ab",
-    "message": {
-        "message_id": "01932c07-209c-7000-8000-1234567890ab",
-        "chat_id": CHAT_ID,
-        "seq": 1,
-        "parent_id": None,
-        "role": "user",
-        "type": "message",
-        "content": "How do I boil an egg?",
-        "created_at": "2026-01-31T12:00:00.000000Z",
-    },
+    "message": EXAMPLE_OUT,
 }
 
 Since = Annotated[

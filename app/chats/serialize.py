@@ -1,4 +1,4 @@
-"""A chat's row as JSON: the columns that are read, and how they are written out."""
+"""Serializes chats: the columns that are read, and the JSON of their rows."""
 
 from typing import Any
 
@@ -8,35 +8,15 @@ from app.db.driver import Row
 from app.db.timestamps import to_iso
 from app.models import Chat
 
-FIELDS = (
-    "chat_id",
-    "user_id",
-    "key",
-    "title",
-    "summary",
-    "platform",
-    "tags",
-    "is_pinned",
-    "metadata",
-    "message_count",
-    "input_tokens",
-    "output_tokens",
-    "total_tokens",
-    "last_seq",
-    "version",
-    "head_id",
-    "forked_from",
-    "forked_at",
-    "source",
-    "created_at",
-    "updated_at",
-    "last_activity_at",
-    "deleted_at",
-    "expires_at",
+FIELDS = tuple(
+    "chat_id user_id key title summary platform tags is_pinned metadata message_count input_tokens output_tokens "
+    "total_tokens last_seq version head_id forked_from forked_at source created_at updated_at last_activity_at "
+    "deleted_at expires_at".split()
 )
 COLUMNS = ", ".join(FIELDS)
+_VERSION = FIELDS.index("version")
 _IDS = ("chat_id", "head_id", "forked_from", "forked_at")
-_MOMENTS = FIELDS[-5:]
+_TIMESTAMPS = FIELDS[-5:]
 
 
 def chat_json(row: Row) -> bytes:
@@ -50,9 +30,9 @@ def chat_json(row: Row) -> bytes:
         for name in _IDS:
             if chat[name] is not None:
                 chat[name] = str(chat[name])
-        for name in _MOMENTS:
+        for name in _TIMESTAMPS:
             if chat[name] is not None and not chat[name].microsecond:
-                # orjson would leave the zeros out, and every moment is to be written alike.
+                # orjson would leave the zeros out, and every timestamp is to be written alike.
                 chat[name] = to_iso(chat[name])
     chat["is_active"] = chat["deleted_at"] is None
     return orjson.dumps(chat, option=orjson.OPT_UTC_Z | orjson.OPT_NAIVE_UTC)
@@ -61,8 +41,8 @@ def chat_json(row: Row) -> bytes:
 def row_of(chat: Chat) -> Row:
     """The row with COLUMNS of a chat that is at hand as an object."""
     row = [getattr(chat, "metadata_" if name == "metadata" else name) for name in FIELDS]
-    for place in (FIELDS.index("tags"), FIELDS.index("metadata")):
-        row[place] = orjson.dumps(row[place])
+    for index in (FIELDS.index("tags"), FIELDS.index("metadata")):
+        row[index] = orjson.dumps(row[index])
     return row
 
 
@@ -73,4 +53,4 @@ def etag(chat_id: Any, version: int) -> str:
 
 def etag_of(row: Row) -> str:
     """The ETag of a row with COLUMNS."""
-    return etag(row[0], row[14])
+    return etag(row[0], row[_VERSION])

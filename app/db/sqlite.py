@@ -6,10 +6,11 @@ it is on disk (https://www.sqlite.org/pragma.html#pragma_synchronous).
 
 import asyncio
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import aiosqlite
 from sqlalchemy import event, make_url
@@ -30,6 +31,8 @@ PRAGMAS = (
     "PRAGMA cache_size = -32000",
 )
 READERS = 4
+
+T = TypeVar("T")
 
 
 def url(given: str) -> str:
@@ -58,6 +61,44 @@ def connect(database: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(database, isolation_level=None, check_same_thread=False, cached_statements=256)
     configure(connection)
     return connection
+
+
+class WriteThread:
+    """Writes by the plain driver, on one connection with a thread of its own. It is opened when first needed."""
+
+    def __init__(self, database: Path, name: str) -> None:
+        self._database = database
+        self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix=name)
+        self._connection: sqlite3.Connection | None = None
+
+    async def transaction(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """What `work` returns, called on the thread in one transaction. The caller has the database's write lock."""
+        return await asyncio.get_running_loop().run_in_executor(self._executor, self._run, work)
+
+    async def close(self) -> None:
+        """Closes the connection, and ends the thread."""
+        await asyncio.get_running_loop().run_in_executor(self._executor, self._close)
+        self._executor.shutdown()
+
+    def _run(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        if self._connection is None:
+            self._connection = connect(self._database)
+        connection = self._connection
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            result = work(connection)
+            connection.execute("COMMIT")
+        except BaseException:
+            # A full disk may have rolled it back already.
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+        return result
+
+    def _close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
 
 
 def engine(given: str) -> AsyncEngine:

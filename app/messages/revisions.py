@@ -1,11 +1,11 @@
 """Revisions of messages: what each was before an edit. Schemas, store and routes."""
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 import orjson
 from fastapi import APIRouter, Query, Request
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 from starlette.responses import Response
 
 from app.auth.dependencies import AuthenticatedRoute, Reader
@@ -19,7 +19,7 @@ from app.http.references import ChatPath, ChatRef, MessagePath
 from app.http.services import service
 from app.messages.edits import REVISION_FIELDS
 from app.messages.queries import decode_seq_cursor, parse_message_ref
-from app.messages.schemas import PageQuery, Role, Status
+from app.messages.schemas import OptionalFields, PageQuery, Role
 from app.messages.serialize import dumps
 
 _JSON = ("content", "tool_calls", "metadata")
@@ -34,7 +34,7 @@ _PAGE = (
 router = APIRouter(prefix="/chats/{chat}/messages/{message}", tags=["messages"], route_class=AuthenticatedRoute)
 
 
-class RevisionOut(BaseModel):
+class RevisionOut(OptionalFields):
     """What a message was before an edit. Fields that it did not have are left out."""
 
     model_config = ConfigDict(
@@ -54,16 +54,6 @@ class RevisionOut(BaseModel):
     revision: int = Field(description="1 is what was written first; each edit adds one.")
     role: Role
     type: str
-    content: str | list[dict[str, Any]] | None = None
-    tool_calls: list[dict[str, Any]] | None = None
-    tool_call_id: str | None = None
-    name: str | None = None
-    model: str | None = None
-    tokens: int | None = None
-    input_tokens: int | None = None
-    output_tokens: int | None = None
-    status: Status | None = None
-    metadata: dict[str, Any] | None = None
     replaced_at: datetime = Field(description="When an edit put the next form in its place.")
 
 

@@ -35,6 +35,16 @@ ANSWER: dict[str, JsonValue] = {
     "model": "gpt-5",
     "tokens": 21,
 }
+EXAMPLE_OUT: dict[str, JsonValue] = {
+    "message_id": "01932c07-209c-7000-8000-1234567890ab",
+    "chat_id": "01932c07-1f3e-7000-8000-abcdef012345",
+    "seq": 1,
+    "parent_id": None,
+    "role": "user",
+    "type": "message",
+    "content": "How do I boil an egg?",
+    "created_at": "2026-01-31T12:00:00.000000Z",
+}
 
 
 class _MessageFields(BaseModel):
@@ -150,25 +160,25 @@ class MessagePatch(_MessageFields):
     model_config = ConfigDict(json_schema_extra={"examples": [{"content": "How do I poach an egg?"}]})
 
 
-class MessageOut(BaseModel):
+class OptionalFields(BaseModel):
+    """The fields of a message that are left out where it does not have them."""
+
+    content: str | list[dict[str, Any]] | None = None
+    tool_calls: list[dict[str, Any]] | None = None
+    tool_call_id: str | None = None
+    name: str | None = None
+    model: str | None = None
+    tokens: int | None = None
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    status: Status | None = None
+    metadata: dict[str, Any] | None = None
+
+
+class MessageOut(OptionalFields):
     """A message. Fields that it does not have are left out."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "message_id": "01932c07-209c-7000-8000-1234567890ab",
-                    "chat_id": "01932c07-1f3e-7000-8000-abcdef012345",
-                    "seq": 1,
-                    "parent_id": None,
-                    "role": "user",
-                    "type": "message",
-                    "content": "How do I boil an egg?",
-                    "created_at": "2026-01-31T12:00:00.000000Z",
-                }
-            ]
-        }
-    )
+    model_config = ConfigDict(json_schema_extra={"examples": [EXAMPLE_OUT]})
 
     message_id: str
     chat_id: str
@@ -181,16 +191,6 @@ class MessageOut(BaseModel):
     siblings: list[str] | None = Field(
         default=None, description="Where other messages follow the same one: the ids of them all, itself too, in order."
     )
-    content: str | list[dict[str, Any]] | None = None
-    tool_calls: list[dict[str, Any]] | None = None
-    tool_call_id: str | None = None
-    name: str | None = None
-    model: str | None = None
-    tokens: int | None = None
-    input_tokens: int | None = None
-    output_tokens: int | None = None
-    status: Status | None = None
-    metadata: dict[str, Any] | None = None
     created_at: datetime
     edited_at: datetime | None = None
 

@@ -11,16 +11,7 @@ from app.db.timestamps import to_iso
 
 _JSON = frozenset({"content", "tool_calls", "metadata", "payload"})
 # Columns that most messages do not have, and that are left out where they are NULL.
-EXTRAS = (
-    "tool_calls",
-    "tool_call_id",
-    "name",
-    "model",
-    "tokens",
-    "input_tokens",
-    "output_tokens",
-    "metadata",
-)
+EXTRAS = tuple("tool_calls tool_call_id name model tokens input_tokens output_tokens metadata".split())
 _OPTIONAL = (*EXTRAS, "status")
 FIELDS = ("message_id", "seq", "role", "type", "created_at", "content", "edited_at", *_OPTIONAL, "payload")
 _PAYLOAD = FIELDS.index("payload")

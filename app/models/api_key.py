@@ -1,4 +1,4 @@
-"""The table of API keys: only what recognises a key is kept, never the key."""
+"""The table of API keys, by their SHA-256: the keys themselves are not kept."""
 
 from datetime import datetime
 

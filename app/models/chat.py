@@ -15,15 +15,15 @@ DELETED = text("deleted_at IS NOT NULL")
 class Chat(SQLModel, table=True):
     """A chat. Its counters are kept in the transaction of the message they count; no list counts rows.
 
-    A chat is a tree of messages. Its active branch ends at the head: the message `head_id` with the seq `head_seq`, on
-    the line `branch` (see Branch). What is appended goes there. `last_branch` is the highest number a line ever had;
-    `tree` is 0 for a chat that was never anything but one line, and grows by one whenever its lines, its head by choice
-    or its siblings change, so that what was read of the tree can be kept.
+    A chat is a tree of messages. Its active branch ends at the head: the message `head_id` with the seq `head_seq`, in
+    `segment` (see Segment). What is appended goes there. `last_segment` is the highest number a segment ever had.
+    `tree_version` is 0 for a chat that never had more than one segment, and grows by one whenever its segments, its
+    head by choice or its siblings change, so that what was read of the tree can be kept.
 
     `source` says where an imported chat came from: its format and its id there.
 
-    `version` grows by one with every change to the chat or its messages. The lease of a turn is held by `lease_holder`
-    until `lease_until`; `lease_token` grows with each lease.
+    `version` grows by one with every change to the chat or its messages. Its lease is held by `lease_holder`
+    until `lease_until`; `lease_token`, the fencing token, grows with each lease.
     """
 
     __tablename__ = "chats"

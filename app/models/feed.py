@@ -1,4 +1,4 @@
-"""The tables of the feed: what changed for a user, in the order in which it was committed."""
+"""The tables of the event log: what changed for a user, in the order in which it was committed."""
 
 from datetime import datetime
 from typing import Any
@@ -10,9 +10,9 @@ from app.db.types import Json, UtcDateTime
 
 
 class Feed(SQLModel, table=True):
-    """The counter of a user's changes: `position` is the last one's. Those up to `pruned` are no longer kept.
+    """A user's position in the event log: that of the last change. Those up to `pruned` are no longer kept.
 
-    It is taken in the transaction of the change, and its row stays locked until that is committed: positions are
+    It is raised in the transaction of the change, and its row stays locked until that is committed: positions are
     committed in their order, so that nobody who read up to one ever misses an earlier one.
     """
 

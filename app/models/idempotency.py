@@ -1,4 +1,4 @@
-"""The table of answers already given to requests with an `Idempotency-Key`."""
+"""The table of stored responses: those to requests with an `Idempotency-Key`."""
 
 from datetime import datetime
 
@@ -9,7 +9,7 @@ from app.db.types import Id, UtcDateTime
 
 
 class Idempotency(SQLModel, table=True):
-    """An answer, under the caller, the route (method and path) and the key; committed with the effect it answers.
+    """A stored response, under the caller, the route (method and path) and the key; committed with its effect.
 
     `chat_id` is the chat it is about, if any. For an append `first_seq` is set too, and `body` is a JSON list of the
     messages without the chat, the seqs they got and the first one's parent, `parent_id`: those are known only in the

@@ -1,4 +1,4 @@
-"""The tables of messages and what hangs on them: the lines of their tree, their earlier forms, what people think."""
+"""The tables of messages and what hangs on them: the segments of their tree, their revisions, feedback."""
 
 from datetime import datetime
 from typing import Any
@@ -8,7 +8,7 @@ from sqlmodel import Field, SQLModel
 
 from app.db.types import Id, Json, UtcDateTime
 
-# Most chats are one line, and cost nothing here.
+# Most chats have one segment, and cost nothing here.
 NOT_FIRST_SEGMENT = text("segment > 0")
 IS_INSTRUCTION = text("role IN ('system', 'developer')")
 
@@ -22,14 +22,40 @@ def _of_message(name: str) -> ForeignKeyConstraint:
     )
 
 
-class Message(SQLModel, table=True):
-    """A message. `seq` is its place in the chat: 1, 2, 3 … as written, never used again.
+class _InChat(SQLModel):
+    """The columns that every table of what belongs to a chat begins with."""
 
-    Where it hangs in the tree: `parent_seq` is the message it answers (none for a root), and `branch` the line of
-    messages it stands in, so that a branch is read as a few ranges of seqs rather than by walking parents.
+    user_id: str = Field(sa_type=Text)
+    chat_id: str = Field(sa_type=Id)
 
-    `content` is NULL where a message has none, and the JSON text `null` where it has a null. `status` is NULL where it
-    was never anything but complete.
+
+class _MessageFields(_InChat):
+    """The columns that a message and a revision of it have in common.
+
+    `content` is NULL where there is none, and the JSON text `null` where it is a null. `status` is NULL where the
+    message was never anything but complete.
+    """
+
+    seq: int = Field(sa_type=Integer)
+    role: str = Field(sa_type=Text)
+    type: str = Field(default="message", sa_type=Text)
+    content: Any = Field(default=None, sa_type=Json, nullable=True)
+    tool_calls: list[Any] | None = Field(default=None, sa_type=Json)
+    tool_call_id: str | None = Field(default=None, sa_type=Text)
+    name: str | None = Field(default=None, sa_type=Text)
+    model: str | None = Field(default=None, sa_type=Text)
+    tokens: int | None = Field(default=None, sa_type=BigInteger)
+    input_tokens: int | None = Field(default=None, sa_type=BigInteger)
+    output_tokens: int | None = Field(default=None, sa_type=BigInteger)
+    status: str | None = Field(default=None, sa_type=Text)
+    metadata_: dict[str, Any] | None = Field(default=None, sa_type=Json, sa_column_kwargs={"name": "metadata"})
+
+
+class Message(_MessageFields, table=True):
+    """A message. Its `seq` is its number in the chat: 1, 2, 3 … as written, never used again.
+
+    Its position in the tree: `parent_seq` is the message it follows (none for a root), and `segment` the run of
+    messages that it is in, so that a branch is read as a few ranges of seqs rather than by walking parents.
     """
 
     __tablename__ = "messages"
@@ -59,36 +85,21 @@ class Message(SQLModel, table=True):
         ),
     )
 
-    user_id: str = Field(sa_type=Text)
-    chat_id: str = Field(sa_type=Id)
-    seq: int = Field(sa_type=Integer)
     message_id: str = Field(sa_type=Id)
     parent_seq: int | None = Field(default=None, sa_type=Integer)
     segment: int = Field(default=0, sa_type=Integer)
-    role: str = Field(sa_type=Text)
-    type: str = Field(default="message", sa_type=Text)
-    content: Any = Field(default=None, sa_type=Json, nullable=True)
     text: str = Field(default="", sa_type=Text)
-    tool_calls: list[Any] | None = Field(default=None, sa_type=Json)
-    tool_call_id: str | None = Field(default=None, sa_type=Text)
-    name: str | None = Field(default=None, sa_type=Text)
-    model: str | None = Field(default=None, sa_type=Text)
-    tokens: int | None = Field(default=None, sa_type=BigInteger)
-    input_tokens: int | None = Field(default=None, sa_type=BigInteger)
-    output_tokens: int | None = Field(default=None, sa_type=BigInteger)
-    status: str | None = Field(default=None, sa_type=Text)
-    metadata_: dict[str, Any] | None = Field(default=None, sa_type=Json, sa_column_kwargs={"name": "metadata"})
     payload: Any = Field(default=None, sa_type=Json, nullable=True)
     created_at: datetime = Field(sa_type=UtcDateTime)
     edited_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
 
 
-class Segment(SQLModel, table=True):
-    """A line of messages that leaves another one: after the message `fork_seq` of the line `parent_branch`.
+class Segment(_InChat, table=True):
+    """A run of messages that leaves another one: after the message `fork_seq` of the segment `parent_segment`.
 
-    A branch of the tree is its last line's messages, those of the line before it up to the fork, and so on: one range
-    of rising seqs per fork. A row never changes. The first line, 0, has none; `parent_branch` is NULL for one that
-    begins at a root, and its `fork_seq` 0. Once a chat has another line, nothing is added to line 0, so that its
+    A branch is the messages of its last segment, those of that one's parent up to the fork, and so on: one range of
+    rising seqs per fork. A row never changes. The first segment, 0, has none; `parent_segment` is NULL for one that
+    begins at a root, and its `fork_seq` 0. Once a chat has another segment, nothing is added to segment 0, so that its
     messages stay together.
     """
 
@@ -100,14 +111,12 @@ class Segment(SQLModel, table=True):
         ),
     )
 
-    user_id: str = Field(sa_type=Text)
-    chat_id: str = Field(sa_type=Id)
     segment: int = Field(sa_type=Integer)
     parent_segment: int | None = Field(default=None, sa_type=Integer)
     fork_seq: int = Field(sa_type=Integer)
 
 
-class Revision(SQLModel, table=True):
+class Revision(_MessageFields, table=True):
     """What a message was before an edit: `revision` 1 is what was written first, replaced at `replaced_at`."""
 
     __tablename__ = "revisions"
@@ -116,26 +125,11 @@ class Revision(SQLModel, table=True):
         _of_message("fk_revisions_message"),
     )
 
-    user_id: str = Field(sa_type=Text)
-    chat_id: str = Field(sa_type=Id)
-    seq: int = Field(sa_type=Integer)
     revision: int = Field(sa_type=Integer)
-    role: str = Field(sa_type=Text)
-    type: str = Field(sa_type=Text)
-    content: Any = Field(default=None, sa_type=Json, nullable=True)
-    tool_calls: list[Any] | None = Field(default=None, sa_type=Json)
-    tool_call_id: str | None = Field(default=None, sa_type=Text)
-    name: str | None = Field(default=None, sa_type=Text)
-    model: str | None = Field(default=None, sa_type=Text)
-    tokens: int | None = Field(default=None, sa_type=BigInteger)
-    input_tokens: int | None = Field(default=None, sa_type=BigInteger)
-    output_tokens: int | None = Field(default=None, sa_type=BigInteger)
-    status: str | None = Field(default=None, sa_type=Text)
-    metadata_: dict[str, Any] | None = Field(default=None, sa_type=Json, sa_column_kwargs={"name": "metadata"})
     replaced_at: datetime = Field(sa_type=UtcDateTime)
 
 
-class Feedback(SQLModel, table=True):
+class Feedback(_InChat, table=True):
     """What a caller thinks of a message: `rating` is -1 or 1. One for each caller, the last one they gave."""
 
     __tablename__ = "feedback"
@@ -144,8 +138,6 @@ class Feedback(SQLModel, table=True):
         _of_message("fk_feedback_message"),
     )
 
-    user_id: str = Field(sa_type=Text)
-    chat_id: str = Field(sa_type=Id)
     seq: int = Field(sa_type=Integer)
     caller: str = Field(sa_type=Text)
     rating: int = Field(sa_type=Integer)

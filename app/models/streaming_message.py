@@ -1,4 +1,4 @@
-"""The tables of answers that are being written: messages `in_progress`, whose text comes in pieces."""
+"""The tables of streaming messages: those `in_progress`, whose text comes in chunks."""
 
 from datetime import datetime
 
@@ -9,11 +9,11 @@ from app.db.types import Id, UtcDateTime
 
 
 class StreamingMessage(SQLModel, table=True):
-    """An answer that is being written: there is a row as long as its message is `in_progress`.
+    """A message in progress: there is a row as long as its status is `in_progress`.
 
     Attributes:
         stored: how many characters of its text are on disk.
-        lease_token: the lease it was opened under, if any; without that lease nobody writes on.
+        lease_token: the lease it was opened under, if any; without that lease nobody adds to it.
         touched_at: when its writer was last heard of.
     """
 
@@ -38,7 +38,7 @@ class StreamingMessage(SQLModel, table=True):
 
 
 class Chunk(SQLModel, table=True):
-    """A piece of an answer's text: it begins after `start` characters. The pieces go when the answer is complete."""
+    """A part of the text of a message in progress, from the character `start` on. Chunks go when it is complete."""
 
     __tablename__ = "chunks"
     __table_args__ = (

@@ -1,4 +1,4 @@
-"""The table of tickets: each opens one WebSocket, for a caller who has shown who he is elsewhere."""
+"""The table of tickets: each opens one WebSocket, for a caller who was authenticated elsewhere."""
 
 from datetime import datetime
 from typing import Any
@@ -10,7 +10,7 @@ from app.db.types import Json, UtcDateTime
 
 
 class Ticket(SQLModel, table=True):
-    """A ticket that was not used yet. Only its SHA-256 is kept.
+    """A ticket that was not used yet, by its SHA-256.
 
     Attributes:
         principal, scopes: those of the caller who asked for it.
@@ -21,7 +21,7 @@ class Ticket(SQLModel, table=True):
     __tablename__ = "tickets"
     __table_args__ = (
         PrimaryKeyConstraint("user_id", "sha256", name="pk_tickets"),
-        # Who comes with a ticket does not say whose it is.
+        # A ticket comes without its user.
         Index("ix_tickets_sha256", "sha256"),
     )
 

@@ -1,10 +1,9 @@
 """Commit backend for SQLite: one connection on a thread of its own, one `BEGIN IMMEDIATE … COMMIT` for a group."""
 
-import asyncio
 import sqlite3
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import orjson
@@ -75,43 +74,18 @@ FROM json_each(?1) c JOIN feeds f ON f.user_id = json_extract(c.value, '$[0]')
 
 
 class SqliteCommitBackend:
-    """Owns the process's writing connection. Its thread opens it when first needed."""
+    """Owns the connection by which the process appends."""
 
     def __init__(self, db: Database) -> None:
         self._db = db
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="writer")
-        self._connection: sqlite3.Connection | None = None
+        self._thread = sqlite.WriteThread(sqlite.path(db.url), "writer")
 
     async def commit(self, appends: Sequence[Append]) -> list[Outcome]:
         async with self._db.write_lock:
-            return await asyncio.get_running_loop().run_in_executor(self._thread, self._commit, appends)
+            return await self._thread.transaction(partial(_commit, appends))
 
     async def close(self) -> None:
-        await asyncio.get_running_loop().run_in_executor(self._thread, self._close)
-        self._thread.shutdown()
-
-    def _close(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
-
-    def _commit(self, appends: Sequence[Append]) -> list[Outcome]:
-        if self._connection is None:
-            self._connection = sqlite.connect(sqlite.path(self._db.url))
-        connection = self._connection
-        connection.execute("BEGIN IMMEDIATE")
-        try:
-            changes: Changes = {}
-            outcomes = [_append(connection, append, changes) for append in appends]
-            if changes:
-                _record(connection, changes)
-            connection.execute("COMMIT")
-        except BaseException:
-            # A full disk may have rolled it back already.
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
-            raise
-        return outcomes
+        await self._thread.close()
 
 
 @dataclass(slots=True)
@@ -124,6 +98,14 @@ class _UserChanges:
 
 
 Changes = dict[str, _UserChanges]
+
+
+def _commit(appends: Sequence[Append], connection: sqlite3.Connection) -> list[Outcome]:
+    changes: Changes = {}
+    outcomes = [_append(connection, append, changes) for append in appends]
+    if changes:
+        _record(connection, changes)
+    return outcomes
 
 
 def _append(connection: sqlite3.Connection, append: Append, changes: Changes) -> Outcome:

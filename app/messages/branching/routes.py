@@ -3,8 +3,10 @@
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
+from sqlmodel.ext.asyncio.session import AsyncSession
 from starlette.responses import Response
 
+from app.auth.caller import User
 from app.auth.dependencies import AuthenticatedRoute, Reader, Writer
 from app.chats.dependencies import chat_store
 from app.chats.responses import chat_created
@@ -25,6 +27,7 @@ from app.messages.branching.fork import ForkStore
 from app.messages.branching.schemas import BranchOut, DiffOut, DiffQuery, ForkIn
 from app.messages.branching.tree_cache import tree_of
 from app.messages.schemas import PageQuery
+from app.models import Chat
 
 router = APIRouter(prefix="/chats/{chat}", tags=["branches"], route_class=AuthenticatedRoute)
 _UNCHANGED: dict[int | str, Any] = {304: {"description": "The chat is still at the version in If-None-Match."}}
@@ -46,14 +49,13 @@ async def list_branches(
     """The newest first: a branch for each message that none follows, and the active one wherever it ends."""
     ref = ChatRef.parse(chat)
     async with service(request, Database).snapshot() as session:
-        found = await chat_store(request, user).find(session, ref, lock=False)
-        etag = etag_of(row_of(found))
-        if (unchanged := not_modified(request, etag)) is not None:
+        row, headers, unchanged = await _find(request, user, session, ref)
+        if unchanged is not None:
             return unchanged
         reader = SessionReader(session)
-        tree = await tree_of(reader, found)
-        body, next_cursor = await leaves.page(reader, found, tree, ref.name, query.limit, query.cursor)
-    return page_response(request, body, next_cursor, {"ETag": etag, "Cache-Control": "private, no-cache"})
+        tree = await tree_of(reader, row)
+        body, next_cursor = await leaves.page(reader, row, tree, ref.name, query.limit, query.cursor)
+    return page_response(request, body, next_cursor, headers)
 
 
 @router.get(
@@ -67,15 +69,22 @@ async def compare(request: Request, user: Reader, chat: ChatPath, query: Annotat
 
     The others are under `/messages`, with `head` and with the shared `head_seq` as `after_seq`.
     """
-    ref = ChatRef.parse(chat)
     async with service(request, Database).snapshot() as session:
-        found = await chat_store(request, user).find(session, ref, lock=False)
-        etag = etag_of(row_of(found))
-        if (unchanged := not_modified(request, etag)) is not None:
+        row, headers, unchanged = await _find(request, user, session, ChatRef.parse(chat))
+        if unchanged is not None:
             return unchanged
-        tree = await tree_of(SessionReader(session), found)
-        body = await Diff(session, found, tree).json(query.a, query.b, query.limit)
-    return Response(body, headers={"ETag": etag, "Cache-Control": "private, no-cache"}, media_type="application/json")
+        tree = await tree_of(SessionReader(session), row)
+        body = await Diff(session, row, tree).json(query.a, query.b, query.limit)
+    return Response(body, headers=headers, media_type="application/json")
+
+
+async def _find(
+    request: Request, user: User, session: AsyncSession, ref: ChatRef
+) -> tuple[Chat, dict[str, str], Response | None]:
+    """A chat, its caching headers, and the response where the caller has this version of it already."""
+    row = await chat_store(request, user).find(session, ref, lock=False)
+    etag = etag_of(row_of(row))
+    return row, {"ETag": etag, "Cache-Control": "private, no-cache"}, not_modified(request, etag)
 
 
 @router.post(
