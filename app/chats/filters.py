@@ -19,11 +19,11 @@ METADATA_PARAMETER: dict[str, Any] = {
 
 def metadata_filters(request: Request) -> dict[str, str]:
     """The `metadata.<name>=<value>` filters of a request. Raises BadRequest (400) for one that finds nothing."""
-    found: dict[str, str] = {}
+    filters: dict[str, str] = {}
     for parameter, value in request.query_params.multi_items():
         if parameter.startswith("metadata."):
             name = parameter.removeprefix("metadata.")
-            if not _METADATA_NAME.fullmatch(name) or name in found or "\0" in value:
+            if not _METADATA_NAME.fullmatch(name) or name in filters or "\0" in value:
                 raise BadRequest("A metadata filter is metadata.<name>=<value>, each name once.")
-            found[name] = value
-    return found
+            filters[name] = value
+    return filters

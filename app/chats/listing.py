@@ -1,4 +1,4 @@
-"""The SQL of a page of chats. Hot: it runs on the driver, as one range of one index for each state asked for."""
+"""The SQL of a list of chats. Hot: it runs on the driver, as one range of one index for each state asked for."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -37,11 +37,13 @@ class JsonSql(Protocol):
         ...
 
 
-class Filters:
-    """Conditions on `chats`, without its state, and their arguments. They are those of SQL with `$1`, `$2` …"""
+class FilterConditions:
+    """The conditions of a list's filters on `chats`, but for its state, with `$1`, `$2` …, and their arguments.
+
+    Without a user they are those for the chats of all users.
+    """
 
     def __init__(self, user_id: str | None, query: ChatFilters, metadata: Mapping[str, str], json: JsonSql) -> None:
-        """Those for the chats of a user, or of every user."""
         self.arguments: list[Any] = []
         self.conditions = [] if user_id is None else [f"user_id = {self.parameter(user_id)}"]
         for column, operator, value in (
@@ -63,21 +65,21 @@ class Filters:
             self.conditions.append(f"{member} IN ({as_text}, {self.parameter(text)})")
 
     def parameter(self, value: Any) -> str:
-        """How SQL names one more argument."""
+        """Adds an argument, and returns how SQL names it."""
         self.arguments.append(value)
         return f"${len(self.arguments)}"
 
 
-class Listing:
-    """The filters of one list of chats of one user, and the SQL that they make."""
+class ChatListing:
+    """A list of one user's chats: its filters and order, and the SQL for its pages."""
 
     def __init__(self, user_id: str, query: ChatQuery, metadata: Mapping[str, str], json: JsonSql) -> None:
         self._query = query
-        made = Filters(user_id, query, metadata, json)
-        self._arguments, self._conditions = made.arguments, made.conditions
-        filters = {"order_by": query.order_by, "order": query.order}
-        filters |= query.model_dump(mode="json", exclude={"limit", "cursor", "include_total"})
-        self._binding = ["chats", user_id, filters, sorted(metadata.items())]
+        filters = FilterConditions(user_id, query, metadata, json)
+        self._arguments, self._conditions = filters.arguments, filters.conditions
+        fields = {"order_by": query.order_by, "order": query.order}
+        fields |= query.model_dump(mode="json", exclude={"limit", "cursor", "include_total"})
+        self._binding = ["chats", user_id, fields, sorted(metadata.items())]
 
     def page(self) -> tuple[str, list[Any]]:
         """The statement for a page and its arguments: one row more than `limit`, if there is one.
@@ -88,7 +90,7 @@ class Listing:
         arguments = list(self._arguments)
         by, descending = self._query.order_by, self._query.order == "desc"
         if self._query.cursor is not None:
-            arguments += self._position(self._query.cursor)
+            arguments += self._decode(self._query.cursor)
             sign = "<" if descending else ">"
             conditions.append(f"({by}, chat_id) {sign} (${len(arguments) - 1}, ${len(arguments)})")
         # Written out, as the planner should know that a page is short.
@@ -113,12 +115,12 @@ class Listing:
         by = FIELDS.index(self._query.order_by)
         return encode_cursor(self._binding, [to_iso(row[by]), str(row[0])])
 
-    def _position(self, cursor: str) -> list[Any]:
+    def _decode(self, cursor: str) -> list[Any]:
         try:
-            at, chat_id = decode_cursor(cursor, self._binding)
-            place = datetime.fromisoformat(at)
-            if to_iso(place) != at or not is_uuid(chat_id):
+            text, chat_id = decode_cursor(cursor, self._binding)
+            timestamp = datetime.fromisoformat(text)
+            if to_iso(timestamp) != text or not is_uuid(chat_id):
                 raise InvalidCursor
-            return [place, chat_id]
+            return [timestamp, chat_id]
         except (ValueError, TypeError, OverflowError):
             raise InvalidCursor from None

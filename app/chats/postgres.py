@@ -1,8 +1,8 @@
-"""Looking into JSON columns on Postgres."""
+"""SQL that looks into JSON columns, on Postgres."""
 
 
 class PostgresJson:
-    """See JsonSql."""
+    """`JsonSql` for Postgres."""
 
     def has_element(self, column: str, parameter: str) -> str:
         return f"EXISTS (SELECT 1 FROM json_array_elements_text({column}) AS e WHERE e = {parameter}::text)"

@@ -1,4 +1,4 @@
-"""A chat as a response."""
+"""Responses with a chat, and its ETag."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ def chat_response(row: Any, status: int = 200) -> Response:
 
 
 def chat_created(chat: Chat, root_path: str) -> StoredResponse:
-    """What is answered when a chat was created."""
+    """The response to a request that created a chat."""
     row = row_of(chat)
     headers = {"ETag": etag_of(row), "Location": f"{root_path}/chats/{chat.chat_id}"}
     return StoredResponse(201, chat_json(row), headers, chat.chat_id)

@@ -1,4 +1,4 @@
-"""The routes of chats: their list, their details, the trash.
+"""The routes of chats: their list and the trash.
 
 Creating, reading and changing a chat can reach into its messages: those are in `app.conversations.routes`.
 """
@@ -11,7 +11,7 @@ from starlette.responses import Response
 from app.auth.dependencies import AuthenticatedRoute, Reader, Writer
 from app.chats.dependencies import chat_store
 from app.chats.filters import METADATA_PARAMETER, metadata_filters
-from app.chats.listing import Listing
+from app.chats.listing import ChatListing
 from app.chats.schemas import ChatList, ChatOut, ChatQuery
 from app.chats.serialize import chat_json, etag_of, row_of
 from app.chats.store import check_version
@@ -43,9 +43,9 @@ router = APIRouter(prefix="/chats", tags=["chats"], route_class=AuthenticatedRou
 async def list_chats(request: Request, user: Reader, query: Annotated[ChatQuery, Query()]) -> Response:
     """The caller's chats, those with the latest activity first."""
     store = chat_store(request, user)
-    listing = Listing(user.user_id, query, metadata_filters(request), store.json)
+    listing = ChatListing(user.user_id, query, metadata_filters(request), store.json)
     rows, next_cursor = await store.page(listing, query.limit)
-    extra = {"total": await store.total(listing)} if query.include_total else {}
+    extra = {"total": await store.count(listing)} if query.include_total else {}
     return page_response(request, page_body(map(chat_json, rows), next_cursor, **extra), next_cursor, {})
 
 
@@ -66,9 +66,9 @@ async def delete_chat(
     """Into the trash, from which `restore` brings it back; with `hard=true` for good."""
     store, ref = chat_store(request, user), ChatRef.parse(chat)
     async with service(request, Database).write() as session:
-        found = await store.find(session, ref, deleted=None if hard else False)
-        check_version(found, if_match)
-        await (store.erase if hard else store.delete)(session, found)
+        row = await store.find(session, ref, deleted=None if hard else False)
+        check_version(row, if_match)
+        await (store.erase if hard else store.delete)(session, row)
     return Response(status_code=204)
 
 
@@ -87,12 +87,12 @@ async def restore_chat(request: Request, user: Writer, chat: ChatPath) -> Respon
 
         async def restore() -> StoredResponse:
             try:
-                found = await store.find(session, ref)
+                restored = await store.find(session, ref)
             except NotFound:
-                found = await store.find(session, ref, deleted=True)
-                await store.restore(session, found)
-            row = row_of(found)
-            return StoredResponse(200, chat_json(row), {"ETag": etag_of(row)}, found.chat_id)
+                restored = await store.find(session, ref, deleted=True)
+                await store.restore(session, restored)
+            row = row_of(restored)
+            return StoredResponse(200, chat_json(row), {"ETag": etag_of(row)}, restored.chat_id)
 
-        answer = await run_idempotent(session, user.user_id, idempotency, restore)
-    return answer.response()
+        stored = await run_idempotent(session, user.user_id, idempotency, restore)
+    return stored.response()

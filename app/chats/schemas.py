@@ -1,4 +1,4 @@
-"""Chats as they come in and go out."""
+"""Schemas of chats and their turns: the bodies of requests and responses, and the queries of lists."""
 
 from datetime import datetime
 from typing import Annotated, Any, Literal
@@ -10,6 +10,7 @@ from app.http.references import MAX_KEY, is_key
 from app.http.timestamps import Timestamp
 
 MAX_TAGS = 64
+DEFAULT_SECONDS = 60
 
 
 def _checked_key(value: str) -> str:
@@ -160,3 +161,49 @@ class ChatQuery(ChatFilters):
     include_total: bool = Field(default=False, description="Count them all as well, which costs more than a page.")
     limit: Limit = DEFAULT_LIMIT
     cursor: Cursor = None
+
+
+Seconds = Annotated[int, Field(ge=1, le=600, description="For how long, from now on.")]
+_UNTIL = "2026-01-31T12:01:00.000000Z"
+
+
+class TurnIn(BaseModel):
+    """Who takes a turn, and for how long."""
+
+    model_config = ConfigDict(
+        extra="forbid", strict=True, json_schema_extra={"examples": [{"holder": "worker-1", "seconds": 60}]}
+    )
+
+    holder: Annotated[str, Field(min_length=1, max_length=255)] | None = Field(
+        default=None, description="Whom others are told of while they wait. Unsaid: the caller."
+    )
+    seconds: Seconds = DEFAULT_SECONDS
+
+
+class TurnRenewal(BaseModel):
+    """For how long a turn is held from now on."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, json_schema_extra={"examples": [{"seconds": 60}]})
+
+    seconds: Seconds = DEFAULT_SECONDS
+
+
+class TurnTaken(BaseModel):
+    """A turn, as its holder sees it."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"token": 1769860800000000, "holder": "worker-1", "until": _UNTIL}]}
+    )
+
+    token: int = Field(description="What to send as `Turn-Token`. Each turn of a chat has a higher one.")
+    holder: str
+    until: datetime
+
+
+class TurnOut(BaseModel):
+    """Who holds a chat's turn; nulls where nobody does."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"holder": "worker-1", "until": _UNTIL}]})
+
+    holder: str | None
+    until: datetime | None

@@ -1,8 +1,8 @@
-"""Looking into JSON columns on SQLite (https://www.sqlite.org/json1.html)."""
+"""SQL that looks into JSON columns, on SQLite (https://www.sqlite.org/json1.html)."""
 
 
 class SqliteJson:
-    """See JsonSql."""
+    """`JsonSql` for SQLite."""
 
     def has_element(self, column: str, parameter: str) -> str:
         return f"EXISTS (SELECT 1 FROM json_each({column}) AS e WHERE e.value = {parameter})"

@@ -1,4 +1,4 @@
-"""The store of chats: the SQL of their details, always within one user's rows."""
+"""The store of chats: creates, lists, changes and deletes the chats of one user."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,7 +9,7 @@ from sqlalchemy.orm.attributes import flag_modified
 from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from app.chats.listing import JsonSql, Listing
+from app.chats.listing import ChatListing, JsonSql
 from app.chats.postgres import PostgresJson
 from app.chats.schemas import ChatDetails, ChatPatch
 from app.chats.serialize import COLUMNS, etag_of, row_of
@@ -48,7 +48,7 @@ class ChatStore:
             raise NotFound
         return row
 
-    async def page(self, listing: Listing, limit: int) -> tuple[Sequence[Row], str | None]:
+    async def page(self, listing: ChatListing, limit: int) -> tuple[Sequence[Row], str | None]:
         """At most `limit` rows of a list, and the cursor for what follows. Raises InvalidCursor (400)."""
         statement, arguments = listing.page()
         rows = await self._db.driver.fetch(statement, *arguments)
@@ -56,7 +56,7 @@ class ChatStore:
             return rows, None
         return rows[:limit], listing.cursor_after(rows[limit - 1])
 
-    async def total(self, listing: Listing) -> int:
+    async def count(self, listing: ChatListing) -> int:
         """How many chats a list has in all."""
         statement, arguments = listing.total()
         row = await self._db.driver.fetch_one(statement, *arguments)
@@ -74,17 +74,17 @@ class ChatStore:
         """A new chat, to be recorded by the caller. Raises Conflict (409) when its key is taken."""
         at = now()
         chat = Chat(user_id=self._user_id, chat_id=chat_id, created_at=at, updated_at=at, last_activity_at=at)
-        _describe(chat, details.model_dump())
+        _set_details(chat, details.model_dump())
         session.add(chat)
         await _flush(session)
         return chat
 
     async def replace(self, session: AsyncSession, chat: Chat, details: ChatDetails) -> None:
         """Replaces a chat's details by others; its key stays unless another is given. Raises Conflict (409)."""
-        given, platform = details.model_dump(), chat.platform
+        fields, platform = details.model_dump(), chat.platform
         if details.key is None:
-            del given["key"]
-        _describe(chat, given)
+            del fields["key"]
+        _set_details(chat, fields)
         await self.touch(session, chat, counts=of_platform(chat, platform))
 
     async def patch(self, session: AsyncSession, chat: Chat, patch: ChatPatch) -> None:
@@ -96,7 +96,7 @@ class ChatStore:
             if name in changes and changes[name] is None:
                 changes[name] = empty
         platform = chat.platform
-        _describe(chat, changes)
+        _set_details(chat, changes)
         await self.touch(session, chat, counts=of_platform(chat, platform))
 
     async def find(
@@ -114,8 +114,8 @@ class ChatStore:
         else:
             statement = statement.where(col(Chat.chat_id) == ref.chat_id)
         if deleted is not None:
-            place = col(Chat.deleted_at)
-            statement = statement.where(place.is_not(None) if deleted else place.is_(None))
+            deleted_at = col(Chat.deleted_at)
+            statement = statement.where(deleted_at.is_not(None) if deleted else deleted_at.is_(None))
         chat: Chat | None = (await session.execute(statement.limit(1))).scalar_one_or_none()
         if chat is None:
             raise NotFound
@@ -143,29 +143,29 @@ class ChatStore:
         await self.touch(session, chat, "chat.restored", [of_chat(chat, 0, 1, -1)])
 
     async def erase(self, session: AsyncSession, chat: Chat) -> None:
-        """Deletes a chat for good, with its messages and the answers kept for retries, which repeat them."""
+        """Deletes a chat for good, with its messages and the responses kept for retries, which repeat them."""
         # Found by the chat alone: it may have had other keys, and an append by one of them has that in its route.
-        kept = (col(Idempotency.user_id) == self._user_id) & (col(Idempotency.chat_id) == chat.chat_id)
-        await session.execute(delete(Idempotency).where(kept))
-        await forget(session, chat)
-        place = (-1, 0) if chat.deleted_at is None else (0, -1)
-        counts = [of_chat(chat, -1, *place), *await of_all_messages(session, chat, -1), *shrunk(chat.message_count)]
+        responses = (col(Idempotency.user_id) == self._user_id) & (col(Idempotency.chat_id) == chat.chat_id)
+        await session.execute(delete(Idempotency).where(responses))
+        await delete_documents(session, chat)
+        states = (-1, 0) if chat.deleted_at is None else (0, -1)
+        counts = [of_chat(chat, -1, *states), *await of_all_messages(session, chat, -1), *shrunk(chat.message_count)]
         await session.execute(delete(Chat).where(col(Chat.user_id) == self._user_id, col(Chat.chat_id) == chat.chat_id))
         await record(session, self._user_id, ["chat.erased", chat.chat_id], counts=counts)
 
 
-async def forget(session: AsyncSession, chat: Chat, seq: int | None = None) -> None:
-    """Deletes what a chat, or one of its messages, is found by: what is gone for good is gone there at once, too."""
-    gone = delete(Document).where(col(Document.user_id) == chat.user_id, col(Document.chat_id) == chat.chat_id)
-    await session.execute(gone if seq is None else gone.where(col(Document.seq) == seq))
+async def delete_documents(session: AsyncSession, chat: Chat, seq: int | None = None) -> None:
+    """Deletes the search documents of a chat, or of one of its messages, so that nobody finds what was deleted."""
+    statement = delete(Document).where(col(Document.user_id) == chat.user_id, col(Document.chat_id) == chat.chat_id)
+    await session.execute(statement if seq is None else statement.where(col(Document.seq) == seq))
 
 
 def check_version(chat: Chat, if_match: str | None) -> None:
-    """Raises PreconditionFailed (412) if the caller means another version of the chat than there is."""
+    """Raises PreconditionFailed (412) where `If-Match` names another version of the chat than there is."""
     require_match(if_match, etag_of(row_of(chat)))
 
 
-def _describe(chat: Chat, details: dict[str, Any]) -> None:
+def _set_details(chat: Chat, details: dict[str, Any]) -> None:
     for name, value in details.items():
         column = "metadata_" if name == "metadata" else name
         setattr(chat, column, value)

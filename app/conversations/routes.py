@@ -1,9 +1,8 @@
-"""The routes of a chat as a whole: its details together with its messages, the `conversation`."""
+"""The routes of a chat as a whole: creates, reads, replaces and changes it together with its messages."""
 
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Request
-from pydantic import ConfigDict, Field
 from sqlmodel.ext.asyncio.session import AsyncSession
 from starlette.responses import Response
 from uuid_utils import uuid7
@@ -13,9 +12,10 @@ from app.auth.dependencies import AuthenticatedRoute, Reader, Writer
 from app.chats.dependencies import chat_store
 from app.chats.lease import LEASE_HEADER, check_lease, check_own_lease, lease_token_of
 from app.chats.responses import chat_created, chat_response
-from app.chats.schemas import EXAMPLE_IN, EXAMPLE_PATCH, ChatDetails, ChatOut, ChatPatch
+from app.chats.schemas import ChatOut
 from app.chats.serialize import etag_of, row_of
 from app.chats.store import check_version
+from app.conversations.schemas import ChatChange, ChatIn, ChatWithConversation
 from app.db.database import Database
 from app.db.driver import Row
 from app.http.conditional import IfMatch, not_modified
@@ -27,46 +27,9 @@ from app.http.services import service
 from app.messages.branching.store import BranchStore
 from app.messages.dependencies import message_store
 from app.messages.edits import EditStore
-from app.messages.schemas import ANSWER, HELLO, MessageIn, MessageOut
 from app.models import Chat
 
 router = APIRouter(prefix="/chats", tags=["chats"], route_class=AuthenticatedRoute)
-
-
-class ChatIn(ChatDetails):
-    """A chat with, if need be, the messages it begins with."""
-
-    model_config = ConfigDict(
-        json_schema_extra={"examples": [EXAMPLE_IN, {"title": "Eggs", "conversation": [HELLO, ANSWER]}]}
-    )
-
-    conversation: list[MessageIn] | None = Field(default=None, description="Its messages, in order.")
-
-    def details(self) -> ChatDetails:
-        """The chat without its messages."""
-        return ChatDetails.model_construct(**{name: getattr(self, name) for name in ChatDetails.model_fields})
-
-
-class ChatChange(ChatPatch):
-    """A JSON merge patch (RFC 7396) of a chat's details, and where its head is."""
-
-    model_config = ConfigDict(json_schema_extra={"examples": [EXAMPLE_PATCH, {"head": 4}]})
-
-    head: str | int | None = Field(
-        default=None,
-        description="The message that the active branch ends with from now on, by `message_id` or `seq`; with null it "
-        "has none, and what is appended next begins at the root.",
-    )
-
-    def details(self) -> ChatPatch:
-        """The patch of the details alone."""
-        return ChatPatch.model_construct(**{name: getattr(self, name) for name in self.model_fields_set - {"head"}})
-
-
-class ChatWithConversation(ChatOut):
-    """A chat; with `include=conversation` its messages too."""
-
-    conversation: list[MessageOut] | None = None
 
 
 async def _create(session: AsyncSession, request: Request, user: User, body: ChatIn) -> Chat:
@@ -93,8 +56,8 @@ async def create_chat(request: Request, user: Writer, body: ChatIn) -> Response:
             await session.flush()
             return chat_created(chat, request.scope.get("root_path", ""))
 
-        answer = await run_idempotent(session, user.user_id, idempotency, create)
-    return answer.response()
+        stored = await run_idempotent(session, user.user_id, idempotency, create)
+    return stored.response()
 
 
 @router.get(
@@ -119,11 +82,11 @@ async def read_chat(
         row = await store.get(ref)
         return not_modified(request, etag_of(row)) or chat_response(row)
     async with service(request, Database).snapshot() as session:
-        found = await store.find(session, ref, lock=False)
-        row = row_of(found)
+        chat_row = await store.find(session, ref, lock=False)
+        row = row_of(chat_row)
         if (unchanged := not_modified(request, etag_of(row))) is not None:
             return unchanged
-        messages = await message_store(request, user).branch_json(session, found)
+        messages = await message_store(request, user).branch_json(session, chat_row)
     response = chat_response(row)
     body = b'%b,"conversation":[%b]}' % (bytes(response.body)[:-1], b",".join(messages))
     return Response(
@@ -147,15 +110,15 @@ async def patch_chat(
     """A JSON merge patch: what is left out stays, null takes away. `head` switches to another branch."""
     store, ref, lease_token = chat_store(request, user), ChatRef.parse(chat), lease_token_of(request)
     async with service(request, Database).write() as session:
-        found = await store.find(session, ref)
-        check_version(found, if_match)
-        check_own_lease(found, lease_token)
+        chat_row = await store.find(session, ref)
+        check_version(chat_row, if_match)
+        check_own_lease(chat_row, lease_token)
         if "head" in patch.model_fields_set:
-            check_lease(found, lease_token)
-            await _switch(request, user, session, found, "" if patch.head is None else str(patch.head))
+            check_lease(chat_row, lease_token)
+            await _switch(request, user, session, chat_row, "" if patch.head is None else str(patch.head))
         if patch.model_fields_set - {"head"}:
-            await store.patch(session, found, patch.details())
-    return chat_response(row_of(found))
+            await store.patch(session, chat_row, patch.details())
+    return chat_response(row_of(chat_row))
 
 
 @router.put(
@@ -187,15 +150,15 @@ async def put_chat(
         return chat_response(row)
     body = body or ChatIn()
     try:
-        put, created = await _put(request, user, ref, body, if_match, get_only)
+        chat_row, created = await _put(request, user, ref, body, if_match, get_only)
     except Conflict:
         if ref.key is None:
             raise
         # Somebody else created it at the same moment: now it is there.
-        put, created = await _put(request, user, ref, body, if_match, get_only)
+        chat_row, created = await _put(request, user, ref, body, if_match, get_only)
     if created:
-        return chat_created(put, request.scope.get("root_path", "")).response()
-    return chat_response(row_of(put))
+        return chat_created(chat_row, request.scope.get("root_path", "")).response()
+    return chat_response(row_of(chat_row))
 
 
 async def _switch(request: Request, user: User, session: AsyncSession, chat: Chat, head: str) -> None:
@@ -212,21 +175,21 @@ async def _put(
     store, lease_token = chat_store(request, user), lease_token_of(request)
     async with service(request, Database).write() as session:
         try:
-            found = await store.find(session, ref)
+            chat_row = await store.find(session, ref)
         except NotFound:
             if ref.key is None or if_match is not None or lease_token is not None:
                 raise
             body.key = ref.key
             return await _create(session, request, user, body), True
-        check_version(found, if_match)
-        check_own_lease(found, lease_token)
+        check_version(chat_row, if_match)
+        check_own_lease(chat_row, lease_token)
         if not get_only:
             if body.conversation is not None:
-                check_lease(found, lease_token)
-                await EditStore().clear(session, found)
-                await message_store(request, user).insert(session, found, body.conversation)
-            await store.replace(session, found, body.details())
-        return found, False
+                check_lease(chat_row, lease_token)
+                await EditStore().clear(session, chat_row)
+                await message_store(request, user).insert(session, chat_row, body.conversation)
+            await store.replace(session, chat_row, body.details())
+        return chat_row, False
 
 
 async def _existing(request: Request, user: User, ref: ChatRef) -> Row | None:

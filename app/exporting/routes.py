@@ -11,7 +11,7 @@ from app.auth.dependencies import AuthenticatedRoute, Reader, ReaderOrAdmin
 from app.auth.owner_scope import OwnerQuery, owner_of
 from app.chats.dependencies import chat_store
 from app.chats.filters import METADATA_PARAMETER, metadata_filters
-from app.chats.listing import Filters
+from app.chats.listing import FilterConditions
 from app.chats.schemas import ChatFilters
 from app.chats.serialize import FIELDS
 from app.chats.store import ChatStore
@@ -111,6 +111,6 @@ async def export_chats(request: Request, caller: ReaderOrAdmin, query: Annotated
     """
     user_id = owner_of(caller, query)
     db = service(request, Database)
-    filters = Filters(user_id, query, metadata_filters(request), ChatStore(db, "").json)
+    filters = FilterConditions(user_id, query, metadata_filters(request), ChatStore(db, "").json)
     conditions = (*filters.conditions, *_STATES[query.state])
     return await _response(request, Selection(user_id, conditions, tuple(filters.arguments)), query.format, many=True)

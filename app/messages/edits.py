@@ -9,7 +9,7 @@ from sqlalchemy.orm.attributes import flag_modified
 from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from app.chats.store import forget
+from app.chats.store import delete_documents
 from app.db.driver import SessionReader
 from app.db.timestamps import now
 from app.db.types import UtcDateTime
@@ -101,7 +101,7 @@ class EditStore:
     async def clear(self, session: AsyncSession, chat: Chat) -> None:
         """Deletes every message of a chat."""
         counts = [*await of_all_messages(session, chat, -1), *shrunk(chat.message_count)]
-        await forget(session, chat)
+        await delete_documents(session, chat)
         await session.execute(delete(Message).where(in_chat(chat)))
         segments = (col(Segment.user_id) == chat.user_id) & (col(Segment.chat_id) == chat.chat_id)
         await session.execute(delete(Segment).where(segments))
@@ -128,7 +128,7 @@ class EditStore:
             chat.head_seq, chat.head_id = message.parent_seq, None
             if message.parent_seq is not None:
                 chat.head_id = (await find_message(session, chat, str(message.parent_seq))).message_id
-        await forget(session, chat, message.seq)
+        await delete_documents(session, chat, message.seq)
         counts = shrunk(chat.message_count)
         tokens = tokens_of(message)
         add_to_counters(chat, -1, less := (-tokens[0], -tokens[1], -tokens[2]))

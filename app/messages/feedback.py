@@ -167,9 +167,9 @@ async def put_feedback(
     """In the place of what this caller said before. The message and the chat's version stay as they are."""
     ref = ChatRef.parse(chat)
     async with service(request, Database).write() as session:
-        found = await chat_store(request, user).find(session, ref)
+        chat_row = await chat_store(request, user).find(session, ref)
         store = FeedbackStore(service(request, Database), user)
-        content = await store.put(session, found, await find_message(session, found, message), body)
+        content = await store.put(session, chat_row, await find_message(session, chat_row, message), body)
     return Response(content, media_type="application/json")
 
 
@@ -199,7 +199,7 @@ async def delete_feedback(request: Request, user: Writer, chat: ChatPath, messag
     """The caller's own; that of others stays."""
     ref = ChatRef.parse(chat)
     async with service(request, Database).write() as session:
-        found = await chat_store(request, user).find(session, ref)
+        chat_row = await chat_store(request, user).find(session, ref)
         store = FeedbackStore(service(request, Database), user)
-        await store.delete(session, found, await find_message(session, found, message))
+        await store.delete(session, chat_row, await find_message(session, chat_row, message))
     return Response(status_code=204)

@@ -10,7 +10,7 @@ from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 from uuid_utils import uuid7
 
-from app.chats.lease import refusal
+from app.chats.lease import lease_conflict
 from app.db.database import Database
 from app.db.driver import Reader, SessionReader
 from app.db.timestamps import now
@@ -99,7 +99,7 @@ class MessageStore:
     async def _lease_refusal(self, ref: ChatRef) -> Problem:
         by, chat = ref.column
         row = await self._db.driver.fetch_one(_LEASE.format(by), self.user_id, chat)
-        return refusal(*row) if row else NotFound()
+        return lease_conflict(*row) if row else NotFound()
 
     async def history(self, ref: ChatRef, query: HistoryQuery, query_text: bytes) -> HistoryPage:
         """A page of a chat's messages, see `HistoryReader.page`. Raises NotFound and InvalidCursor (400)."""

@@ -6,7 +6,7 @@ from sqlalchemy import select
 from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from app.chats.lease import refusal
+from app.chats.lease import lease_conflict
 from app.chats.store import ChatStore
 from app.db.database import Database
 from app.db.timestamps import now
@@ -51,7 +51,7 @@ class Endings:
         if answer is None:
             raise Conflict(closed_because(message_row.status))
         if not leased(answer, found):
-            raise refusal(found.lease_holder, found.lease_until)
+            raise lease_conflict(found.lease_holder, found.lease_until)
         if said.offset is not None and said.offset != answer.stored:
             raise Conflict(
                 f"The text has {answer.stored} characters, not {said.offset}: go on from there.",

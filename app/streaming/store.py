@@ -8,7 +8,7 @@ from sqlalchemy import bindparam, delete, func, insert, select, tuple_, update
 from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from app.chats.lease import refusal
+from app.chats.lease import lease_conflict
 from app.db.database import Database
 from app.db.driver import Row
 from app.db.timestamps import now, to_datetime
@@ -130,7 +130,7 @@ class AnswerStore:
         if status != IN_PROGRESS or stored is None:
             raise Conflict(closed_because(status))
         if not _holds(lease_token, row[6], row[7]):
-            raise refusal(row[8], row[7])
+            raise lease_conflict(row[8], row[7])
         return Open((user_id, chat_id, seq), message_id, stored, lease_token)
 
     async def locate(self, user_id: str, chat: str, message: str) -> Place:

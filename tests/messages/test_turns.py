@@ -14,7 +14,7 @@ from fastapi import FastAPI
 from sqlalchemy import update
 from sqlmodel import col
 
-from app.chats.lease import release
+from app.chats.lease import release_lease
 from app.chats.store import ChatStore
 from app.db.timestamps import now
 from app.http.references import ChatRef
@@ -399,7 +399,7 @@ async def test_a_turn_that_ends_while_an_append_is_waiting(
             if by_time:
                 chat.lease_until = now()
             else:
-                release(chat, int(mine["Turn-Token"]))
+                release_lease(chat, int(mine["Turn-Token"]))
         problem(await waiting, 409)
         ok(await me.post(f"{path}/messages", json=body))
         mine = await taken(me, path)

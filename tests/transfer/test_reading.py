@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import JSON, insert
 
 from app.archive_formats import exports
-from app.chats.listing import Filters
+from app.chats.listing import FilterConditions
 from app.chats.schemas import ChatFilters
 from app.chats.store import ChatStore
 from app.db.database import Database
@@ -265,7 +265,7 @@ async def test_an_answer_in_progress_is_exported_with_the_text_on_disk(made: Any
 async def test_filters(made: Any, dialect_name: str) -> None:
     rows, dbs = made
     db = dbs[dialect_name]
-    filters = Filters(None, ChatFilters(pinned=True, tag=["x"]), {"a": "1.0"}, ChatStore(db, "").json)
+    filters = FilterConditions(None, ChatFilters(pinned=True, tag=["x"]), {"a": "1.0"}, ChatStore(db, "").json)
     selection = Selection(None, (*filters.conditions, "deleted_at IS NULL"), tuple(filters.arguments))
     lines = [orjson.loads(line) for line in (await exported(db, "jsonl", selection)).splitlines()]
     wanted = [

@@ -144,8 +144,8 @@ class BranchReader:
         missing = sorted({row[_PARENT_SEQ] for row in rows} - ids.keys())
         for start in range(0, len(missing), _MAX_RANGES):
             seqs = missing[start : start + _MAX_RANGES]
-            found = await self._reader.fetch(_ids_statement(len(seqs)), *self._key, *seqs)
-            for seq, message_id, version, tree_version in found:
+            parents = await self._reader.fetch(_ids_statement(len(seqs)), *self._key, *seqs)
+            for seq, message_id, version, tree_version in parents:
                 self.note_versions(version, tree_version)
                 ids[seq] = message_id
         return [(row, ids.get(row[_PARENT_SEQ])) for row in rows]

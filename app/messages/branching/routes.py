@@ -106,8 +106,8 @@ async def fork(request: Request, user: Writer, chat: ChatPath, body: ForkIn | No
     async with service(request, Database).write() as session:
 
         async def copy() -> StoredResponse:
-            found = await store.find(session, ref)
-            created = await ForkStore(store).fork(session, found, at, body.details())
+            chat_row = await store.find(session, ref)
+            created = await ForkStore(store).fork(session, chat_row, at, body.details())
             return chat_created(created, request.scope.get("root_path", ""))
 
         stored = await run_idempotent(session, user.user_id, idempotency, copy)
