@@ -1,7 +1,7 @@
-"""A branch against a line: `python -m bench.branches` reads 10,000 messages over 100 forks, and 10,000 in a line.
+"""A branch against a chat of one segment: `python -m bench.branches` reads 10,000 messages over 100 forks, and without.
 
 Both chats are read page by page by one client, in turns, with the cache of pages switched off; what is compared is the
-quickest of several rounds. Then the last 50 messages of a chat of 1,000 lines, again beside those of a line.
+quickest of several rounds. Then the last 50 messages of a chat of 1,000 segments, again beside those of one.
 """
 
 import time
@@ -22,7 +22,7 @@ from tests.servers.service import ServiceProcess
 
 MESSAGES = 10_000
 FORKS = 100
-LINES = 1_000
+SEGMENTS = 1_000
 AT_MOST = 1.3
 
 
@@ -47,7 +47,7 @@ class Reader:
         return last
 
     def branched(self, forks: int, each: int) -> str:
-        """A chat whose active branch leaves another line so many times, with so many messages before each and after."""
+        """A chat whose active branch has so many forks, with so many messages before and after each."""
         chat = self.chat()
         last = self.append(chat, each)
         for _ in range(forks):
@@ -57,7 +57,7 @@ class Reader:
         return chat
 
     def straight(self, messages: int) -> str:
-        """A chat of one line."""
+        """A chat of one segment."""
         chat = self.chat()
         for start in range(0, messages, 1000):
             self.append(chat, min(1000, messages - start))
@@ -104,7 +104,7 @@ def measure(reader: Reader, dialect: str, rounds: int, table: Table) -> bool:
         table.add_row(dialect, what, f"{mine:.4f}", f"{theirs:.4f}", f"{mine / theirs:.2f}", f"{typical:.2f}")
         return mine / theirs
 
-    branch, line = reader.branched(FORKS - 1, MESSAGES // FORKS), reader.straight(MESSAGES)
+    branch, straight = reader.branched(FORKS - 1, MESSAGES // FORKS), reader.straight(MESSAGES)
     worst = 0.0
     for limit, order in product((50, 200), ("asc", "desc")):
 
@@ -114,9 +114,9 @@ def measure(reader: Reader, dialect: str, rounds: int, table: Table) -> bool:
             return seconds
 
         what = f"{MESSAGES:,} messages, limit={limit}, {order}"
-        worst = max(worst, row(what, rounds, partial(walked, branch), partial(walked, line)))
-    many = reader.branched(LINES - 1, 2)
-    row(f"last=50 of {LINES:,} lines", 3, lambda: reader.last(many), lambda: reader.last(line))
+        worst = max(worst, row(what, rounds, partial(walked, branch), partial(walked, straight)))
+    many = reader.branched(SEGMENTS - 1, 2)
+    row(f"last=50 of {SEGMENTS:,} segments", 3, lambda: reader.last(many), lambda: reader.last(straight))
     return worst > AT_MOST
 
 
@@ -124,8 +124,8 @@ def main(
     rounds: Annotated[int, typer.Option(min=1, help="How often each chat is read.")] = 7,
     only: Annotated[str, typer.Option(help="One database: sqlite or postgres.")] = "",
 ) -> None:
-    """Compares, and ends with 1 where a branch takes more than 1.3 times as long as a line."""
-    table = Table("database", "what", "branch", "line", "ratio of the least", "median ratio", title="seconds")
+    """Compares, and ends with 1 where a branch takes more than 1.3 times as long as one segment."""
+    table = Table("database", "what", "branch", "one segment", "ratio of the least", "median ratio", title="seconds")
     slow = False
     with Databases() as databases:
         for dialect in [only] if only else DIALECTS:

@@ -99,8 +99,8 @@ class Loader:
             ]
             self._compare(f"the path to {leaf}", found, expected)
             self.paths += 1
-        tips = [one["head_id"] for one in self._items(f"{chat}/branches")]
-        self._compare("the tips", sorted(tips), sorted(str(ids[leaf]) for leaf in tree.leaves()))
+        leaves = [one["head_id"] for one in self._items(f"{chat}/branches")]
+        self._compare("the leaves", sorted(leaves), sorted(str(ids[leaf]) for leaf in tree.leaves()))
         last = tree.leaves()[-1]
         fork = self._client.post(f"{chat}/fork", json={"at": ids[last]}).raise_for_status().headers["Location"]
         copied = [one["content"] for one in self._items(f"{fork}/messages")]

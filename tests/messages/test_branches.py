@@ -68,13 +68,13 @@ async def test_every_path_of_a_tree_reads_back(me: httpx2.AsyncClient) -> None:
         assert ok(await me.get(f"{path}/messages/{ids[name]}")) == found[-1]
     everything = await every_item(me, f"{path}/messages", tree="true", limit=3)
     assert [one["content"] for one in everything] == list(TREE)
-    tips = await every_item(me, f"{path}/branches", limit=2)
-    assert [one["head_id"] for one in tips] == [ids[name] for name in LEAVES[::-1]]
-    assert [one["message_count"] for one in tips] == [len(way(name)) for name in LEAVES[::-1]]
-    assert [one["output_tokens"] for one in tips] == [len(way(name)) for name in LEAVES[::-1]]
+    leaves = await every_item(me, f"{path}/branches", limit=2)
+    assert [one["head_id"] for one in leaves] == [ids[name] for name in LEAVES[::-1]]
+    assert [one["message_count"] for one in leaves] == [len(way(name)) for name in LEAVES[::-1]]
+    assert [one["output_tokens"] for one in leaves] == [len(way(name)) for name in LEAVES[::-1]]
     forks = {"points": "play", "history": "play", "size": "court", "sand": "court", "clay": "court"}
-    assert [one["forked_at"] for one in tips] == [ids[forks[name]] for name in LEAVES[::-1]]
-    assert [one["is_active"] for one in tips] == [True, False, False, False, False]
+    assert [one["forked_at"] for one in leaves] == [ids[forks[name]] for name in LEAVES[::-1]]
+    assert [one["is_active"] for one in leaves] == [True, False, False, False, False]
 
 
 async def test_the_first_message_after_a_switch_tells_both_processes_of_its_siblings(
@@ -117,7 +117,7 @@ async def test_branches_with_much_or_little_between_their_messages(me: httpx2.As
     await append(5, 900, "assistant")  # far more than is looked through for a page of the other branch
     far = chat.head
     await append(10, 10)
-    for _ in range(70):  # more lines than one statement has
+    for _ in range(70):  # more segments than one statement has
         await append(chat.head, 1)
         assert chat.head is not None
         await append(chat.nodes[chat.head].parent, 1, "tool")
@@ -172,9 +172,9 @@ async def test_branches_of_a_line(me: httpx2.AsyncClient) -> None:
 async def test_the_active_branch_is_listed_wherever_it_ends(me: httpx2.AsyncClient) -> None:
     path, ids = await planted(me)
     ok(await me.patch(path, json={"head": ids["rules"]}))
-    tips = await every_item(me, f"{path}/branches")
-    assert {one["head_id"] for one in tips} == {ids[name] for name in (*LEAVES, "rules")}
-    assert [one["head_id"] for one in tips if one["is_active"]] == [ids["rules"]]
+    leaves = await every_item(me, f"{path}/branches")
+    assert {one["head_id"] for one in leaves} == {ids[name] for name in (*LEAVES, "rules")}
+    assert [one["head_id"] for one in leaves if one["is_active"]] == [ids["rules"]]
 
 
 async def test_lists_and_diffs_are_answered_304_while_nothing_changed(me: httpx2.AsyncClient) -> None:
@@ -279,7 +279,7 @@ async def test_a_fork_longer_than_a_batch(me: httpx2.AsyncClient) -> None:
     path = (await me.post("/chats", json={})).headers["Location"]
     last = None
     for start in range(0, 2100, 300):
-        # Every other one is left again, so that the branch is of many lines.
+        # Every other one is left again, so that the branch is of many segments.
         ok(await me.post(f"{path}/messages", json=said("left")))
         batch = [said(f"{start + number}", input_tokens=1) for number in range(300)]
         body = {"messages": batch, "parent": last}

@@ -11,6 +11,7 @@ from fastapi import FastAPI
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from app.models import metadata
 from tests.callers import Json, every_item, ok, problem
 from tests.messages.roundtrip import in_a_line, read_back, same
 from tests.messages.strategies import MESSAGES
@@ -234,9 +235,12 @@ async def test_a_cleared_chat_stays(me: httpx2.AsyncClient, path: str) -> None:
 
 
 async def test_who_answers_whom_stays_a_line(app: FastAPI, me: httpx2.AsyncClient, path: str) -> None:
+    columns = metadata.tables["messages"].columns.keys()
+    seq, parent_seq = columns.index("seq"), columns.index("parent_seq")
+
     async def line() -> list[tuple[int, int | None]]:
         rows = (await stored(app, me.headers["X-User-Id"]))["messages"]
-        return [(row[2], row[4]) for row in rows]
+        return [(row[seq], row[parent_seq]) for row in rows]
 
     ok(await me.post(f"{path}/messages", json=HELLO))
     ok(await me.post(f"{path}/messages", json={"messages": [HELLO] * 4}))

@@ -207,7 +207,7 @@ class Run:
             problem(await self.client.get(f"/chats/{chat.chat_id}/messages", params={"head": seq}), 404)
 
     async def branches(self, chat: ChatModel) -> None:
-        """The tips."""
+        """The leaves."""
         path = f"/chats/{chat.chat_id}/branches"
         assert await every_item(self.client, path, limit=self.random.choice((2, 200))) == chat.branches()
 

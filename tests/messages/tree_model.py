@@ -96,20 +96,21 @@ class ChatModel:
         return {**self.counters(list(self.nodes)), "last_seq": self.last_seq, "head_id": head}
 
     def branches(self) -> Items:
-        """The tips, newest first."""
-        tips = {seq for seq in self.nodes if not self.children(seq)} | ({self.head} if self.head is not None else set())
-        paths = {tip: self.path(tip) for tip in tips}
+        """The leaves, newest first."""
+        heads = set() if self.head is None else {self.head}
+        leaves = {seq for seq in self.nodes if not self.children(seq)} | heads
+        paths = {leaf: self.path(leaf) for leaf in leaves}
         found = []
-        for tip in sorted(tips, reverse=True):
-            shared = [seq for seq in paths[tip][:-1] if len(self.children(seq)) > 1]
+        for leaf in sorted(leaves, reverse=True):
+            shared = [seq for seq in paths[leaf][:-1] if len(self.children(seq)) > 1]
             found.append(
                 {
-                    "head_id": self.nodes[tip].message_id,
-                    "head_seq": tip,
-                    "is_active": tip == self.head,
-                    **self.counters(paths[tip]),
+                    "head_id": self.nodes[leaf].message_id,
+                    "head_seq": leaf,
+                    "is_active": leaf == self.head,
+                    **self.counters(paths[leaf]),
                     "forked_at": self.nodes[shared[-1]].message_id if shared else None,
-                    "created_at": self.nodes[tip].body["created_at"],
+                    "created_at": self.nodes[leaf].body["created_at"],
                 }
             )
         return found
