@@ -52,7 +52,7 @@ async def read_context(
     instructions = await store.instructions(ref)
     # Tokens are counted on another thread: a large chat must not keep others waiting.
     await asyncio.to_thread(window.instruct, instructions, row[_SUMMARY])
-    async for page in store.pages_backwards(ref):
+    async for page in store.history.pages_backwards(ref):
         await asyncio.to_thread(window.read, page)
         if window.settled:
             break
@@ -81,7 +81,7 @@ def _written(window: Window, shape: str) -> bytes:
 async def lint_chat(request: Request, user: Reader, chat: ChatPath) -> Response:
     """Orphaned tool calls and results, call ids used twice, empty messages and the like, in the active branch."""
     reading = Reading()
-    async for page in message_store(request, user).pages_backwards(ChatRef.parse(chat)):
+    async for page in message_store(request, user).history.pages_backwards(ChatRef.parse(chat)):
         await asyncio.to_thread(reading.read_all, page)
         if len(reading.findings) > MAX_FINDINGS:
             break

@@ -113,7 +113,7 @@ async def read_history(request: Request, user: Reader, chat: ChatPath) -> Respon
     `head` reads the branch that ends at that message, `tree` those of every branch.
     """
     query = _history_query.read(request)
-    page = await message_store(request, user).history(ChatRef.parse(chat), query, request.scope["query_string"])
+    page = await message_store(request, user).history.page(ChatRef.parse(chat), query, request.scope["query_string"])
     headers = {"ETag": page.etag, "Cache-Control": "private, no-cache"}
     return not_modified(request, page.etag) or page_response(request, page.body, page.next_cursor, headers)
 
@@ -177,7 +177,7 @@ async def pop(request: Request, user: Writer, chat: ChatPath, query: Annotated[A
 )
 async def read_message(request: Request, user: Reader, chat: ChatPath, message: MessagePath) -> Response:
     """One message, by `message_id` or `seq`."""
-    body = await message_store(request, user).get(ChatRef.parse(chat), message)
+    body = await message_store(request, user).history.message(ChatRef.parse(chat), message)
     return Response(body, media_type="application/json")
 
 

@@ -1,6 +1,6 @@
 """The store of messages: appends to the chats of one user, and reads them."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,11 +31,11 @@ from app.messages.append.writer import (
 from app.messages.branching.branch_reader import BranchReader
 from app.messages.branching.tree import LINEAR, MAX_SEQ, Tree
 from app.messages.branching.tree_cache import TreeCache, load_tree, tree_of
-from app.messages.cache import HistoryCache, HistoryPage
+from app.messages.cache import HistoryCache
 from app.messages.history import HistoryReader
 from app.messages.linear_history import PageSpec, RowWithParent
 from app.messages.queries import add_to_counters, in_chat
-from app.messages.schemas import HistoryQuery, MessageIn
+from app.messages.schemas import MessageIn
 from app.messages.serialize import EXTRAS, message_json
 from app.models import Chat, Message
 
@@ -50,20 +50,24 @@ class MessageStores:
 
     db: Database
     writer: AppendWriter
-    history: HistoryCache
+    cache: HistoryCache
     trees: TreeCache
 
     def __call__(self, user_id: str) -> "MessageStore":
         """The store of a user's messages."""
-        return MessageStore(self.db, user_id, self.writer, HistoryReader(self.db, user_id, self.history, self.trees))
+        return MessageStore(self.db, user_id, self.writer, HistoryReader(self.db, user_id, self.cache, self.trees))
 
 
 class MessageStore:
-    """The messages of one user's chats. Methods that take a session and a chat work in its transaction."""
+    """The messages of one user's chats. Methods that take a session and a chat work in its transaction.
 
-    def __init__(self, db: Database, user_id: str, writer: AppendWriter, reader: HistoryReader) -> None:
+    Attributes:
+        history: reads pages of messages, and single messages.
+    """
+
+    def __init__(self, db: Database, user_id: str, writer: AppendWriter, history: HistoryReader) -> None:
         self.user_id = user_id
-        self.reader = reader
+        self.history = history
         self._db = db
         self._writer = writer
 
@@ -101,21 +105,9 @@ class MessageStore:
         row = await self._db.driver.fetch_one(_LEASE.format(by), self.user_id, chat)
         return lease_conflict(*row) if row else NotFound()
 
-    async def history(self, ref: ChatRef, query: HistoryQuery, query_text: bytes) -> HistoryPage:
-        """A page of a chat's messages, see `HistoryReader.page`. Raises NotFound and InvalidCursor (400)."""
-        return await self.reader.page(ref, query, query_text)
-
-    async def get(self, ref: ChatRef, message: str) -> bytes:
-        """A message as JSON, by `message_id` or `seq`. Raises NotFound."""
-        return await self.reader.message(ref, message)
-
-    def pages_backwards(self, ref: ChatRef) -> AsyncIterator[list[dict[str, Any]]]:
-        """The active branch's messages as they are answered, newest first, a page at a time. Raises NotFound."""
-        return self.reader.pages_backwards(ref)
-
     async def instructions(self, ref: ChatRef) -> list[dict[str, Any]]:
         """The system and developer messages of the active branch as they are answered, in order. Raises NotFound."""
-        chat_id, _ = await self.reader.version(ref)
+        chat_id, _ = await self.history.version(ref)
         async with self._db.snapshot() as session:
             reader = SessionReader(session)
             tree = await load_tree(reader, self.user_id, chat_id) or LINEAR

@@ -56,10 +56,10 @@ class ItemStore:
         Raises NotFound, and Unprocessable (422) where there is no item to begin after.
         """
         cache_key = (self._messages.user_id, ref.name, "items", query_text)
-        page = self._messages.reader.cache.get(cache_key)
-        if page is None or page.etag != etag(*await self._messages.reader.version(ref)):
+        page = self._messages.history.cache.get(cache_key)
+        if page is None or page.etag != etag(*await self._messages.history.version(ref)):
             page = await self._read_items(ref, query)
-            self._messages.reader.cache.put(cache_key, page)
+            self._messages.history.cache.put(cache_key, page)
         return page.body
 
     async def _read_items(self, ref: ChatRef, query: ItemQuery) -> HistoryPage:
@@ -72,7 +72,7 @@ class ItemStore:
         while True:
             history_query = HistoryQuery(order=query.order, limit=query.limit + 1)
             setattr(history_query, "after_seq" if ascending else "before_seq", since)
-            messages = await self._messages.reader.fetch(chat_id, chat_id, history_query)
+            messages = await self._messages.history.fetch(chat_id, chat_id, history_query)
             # The page is cached under the version of the first read. Later reads may be newer, never older.
             version = messages.version if version is None else version
             for seq, index, item in _items_of(messages, ascending):
@@ -88,7 +88,7 @@ class ItemStore:
             row, index, _ = await self._item(ref, item)
         except NotFound:
             # A conversation that is not there is a 404.
-            await self._messages.reader.version(ref)
+            await self._messages.history.version(ref)
             raise Unprocessable(errors=_UNKNOWN_AFTER) from None
         return row[1], index
 
@@ -98,7 +98,7 @@ class ItemStore:
 
     async def _item(self, ref: ChatRef, item: str) -> tuple[Row, int, Json]:
         message_id, index = message_of(item)
-        row = await self._messages.reader.message_row(ref, message_id)
+        row = await self._messages.history.message_row(ref, message_id)
         items = _items(row, row[-4], row[-5])
         if index >= len(items):
             raise NotFound

@@ -89,7 +89,7 @@ class StoredItems:
         try:
             while limit is None or len(items) < limit:
                 query = HistoryQuery.model_validate(fields | {"cursor": cursor})
-                page = await self._messages.history(self._ref, query, f"runs {query.model_dump_json()}".encode())
+                page = await self._messages.history.page(self._ref, query, f"runs {query.model_dump_json()}".encode())
                 items += orjson.loads(page.body)["items"]
                 cursor = page.next_cursor
                 if cursor is None:

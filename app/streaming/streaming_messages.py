@@ -70,6 +70,6 @@ class Answers:
     async def _message(self, place: Place) -> bytes | None:
         user_id, chat_id, seq = place
         try:
-            return await self._messages(user_id).get(ChatRef(chat_id, None), str(seq))
+            return await self._messages(user_id).history.message(ChatRef(chat_id, None), str(seq))
         except NotFound:
             return None
