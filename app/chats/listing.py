@@ -1,16 +1,18 @@
 """The SQL of a list of chats. Hot: it runs on the driver, as one range of one index for each state asked for."""
 
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Protocol
 
 import orjson
+from starlette.requests import Request
 
 from app.chats.schemas import ChatFilters, ChatQuery
 from app.chats.serialize import COLUMNS, FIELDS
 from app.db.driver import Row
 from app.db.timestamps import to_iso
-from app.http.errors import InvalidCursor
+from app.http.errors import BadRequest, InvalidCursor
 from app.http.paging import decode_cursor, encode_cursor
 from app.http.references import is_uuid
 
@@ -19,6 +21,28 @@ _STATES = {
     "deleted": ("deleted_at IS NOT NULL",),
     "all": ("deleted_at IS NULL", "deleted_at IS NOT NULL"),
 }
+
+
+_METADATA_NAME = re.compile(r"[^\"\\\x00-\x1f\ud800-\udfff]{1,128}")
+
+METADATA_PARAMETER: dict[str, Any] = {
+    "name": "metadata.<name>",
+    "in": "query",
+    "schema": {"type": "string"},
+    "description": "Only chats whose metadata has this value under this name. For several names, several.",
+}
+
+
+def metadata_filters(request: Request) -> dict[str, str]:
+    """The `metadata.<name>=<value>` filters of a request. Raises BadRequest (400) for one that finds nothing."""
+    filters: dict[str, str] = {}
+    for parameter, value in request.query_params.multi_items():
+        if parameter.startswith("metadata."):
+            name = parameter.removeprefix("metadata.")
+            if not _METADATA_NAME.fullmatch(name) or name in filters or "\0" in value:
+                raise BadRequest("A metadata filter is metadata.<name>=<value>, each name once.")
+            filters[name] = value
+    return filters
 
 
 class JsonSql(Protocol):

@@ -10,8 +10,7 @@ from starlette.responses import Response
 
 from app.auth.dependencies import AuthenticatedRoute, Reader, Writer
 from app.chats.dependencies import chat_store
-from app.chats.filters import METADATA_PARAMETER, metadata_filters
-from app.chats.listing import ChatListing
+from app.chats.listing import METADATA_PARAMETER, ChatListing, metadata_filters
 from app.chats.schemas import ChatList, ChatOut, ChatQuery
 from app.chats.serialize import chat_json, etag_of, row_of
 from app.chats.store import check_version

@@ -1,1 +1,1 @@
-"""The database: engine and session, the two dialects' connections, and the column types both share."""
+"""The database: engine, sessions and drivers of both kinds, the column types they share, and migrations."""

@@ -10,8 +10,7 @@ from app.archive_formats import exports
 from app.auth.dependencies import AuthenticatedRoute, Reader, ReaderOrAdmin
 from app.auth.owner_scope import OwnerQuery, owner_of
 from app.chats.dependencies import chat_store
-from app.chats.filters import METADATA_PARAMETER, metadata_filters
-from app.chats.listing import FilterConditions
+from app.chats.listing import METADATA_PARAMETER, FilterConditions, metadata_filters
 from app.chats.schemas import ChatFilters
 from app.chats.serialize import FIELDS
 from app.chats.store import ChatStore
