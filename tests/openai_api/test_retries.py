@@ -177,9 +177,9 @@ async def slow(settings: Settings) -> AsyncIterator[tuple[FastAPI, HeldBack]]:
     async with started(settings) as made:
         db = made.state.services.db
         held = HeldBack(SqliteCommitBackend(db) if db.kind == "sqlite" else PostgresCommitBackend(db))
-        await made.state.services.messages.writer.close()
-        made.state.services.messages.writer = AppendWriter(held, 10, db.announcer)
+        made.state.services.messages.writer = writer = AppendWriter(held, 10, db.announcer)
         yield made, held
+        await writer.close()
 
 
 async def send(app: FastAPI, path: str, headers: dict[str, str], body: Json, gone: asyncio.Event) -> None:
