@@ -27,7 +27,7 @@ from app.messages.branching.tree_cache import TreeCache
 from app.messages.cache import HistoryCache
 from app.messages.store import MessageStores
 from app.openai_api.retries import FirstAttempts
-from app.search.indexer import Index
+from app.search.indexer import SearchIndexer
 from app.settings import Settings
 from app.stats.counters import Counters
 from app.streaming.streaming_messages import Answers
@@ -55,7 +55,7 @@ class Services:
     answers: Answers
     first_attempts: FirstAttempts
     counters: Counters
-    search: Index | None
+    search: SearchIndexer | None
     exports: Exports
     rest: Rest
 
@@ -89,9 +89,9 @@ class Services:
             stack.push_async_callback(hub.close)
             answers = Answers(db, hub, settings, messages, sweeps=background)
             stack.push_async_callback(answers.close)
-            index = Index(db) if settings.search else None
-            if index is not None:
-                stack.push_async_callback(index.close)
+            indexer = SearchIndexer(db) if settings.search else None
+            if indexer is not None:
+                stack.push_async_callback(indexer.close)
             exports = Exports(opener(db))
             stack.push_async_callback(exports.close)
             services = cls(
@@ -105,7 +105,7 @@ class Services:
                 answers=answers,
                 first_attempts=FirstAttempts(),
                 counters=Counters(db),
-                search=index,
+                search=indexer,
                 exports=exports,
                 rest=Rest(),
             )
@@ -122,10 +122,10 @@ class Services:
 @asynccontextmanager
 async def _background(services: Services) -> AsyncIterator[None]:
     """What runs beside the requests: the consumers of the event log, and housekeeping once a minute."""
-    db, counters, index = services.db, services.counters, services.search
-    followers = [Follower(db, "counting", counters.add_up, counters.behind, services.rest)]
-    if index is not None:
-        followers.append(Follower(db, "indexing", index.digest, index.behind, services.rest))
+    db, counters, indexer = services.db, services.counters, services.search
+    followers = [Follower(db, "counting", counters.aggregate, counters.users_behind, services.rest)]
+    if indexer is not None:
+        followers.append(Follower(db, "indexing", indexer.index_users, indexer.users_behind, services.rest))
     housekeeping = asyncio.create_task(keep_house(db, services.settings.changes_kept_days), name="housekeeping")
     try:
         yield

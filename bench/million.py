@@ -16,7 +16,7 @@ from rich.console import Console
 
 from app.db import migrations
 from app.db.database import Database
-from app.search.indexer import Index
+from app.search.indexer import SearchIndexer
 from app.settings import Settings
 from bench import made_up
 from bench.bulk import Bulk, opened
@@ -142,10 +142,10 @@ def index(url: str) -> float:
 async def _index(url: str) -> None:
     db = await Database.open(Settings.model_validate({"database_url": url}))
     try:
-        built = Index(db)
-        while users := await built.behind():
-            await built.digest(users)
-        await built.close()
+        indexer = SearchIndexer(db)
+        while users := await indexer.users_behind():
+            await indexer.index_users(users)
+        await indexer.close()
     finally:
         await db.close()
 

@@ -97,7 +97,7 @@ async def added_up(url: str, users: Sequence[str]) -> dict[int, float]:
         for user_id in users[:count]:
             await _write(db, user_id, CHANGES // count)
         began = time.perf_counter()
-        await Counters(db).add_up(users[:count])
+        await Counters(db).aggregate(users[:count])
         found[count] = (time.perf_counter() - began) / CHANGES * 1e6
     await db.close()
     return found

@@ -20,9 +20,9 @@ from app.db import migrations
 from app.db.database import Database
 from app.db.driver import SessionReader
 from app.models import Bucket, Document, Indexing
-from app.search.check import Documents
-from app.search.indexer import Index
-from app.search.tokenizer import TOKENIZER
+from app.search.check import IndexCheck
+from app.search.indexer import SearchIndexer
+from app.search.tokenizer import TOKENIZER_VERSION
 from app.settings import Settings
 from app.stats.check import Difference, Recount
 from app.stats.counters import Counters
@@ -125,17 +125,17 @@ async def _settle(db: Database, settings: Settings) -> None:
     """Brings up to date what follows the writers, so that little is still to come in the moment that is compared."""
     await Counters(db).catch_up(None)
     if settings.search:
-        index = Index(db)
-        behind = list(await index.behind())
-        standings = await index.tables.standings(behind) if behind else []
-        # What is indexed anew takes its time, and is the service's own business.
-        await index.digest([one.user_id for one in standings if one.is_whole(TOKENIZER)])
-        await index.close()
+        indexer = SearchIndexer(db)
+        behind = list(await indexer.users_behind())
+        states = await indexer.queries.states(behind) if behind else []
+        # Indexing users again takes long, and is left to the service.
+        await indexer.index_users([state.user_id for state in states if not state.needs_rebuild(TOKENIZER_VERSION)])
+        await indexer.close()
 
 
 async def _compare(db: Database, session: AsyncSession, settings: Settings, report: Report, progress: Progress) -> None:
     reader = SessionReader(session)
-    recount, documents = Recount(reader, db.kind), Documents(reader, db.kind)
+    recount, index = Recount(reader, db.kind), IndexCheck(reader, db.kind)
     report.messages = await recount.messages()
     task = progress.add_task("messages", total=report.messages)
     async for user_id in recount.users():
@@ -144,11 +144,11 @@ async def _compare(db: Database, session: AsyncSession, settings: Settings, repo
             report.note(difference)
         if not settings.search:
             pass
-        elif not await documents.is_current(user_id):
+        elif not await index.is_current(user_id):
             report.not_indexed += 1
         else:
-            for wrong in await documents.wrong(user_id, SHOWN):
-                report.add({"user_id": user_id, "what": "document", **wrong._asdict()})
+            for mismatch in await index.mismatches(user_id, SHOWN):
+                report.add({"user_id": user_id, "what": "document", **mismatch._asdict()})
                 report.documents.add(user_id)
         progress.advance(task, await recount.messages(user_id))
 

@@ -1,4 +1,4 @@
-"""Finding matches: through a user's buckets, the newest first, until what was found is newer than all that is left."""
+"""Search executor: reads a user's buckets, the newest first, until no newer match can be left."""
 
 import bisect
 from collections.abc import Sequence
@@ -7,37 +7,36 @@ from typing import Any
 
 from app.db.database import Database
 from app.http.errors import BadRequest
-from app.search.postgres import PostgresSearchSql
-from app.search.query import Query
-from app.search.query_builder import MOST_LOOKED_AT, Matching, SearchSql, Wanted
+from app.search.postgres_match import PostgresMatchSql
+from app.search.query_builder import MAX_SCANNED, MatchSql, QueryBuilder, SearchCriteria
+from app.search.query_parser import Query
 from app.search.ranking import Match
-from app.search.sqlite import SqliteSearchSql
+from app.search.sqlite_match import SqliteMatchSql
 
-# So few buckets are looked at together once the newest one has not enough.
+# So few buckets are all searched together, once the newest one had too few matches.
 FEW_BUCKETS = 8
-# What a request looks at, at most: documents that the index names, and words that it is asked for in a bucket.
+# What a request costs at most: documents that are scanned, and words that are looked up in a bucket.
 BUDGET = 60_000
-_LOOKUP_COSTS = 10
-_LOOKUPS_AT_ONCE = 1000
-# A chat with so many documents or fewer is looked for in its own buckets only.
+_LOOKUP_COST = 10
+_MAX_LOOKUPS = 1000
+# A chat with so many documents or fewer is searched in its own buckets only.
 _SMALL_CHAT = 5000
 # No document has so high a number.
-LAST_DOC = 2**62
+MAX_DOC = 2**62
 
 _BUCKETS = "SELECT bucket, oldest, newest FROM buckets WHERE user_id = $1"
-_OF_CHAT = f"""
+_CHAT_BUCKETS = f"""
 SELECT bucket, count(*) FROM (
     SELECT bucket FROM documents WHERE user_id = $1 AND chat_id = $2 LIMIT {_SMALL_CHAT + 1}
 ) AS d GROUP BY bucket
 """
 
-
-_TOO_MUCH = "Too much has to be looked through for this: name a chat, a time, or a rarer word."
+_TOO_EXPENSIVE = "Too much has to be looked through for this: name a chat, a time, or a rarer word."
 
 
 @dataclass(frozen=True, slots=True)
 class Bucket:
-    """A bucket, and the times of what it has: no match in it is older or newer."""
+    """A bucket, and the times between which its matches lie."""
 
     number: int
     oldest: Any
@@ -45,98 +44,99 @@ class Bucket:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class MatchPage:
     """The newest matches.
 
     Attributes:
-        matches: newest first; nothing that is wanted is newer than the last one and not here.
-        rest: below which place there may be more: None when there are no more.
+        matches: newest first, with no newer match left out.
+        next_position: the `created_at` and number below which there may be more; None when there are no more.
     """
 
     matches: Sequence[Match]
-    rest: tuple[Any, int] | None
+    next_position: tuple[Any, int] | None
 
 
-class Finder:
-    """Looks into the index of one database; what it finds is what was indexed by then."""
+class SearchExecutor:
+    """Runs searches on one database; it finds what is indexed by then."""
 
     def __init__(self, db: Database) -> None:
         self._db = db
-        self._sql: SearchSql = SqliteSearchSql() if db.kind == "sqlite" else PostgresSearchSql()
+        self._sql: MatchSql = SqliteMatchSql() if db.kind == "sqlite" else PostgresMatchSql()
 
-    async def newest(self, wanted: Wanted, count: int, *, words: bool) -> Found:
-        """The newest `count` matches, or fewer where there are no more or it took too much to look further.
+    async def newest(self, criteria: SearchCriteria, count: int, *, words: bool) -> MatchPage:
+        """The newest `count` matches, or fewer where there are no more or the budget is spent.
 
-        Raises BadRequest (400) where it takes too much to find even one.
+        With `words` they come with what ranking needs. Raises BadRequest (400) where the budget is too small for one.
         """
-        buckets = await self._buckets(wanted)
-        matching = Matching(self._sql, wanted)
-        lookups = _lookups(wanted.query)
-        found: list[Match] = []
-        place, size, budget = 0, 1, BUDGET
-        while place < len(buckets):
-            some = buckets[place : place + size]
-            looked_at, matches = await self._look(matching, some, count + 1, words)
-            if looked_at > MOST_LOOKED_AT and size > 1:
+        buckets = await self._buckets(criteria)
+        builder = QueryBuilder(self._sql, criteria)
+        lookups = _lookups_per_bucket(criteria.query)
+        matches: list[Match] = []
+        searched, size, budget = 0, 1, BUDGET
+        while searched < len(buckets):
+            batch = buckets[searched : searched + size]
+            scanned, more = await self._search(builder, batch, count + 1, words)
+            if scanned > MAX_SCANNED and size > 1:
                 size = max(1, size // 4)
                 continue
-            place += len(some)
-            budget -= looked_at + lookups * len(some) * _LOOKUP_COSTS
-            # A document's moment and number come first in it.
-            found = sorted([*found, *matches], reverse=True)[: count + 1]
-            if place == len(buckets):
+            searched += len(batch)
+            budget -= scanned + lookups * len(batch) * _LOOKUP_COST
+            # A match begins with its `created_at` and number.
+            matches = sorted([*matches, *more], reverse=True)[: count + 1]
+            if searched == len(buckets):
                 break
-            edge = buckets[place].newest
-            if len(found) > count and found[count - 1].at > edge:
+            newest_left = buckets[searched].newest
+            if len(matches) > count and matches[count - 1].created_at > newest_left:
                 break
             if budget <= 0:
-                if wanted.before is not None and edge >= self._sql.comparable(wanted.before[0]):
-                    raise BadRequest(_TOO_MUCH)
-                return _as_far_as(found, edge)
-            size = self._next_size(size, place, len(buckets), budget, BUDGET - budget, lookups)
-        rest = found[count - 1][:2] if len(found) > count else None
-        return Found(found[:count], rest)
+                if criteria.before is not None and newest_left >= self._sql.comparable(criteria.before[0]):
+                    raise BadRequest(_TOO_EXPENSIVE)
+                return _newer_than(newest_left, matches)
+            size = self._next_size(size, searched, len(buckets), budget, BUDGET - budget, lookups)
+        next_position = matches[count - 1][:2] if len(matches) > count else None
+        return MatchPage(matches[:count], next_position)
 
-    def _next_size(self, size: int, place: int, count: int, budget: int, spent: int, lookups: int) -> int:
-        """How many buckets to look at next: more each time, and as many as the budget may do for."""
+    def _next_size(self, size: int, searched: int, count: int, budget: int, spent: int, lookups: int) -> int:
+        """How many buckets to search next: more each time, but not more than the budget may suffice for."""
         more = count if count <= FEW_BUCKETS else 2 * size
-        return max(1, min(more, budget * place // max(spent, 1), _LOOKUPS_AT_ONCE // lookups))
+        return max(1, min(more, budget * searched // max(spent, 1), _MAX_LOOKUPS // lookups))
 
-    async def _look(
-        self, matching: Matching, buckets: Sequence[Bucket], limit: int, words: bool
+    async def _search(
+        self, builder: QueryBuilder, buckets: Sequence[Bucket], limit: int, words: bool
     ) -> tuple[int, list[Match]]:
-        statement, arguments = matching.statement([bucket.number for bucket in buckets], limit, words=words)
+        """How many documents were scanned, and the matches."""
+        statement, arguments = builder.statement([bucket.number for bucket in buckets], limit, words=words)
         rows = await self._db.driver.fetch(statement, *arguments)
         comparable = self._sql.comparable
         return rows[0][0], [Match(comparable(row[1]), *row[2:]) for row in rows if row[1] is not None]
 
-    async def _buckets(self, wanted: Wanted) -> list[Bucket]:
+    async def _buckets(self, criteria: SearchCriteria) -> list[Bucket]:
         """The buckets that may have matches, those with the newest ones first."""
-        rows: Sequence[Any] = await self._db.driver.fetch(_BUCKETS, wanted.user_id)
+        rows: Sequence[Any] = await self._db.driver.fetch(_BUCKETS, criteria.user_id)
         comparable = self._sql.comparable
         buckets = [Bucket(row[0], comparable(row[1]), comparable(row[2])) for row in rows]
-        if wanted.chat_id is not None and len(buckets) > 1:
-            rows = await self._db.driver.fetch(_OF_CHAT, wanted.user_id, wanted.chat_id)
+        if criteria.chat_id is not None and len(buckets) > 1:
+            rows = await self._db.driver.fetch(_CHAT_BUCKETS, criteria.user_id, criteria.chat_id)
             if sum(row[1] for row in rows) <= _SMALL_CHAT:
-                own = {row[0] for row in rows}
-                buckets = [bucket for bucket in buckets if bucket.number in own]
-        if wanted.earliest is not None:
-            earliest = comparable(wanted.earliest)
-            buckets = [bucket for bucket in buckets if bucket.newest > earliest]
-        if wanted.before is not None:
-            latest = comparable(wanted.before[0])
+                numbers = {row[0] for row in rows}
+                buckets = [bucket for bucket in buckets if bucket.number in numbers]
+        if criteria.after is not None:
+            after = comparable(criteria.after)
+            buckets = [bucket for bucket in buckets if bucket.newest > after]
+        if criteria.before is not None:
+            before = comparable(criteria.before[0])
             buckets = [
-                replace(bucket, newest=min(bucket.newest, latest)) for bucket in buckets if bucket.oldest <= latest
+                replace(bucket, newest=min(bucket.newest, before)) for bucket in buckets if bucket.oldest <= before
             ]
         return sorted(buckets, key=lambda bucket: (bucket.newest, bucket.number), reverse=True)
 
 
-def _as_far_as(found: list[Match], edge: Any) -> Found:
-    """What is certain when not all was looked at: nothing that is left is newer than `edge`."""
-    certain = found[: bisect.bisect_left(found, True, key=lambda match: match.at <= edge)]
-    return Found(certain, (edge, LAST_DOC))
+def _newer_than(newest_left: Any, matches: list[Match]) -> MatchPage:
+    """The matches that are newer than all in the buckets that were not searched."""
+    certain = matches[: bisect.bisect_left(matches, True, key=lambda match: match.created_at <= newest_left)]
+    return MatchPage(certain, (newest_left, MAX_DOC))
 
 
-def _lookups(query: Query) -> int:
-    """How many words the index is asked for in each bucket."""
-    return sum(len(phrase.terms) for phrase in (*(one for clause in query.every for one in clause), *query.none))
+def _lookups_per_bucket(query: Query) -> int:
+    """How many words are looked up in the index for each bucket."""
+    return sum(len(phrase.terms) for phrase in query.phrases())

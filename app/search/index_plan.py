@@ -1,18 +1,19 @@
-"""What a user's feed says is to be indexed: pure, no database."""
+"""Index plan: which documents a user's changes ask to add, to index again and to remove. Pure, no database."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 from app.events.log import Entry, length
 
-# A chat's title and summary are found as if they were its message 0.
-CHAT_ITSELF = 0
-EVERY_SEQ = 2**31 - 1
+# A chat's title and summary are indexed as if they were its message 0.
+CHAT_SEQ = 0
+MAX_SEQ = 2**31 - 1
 
 
 class Progress(NamedTuple):
-    """A row of `indexing` but for its owner."""
+    """A row of `indexing` without its `user_id`."""
 
     position: int
     tokenizer: int
@@ -20,31 +21,39 @@ class Progress(NamedTuple):
     rebuilt_seq: int | None = None
 
 
-class Standing(NamedTuple):
-    """How far a user's index is, and their feed. `progress` is None where nothing was ever indexed."""
+class IndexState(NamedTuple):
+    """How far a user's index is, beside their feed: its last position, and the last one that was pruned.
+
+    `progress` is None for a user of whom nothing was ever indexed.
+    """
 
     user_id: str
-    feed: int
-    pruned: int
+    feed_position: int
+    pruned_position: int
     progress: Progress | None
 
     def is_current(self, tokenizer: int) -> bool:
-        """Whether nothing is to be done."""
-        return self.is_whole(tokenizer) and self.progress is not None and self.progress.position >= self.feed
+        """Whether there is nothing to do."""
+        return not self.needs_rebuild(tokenizer) and self.indexed_position >= self.feed_position
 
-    def is_whole(self, tokenizer: int) -> bool:
-        """Whether the changes since are all that is missing, so that nothing has to be indexed anew."""
-        known = self.progress
+    def needs_rebuild(self, tokenizer: int) -> bool:
+        """Whether all messages must be indexed again, since the changes in the feed are not enough."""
+        progress = self.progress
         return (
-            known is not None
-            and known.tokenizer == tokenizer
-            and known.rebuilt_chat is None
-            and known.position >= self.pruned
+            progress is None
+            or progress.tokenizer != tokenizer
+            or progress.rebuilt_chat is not None
+            or progress.position < self.pruned_position
         )
 
+    @property
+    def indexed_position(self) -> int:
+        """The position in the feed up to which it is indexed; 0 where nothing is."""
+        return 0 if self.progress is None else self.progress.position
 
-class Span(NamedTuple):
-    """Messages next to each other in a chat."""
+
+class MessageRange(NamedTuple):
+    """Messages next to each other in a chat, `first` and `last` included."""
 
     user_id: str
     chat_id: str
@@ -53,74 +62,74 @@ class Span(NamedTuple):
 
 
 @dataclass(slots=True)
-class Step:
-    """What brings one user's index on, from what it was `before`.
+class IndexPlan:
+    """What takes one user's index from the progress `before` to the progress `after`.
 
     Attributes:
         added: what was never indexed.
-        renewed: what may be indexed already, and is to be indexed as it is now, if it is still there.
-        forgotten: what is not there any more.
+        reindexed: what may be indexed already, and is to be indexed as it is now, if it still exists.
+        removed: what does not exist any more.
     """
 
     user_id: str
     before: Progress | None
     after: Progress
-    added: list[Span] = field(default_factory=list)
-    renewed: list[Span] = field(default_factory=list)
-    forgotten: list[Span] = field(default_factory=list)
+    added: list[MessageRange] = field(default_factory=list)
+    reindexed: list[MessageRange] = field(default_factory=list)
+    removed: list[MessageRange] = field(default_factory=list)
 
 
-def gather(standing: Standing, rows: Iterable[tuple[int, list[Entry]]], room: int) -> Step:
-    """The step that some rows of `changes`, each a position and its entries, ask for; of at most `room` messages.
+def plan_changes(state: IndexState, rows: Iterable[tuple[int, list[Entry]]], max_messages: int) -> IndexPlan:
+    """The plan for some rows of `changes`, each a position and its entries; for at most `max_messages` messages.
 
-    It may end in the middle of a row: a position is that of one message.
+    It may end in the middle of a row, since each message has a position.
     """
-    assert standing.progress is not None
-    before = standing.progress
-    step = Step(standing.user_id, before, before)
-    position = before.position
+    assert state.progress is not None
+    before = state.progress
+    plan = IndexPlan(state.user_id, before, before)
+    position, remaining = before.position, max_messages
     for last, entries in rows:
-        at = last - sum(map(length, entries))
+        start = last - sum(map(length, entries))
         for entry in entries:
-            end = at + length(entry)
+            end = start + length(entry)
             if end > position:
-                if not room:
+                if not remaining:
                     break
-                taken = min(end - position, room)
-                _note(step, entry, position - at, taken)
-                position += taken
-                room -= taken
-            at = end
-        if not room:
+                count = min(end - position, remaining)
+                _add_entry(plan, entry, position - start, count)
+                position += count
+                remaining -= count
+            start = end
+        if not remaining:
             break
-    step.after = before._replace(position=position)
-    return step
+    plan.after = before._replace(position=position)
+    return plan
 
 
-def _note(step: Step, entry: Entry, skipped: int, taken: int) -> None:
-    user_id = step.user_id
-    kind, chat_id, *what = entry
-    itself = Span(user_id, chat_id, CHAT_ITSELF, CHAT_ITSELF)
+def _add_entry(plan: IndexPlan, entry: Entry, skipped: int, count: int) -> None:
+    user_id = plan.user_id
+    kind, chat_id, *values = entry
+    chat = MessageRange(user_id, chat_id, CHAT_SEQ, CHAT_SEQ)
     match kind:
         case "appended":
-            first: int = what[0] + skipped
-            step.added.append(Span(user_id, chat_id, first, first + taken - 1))
+            first: int = values[0] + skipped
+            plan.added.append(MessageRange(user_id, chat_id, first, first + count - 1))
         case "edited" | "deleted":
-            step.renewed.append(Span(user_id, chat_id, what[0], what[0]))
+            plan.reindexed.append(MessageRange(user_id, chat_id, values[0], values[0]))
         case "cleared":
-            step.forgotten.append(Span(user_id, chat_id, 1, what[0]))
-            # It went with the messages.
-            step.renewed.append(itself)
+            plan.removed.append(MessageRange(user_id, chat_id, 1, values[0]))
+            # The summary went with the messages.
+            plan.reindexed.append(chat)
         case "chat.created":
-            step.added.append(itself)
+            plan.added.append(chat)
         case "chat.updated" | "chat.restored":
-            step.renewed.append(itself)
+            plan.reindexed.append(chat)
         case "chat.erased":
-            step.forgotten.append(Span(user_id, chat_id, CHAT_ITSELF, EVERY_SEQ))
+            plan.removed.append(MessageRange(user_id, chat_id, CHAT_SEQ, MAX_SEQ))
 
 
-class Source(NamedTuple):
-    """A message, or a chat itself, as it is now: what a document is made of. `text` is None for one that is long."""
+class DocumentSource(NamedTuple):
+    """A message as it is now, or a chat itself, to make a document of. `text` is None where it is long."""
 
     user_id: str
     chat_id: str
@@ -131,8 +140,8 @@ class Source(NamedTuple):
 
 
 @dataclass(slots=True)
-class Draft:
-    """A document that is to be stored. It has its numbers already where it had them before."""
+class NewDocument:
+    """A document to store. `doc` and `bucket` are 0 until it has them; one that is stored again has them already."""
 
     user_id: str
     chat_id: str
@@ -142,3 +151,7 @@ class Draft:
     words: str
     doc: int = 0
     bucket: int = 0
+
+
+DOCUMENT_COLUMNS = ("user_id", "doc", "bucket", "chat_id", "seq", "role", "created_at", "words")
+document_row = attrgetter(*DOCUMENT_COLUMNS)

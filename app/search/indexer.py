@@ -1,8 +1,8 @@
-"""The index, kept up to date with the feeds: behind the writers, and before every search.
+"""Search indexer: keeps the full-text index up to date with users' feeds, behind the writers and before every search.
 
-A step reads what changed for some users, makes documents of it, and stores them in one short transaction, in which it
-leaves out the users whom another process has brought on meanwhile. Whoever was never indexed, or by another tokenizer,
-or whose feed does not reach back to where their index is, is indexed anew from the messages, page by page.
+It reads what some users changed, makes documents of it, and stores them in one short transaction, which leaves out the
+users whose index another process has moved meanwhile. A user who was never indexed, or with another tokenizer, or whose
+feed does not reach back to where the index is, is rebuilt: indexed from all messages, page by page.
 """
 
 import asyncio
@@ -12,183 +12,201 @@ from itertools import chain
 
 from app.db.database import Database
 from app.http.errors import Overloaded
-from app.search.index_plan import Draft, Progress, Source, Span, Standing, Step, gather
-from app.search.postgres import PostgresTables
-from app.search.queries import Changes, Tables
-from app.search.sqlite import SqliteTables
-from app.search.tokenizer import TOKENIZER, split
+from app.search.index_plan import (
+    DocumentSource,
+    IndexPlan,
+    IndexState,
+    MessageRange,
+    NewDocument,
+    Progress,
+    plan_changes,
+)
+from app.search.postgres import PostgresIndexQueries
+from app.search.queries import Changes, IndexQueries
+from app.search.sqlite import SqliteIndexQueries
+from app.search.tokenizer import TOKENIZER_VERSION, tokenize
 
-# Characters of text that are split before others have their turn: some milliseconds.
+# So many characters are tokenized before other tasks have their turn: some milliseconds.
 SLICE_CHARACTERS = 20_000
 SEARCH_WAITS_SECONDS = 4.0
 USERS_AT_ONCE = 200
-# So few that processes which all begin at once seldom work on the same users.
+# So few that processes which start together seldom work on the same users.
 REBUILT_USERS_AT_ONCE = 20
 
 
-class Index:
-    """The index of all users, in one database."""
+class SearchIndexer:
+    """Indexes the messages and chats of all users of one database."""
 
     def __init__(self, db: Database) -> None:
         self._db = db
-        self.tables: Tables = SqliteTables(db) if db.kind == "sqlite" else PostgresTables(db)
-        # Messages of one step. On SQLite appends wait for its transaction.
-        self._room = 128 if db.kind == "sqlite" else 2000
-        self._catching_up: dict[str, asyncio.Task[None]] = {}
+        self.queries: IndexQueries = SqliteIndexQueries(db) if db.kind == "sqlite" else PostgresIndexQueries(db)
+        # Messages of one transaction. On SQLite appends wait for it.
+        self._max_messages = 128 if db.kind == "sqlite" else 2000
+        self._running: dict[str, asyncio.Task[None]] = {}
         self._next: dict[str, asyncio.Task[None]] = {}
 
-    async def behind(self) -> Collection[str]:
+    async def users_behind(self) -> Collection[str]:
         """Some users whose index is behind their feed."""
-        return await self.tables.behind(TOKENIZER, USERS_AT_ONCE)
+        return await self.queries.users_behind(TOKENIZER_VERSION, USERS_AT_ONCE)
 
-    async def digest(self, users: Collection[str]) -> None:
-        """Brings the index of these users up to date with what they had written when it was called."""
-        standings = await self.tables.standings(list(users))
-        await self._follow([one for one in standings if one.is_whole(TOKENIZER)])
-        anew = [one.user_id for one in standings if not one.is_whole(TOKENIZER)]
-        random.shuffle(anew)
-        for start in range(0, len(anew), REBUILT_USERS_AT_ONCE):
-            left: Collection[str] = anew[start : start + REBUILT_USERS_AT_ONCE]
-            while left:
-                left = await self._rebuild(await self.tables.standings(list(left)))
+    async def index_users(self, users: Collection[str]) -> None:
+        """Indexes all that these users had written when it was called."""
+        states = await self.queries.states(list(users))
+        await self._index_changes([state for state in states if not state.needs_rebuild(TOKENIZER_VERSION)])
+        rebuilt = [state.user_id for state in states if state.needs_rebuild(TOKENIZER_VERSION)]
+        random.shuffle(rebuilt)
+        for start in range(0, len(rebuilt), REBUILT_USERS_AT_ONCE):
+            remaining: Collection[str] = rebuilt[start : start + REBUILT_USERS_AT_ONCE]
+            while remaining:
+                remaining = await self._rebuild(await self.queries.states(list(remaining)))
 
     async def catch_up(self, user_id: str) -> None:
         """Returns when all is indexed that the user had written when it was called.
 
         Raises Overloaded (503) where that takes long, as after a new version of the tokenizer; it goes on meanwhile.
         """
-        if all(one.is_current(TOKENIZER) for one in await self.tables.standings([user_id])):
+        if all(state.is_current(TOKENIZER_VERSION) for state in await self.queries.states([user_id])):
             return
-        coming = self._next.get(user_id)
-        if coming is None:
-            # One that is under way may have looked already before this was called.
-            coming = asyncio.create_task(self._catch_up(user_id, self._catching_up.get(user_id)))
-            self._next[user_id] = coming
+        task = self._next.get(user_id)
+        if task is None:
+            # The task that is running may have read the feed before this was called.
+            task = asyncio.create_task(self._catch_up(user_id, self._running.get(user_id)))
+            self._next[user_id] = task
             # Nobody may be waiting any more when it fails.
-            coming.add_done_callback(lambda task: task.cancelled() or task.exception())
-        done, _ = await asyncio.wait([coming], timeout=SEARCH_WAITS_SECONDS)
+            task.add_done_callback(lambda task: task.cancelled() or task.exception())
+        done, _ = await asyncio.wait([task], timeout=SEARCH_WAITS_SECONDS)
         if not done:
             raise Overloaded("Your messages are being indexed; try again shortly.", retry_after_seconds=5)
-        await coming
+        await task
 
     async def close(self) -> None:
-        """Stops what is under way; the next start goes on with it."""
-        tasks = [*self._catching_up.values(), *self._next.values()]
+        """Stops what is running; it goes on after the next start."""
+        tasks = [*self._running.values(), *self._next.values()]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await self.tables.close()
+        await self.queries.close()
 
-    async def _catch_up(self, user_id: str, before: asyncio.Task[None] | None) -> None:
-        if before is not None:
-            await asyncio.wait([before])
+    async def _catch_up(self, user_id: str, running: asyncio.Task[None] | None) -> None:
+        if running is not None:
+            await asyncio.wait([running])
         task = self._next.pop(user_id)
-        self._catching_up[user_id] = task
+        self._running[user_id] = task
         try:
-            await self.digest([user_id])
+            await self.index_users([user_id])
         finally:
-            if self._catching_up.get(user_id) is task:
-                del self._catching_up[user_id]
+            if self._running.get(user_id) is task:
+                del self._running[user_id]
 
-    async def _follow(self, standings: Sequence[Standing]) -> None:
-        """Takes what users' feeds have after their indexes; as far as the feeds were when they were looked at."""
-        until = {one.user_id: one.feed for one in standings}
-        while standings := [one for one in standings if not one.is_current(TOKENIZER)]:
-            wanted = [(one.user_id, one.progress.position) for one in standings if one.progress is not None]
-            changes = await self.tables.changes(wanted, self._room)
+    async def _index_changes(self, states: Sequence[IndexState]) -> None:
+        """Indexes what users' feeds have after their indexes, as far as the feeds were when the states were read."""
+        feed_positions = {state.user_id: state.feed_position for state in states}
+        while states := [state for state in states if not state.is_current(TOKENIZER_VERSION)]:
+            positions = [(state.user_id, state.indexed_position) for state in states]
+            changes = await self.queries.changes(positions, self._max_messages)
             if not changes:
                 return
-            while steps := self._steps(standings, changes):
-                moved = await self._store(steps, await self._sources(steps))
-                afters = {step.user_id: step.after for step in steps}
-                # Whoever was brought on by another process is looked at again.
-                changes = {user: rows for user, rows in changes.items() if user in moved or user not in afters}
-                standings = [one._replace(progress=afters.get(one.user_id, one.progress)) for one in standings]
-            again = await self.tables.standings([one.user_id for one in standings])
-            standings = [one._replace(feed=until[one.user_id]) for one in again if one.is_whole(TOKENIZER)]
+            while plans := self._plans(states, changes):
+                users = await self._apply(plans, await self._sources(plans))
+                progress = {plan.user_id: plan.after for plan in plans}
+                # Users whose index another process has moved are read again.
+                changes = {user: rows for user, rows in changes.items() if user in users or user not in progress}
+                states = [state._replace(progress=progress.get(state.user_id, state.progress)) for state in states]
+            states = [
+                state._replace(feed_position=feed_positions[state.user_id])
+                for state in await self.queries.states([state.user_id for state in states])
+                if not state.needs_rebuild(TOKENIZER_VERSION)
+            ]
 
-    def _steps(self, standings: Sequence[Standing], changes: Changes) -> list[Step]:
-        """The next steps of users, as far as there is room for, by the changes that were read."""
-        steps: list[Step] = []
-        room = self._room
-        for one in standings:
-            rows = changes.get(one.user_id)
-            if not room or not rows or one.progress is None:
+    def _plans(self, states: Sequence[IndexState], changes: Changes) -> list[IndexPlan]:
+        """The next plans for users by the changes that were read, of `_max_messages` messages together."""
+        plans: list[IndexPlan] = []
+        remaining = self._max_messages
+        for state in states:
+            rows = changes.get(state.user_id)
+            if not remaining or not rows:
                 continue
-            position = one.progress.position
-            step = gather(one, [row for row in rows if row[0] > position], room)
-            if step.after.position > position:
-                steps.append(step)
-                room -= step.after.position - position
-        return steps
+            position = state.indexed_position
+            plan = plan_changes(state, [row for row in rows if row[0] > position], remaining)
+            if plan.after.position > position:
+                plans.append(plan)
+                remaining -= plan.after.position - position
+        return plans
 
-    async def _rebuild(self, standings: Sequence[Standing]) -> list[str]:
-        """Indexes the next messages of users anew, and gives the users who have more of them."""
-        steps: list[Step] = []
-        sources: list[Source] = []
-        room = self._room
-        left: list[str] = []
-        for one in standings:
-            if one.is_whole(TOKENIZER):
-                await self._follow([one])
+    async def _rebuild(self, states: Sequence[IndexState]) -> list[str]:
+        """Indexes the next messages of users from the messages, and returns the users who may have more of them."""
+        plans: list[IndexPlan] = []
+        sources: list[DocumentSource] = []
+        capacity = self._max_messages
+        remaining: list[str] = []
+        for state in states:
+            if not state.needs_rebuild(TOKENIZER_VERSION):
+                await self._index_changes([state])
                 continue
-            left.append(one.user_id)
-            if not room:
+            remaining.append(state.user_id)
+            if not capacity:
                 continue
-            known = one.progress
-            goes_on = known is not None and known.tokenizer == TOKENIZER and known.position >= one.pruned
-            begun = known if goes_on and known is not None else Progress(one.feed, TOKENIZER)
+            before = state.progress
+            progress = Progress(state.feed_position, TOKENIZER_VERSION)
             after = None
-            if begun.rebuilt_chat is not None and begun.rebuilt_seq is not None:
-                after = begun.rebuilt_chat, begun.rebuilt_seq
-            page = await self.tables.page(one.user_id, after, room)
-            step = Step(one.user_id, known, begun._replace(rebuilt_chat=None, rebuilt_seq=None))
-            if len(page) == room:
-                step.after = begun._replace(rebuilt_chat=page[-1].chat_id, rebuilt_seq=page[-1].seq)
-            if known is not None:
-                step.renewed = _spans(page)
-            room -= len(page)
-            steps.append(step)
+            if (
+                before is not None
+                and before.tokenizer == TOKENIZER_VERSION
+                and before.position >= state.pruned_position
+                and before.rebuilt_chat is not None
+                and before.rebuilt_seq is not None
+            ):
+                # It goes on with what was begun.
+                progress = before._replace(rebuilt_chat=None, rebuilt_seq=None)
+                after = before.rebuilt_chat, before.rebuilt_seq
+            page = await self.queries.page(state.user_id, after, capacity)
+            plan = IndexPlan(state.user_id, before, progress)
+            if len(page) == capacity:
+                plan.after = progress._replace(rebuilt_chat=page[-1].chat_id, rebuilt_seq=page[-1].seq)
+            if before is not None:
+                plan.reindexed = _ranges(page)
+            capacity -= len(page)
+            plans.append(plan)
             sources += page
-        if steps:
-            await self._store(steps, sources)
-        return left
+        if plans:
+            await self._apply(plans, sources)
+        return remaining
 
-    async def _sources(self, steps: Sequence[Step]) -> list[Source]:
-        spans = list(chain.from_iterable((*step.added, *step.renewed) for step in steps))
-        return await self.tables.sources(spans) if spans else []
+    async def _sources(self, plans: Sequence[IndexPlan]) -> list[DocumentSource]:
+        ranges = list(chain.from_iterable((*plan.added, *plan.reindexed) for plan in plans))
+        return await self.queries.sources(ranges) if ranges else []
 
-    async def _store(self, steps: Sequence[Step], sources: Sequence[Source]) -> set[str]:
-        return await self.tables.store(steps, await self._drafts(sources))
+    async def _apply(self, plans: Sequence[IndexPlan], sources: Sequence[DocumentSource]) -> set[str]:
+        return await self.queries.apply(plans, await self._documents(sources))
 
-    async def _drafts(self, sources: Sequence[Source]) -> list[Draft]:
-        """The documents of messages; those without a word have none."""
-        drafts: dict[tuple[str, str, int], Draft] = {}
+    async def _documents(self, sources: Sequence[DocumentSource]) -> list[NewDocument]:
+        """The documents of messages; a message without words has none."""
+        documents: dict[tuple[str, str, int], NewDocument] = {}
         characters = 0
         for source in sources:
-            place = (source.user_id, source.chat_id, source.seq)
-            if place in drafts:
+            key = (source.user_id, source.chat_id, source.seq)
+            if key in documents:
                 continue
             if source.text is None:
-                # On another thread: the loop goes on.
-                words = await asyncio.to_thread(split, await self.tables.text(*place))
+                # On another thread, so that the event loop goes on.
+                words = await asyncio.to_thread(tokenize, await self.queries.text(*key))
             else:
-                words = split(source.text)
+                words = tokenize(source.text)
                 characters += len(source.text)
             if words:
-                drafts[place] = Draft(*place, source.role, source.created_at, f" {' '.join(words)} ")
+                documents[key] = NewDocument(*key, source.role, source.created_at, f" {' '.join(words)} ")
             if characters > SLICE_CHARACTERS:
                 characters = 0
                 await asyncio.sleep(0)
-        return list(drafts.values())
+        return list(documents.values())
 
 
-def _spans(sources: Sequence[Source]) -> list[Span]:
-    """The spans that some messages next to each other stand in, and all between them."""
-    spans: list[Span] = []
-    for one in sources:
-        if spans and spans[-1].chat_id == one.chat_id:
-            spans[-1] = spans[-1]._replace(last=one.seq)
+def _ranges(sources: Sequence[DocumentSource]) -> list[MessageRange]:
+    """A range for each chat of messages that are ordered by chat and seq, with all seqs between them."""
+    ranges: list[MessageRange] = []
+    for source in sources:
+        if ranges and ranges[-1].chat_id == source.chat_id:
+            ranges[-1] = ranges[-1]._replace(last=source.seq)
         else:
-            spans.append(Span(one.user_id, one.chat_id, one.seq, one.seq))
-    return spans
+            ranges.append(MessageRange(source.user_id, source.chat_id, source.seq, source.seq))
+    return ranges

@@ -1,70 +1,127 @@
-"""What the index reads and writes, of which each database has its own SQL."""
+"""Index queries: what is read to index messages, and what is written. The SQL of each database stands in a subclass."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from itertools import chain
-from typing import Any, Protocol
+from datetime import datetime
+from typing import Any, ClassVar
 
+import orjson
+
+from app.db.database import Database
 from app.db.driver import Row
+from app.db.timestamps import to_datetime
 from app.events.log import Entry
-from app.search.index_plan import Draft, Source, Span, Standing, Step
+from app.search.index_plan import DocumentSource, IndexPlan, IndexState, MessageRange, NewDocument, Progress
 
 # Longer texts are read one at a time.
-LONG_CHARACTERS = 50_000
-# Of a message that was found, so much is read for its snippet; one more than is looked at, to see that it goes on.
-SHOWN_CHARACTERS = 64 * 1024 + 1
+LONG_TEXT_CHARACTERS = 50_000
+# So much of a message is read for its snippet: one more than is searched, to see whether it goes on.
+SNIPPET_SOURCE_CHARACTERS = 64 * 1024 + 1
+NIL_UUID = "00000000-0000-0000-0000-000000000000"
 
 Changes = dict[str, list[tuple[int, list[Entry]]]]
 """Rows of users' feeds: a position and its entries each."""
 
+_USERS_BEHIND = """
+SELECT f.user_id FROM feeds f LEFT JOIN indexing i ON i.user_id = f.user_id
+WHERE i.user_id IS NULL OR i.position < f.position OR i.tokenizer <> $1 OR i.rebuilt_chat IS NOT NULL LIMIT $2
+"""
 
-class Reads(Protocol):
-    """What is read before a step, each by one statement."""
 
-    async def standings(self, users: Sequence[str]) -> list[Standing]:
-        """How far these users' indexes are; of users who have nothing at all there is none."""
-        ...
+class IndexQueries(ABC):
+    """The tables of the index in one database. Each read is one statement."""
 
-    async def behind(self, tokenizer: int, limit: int) -> list[str]:
+    states_sql: ClassVar[str]
+    changes_sql: ClassVar[str]
+    chats_sql: ClassVar[str]
+    messages_sql: ClassVar[str]
+    page_sql: ClassVar[str]
+    text_sql: ClassVar[str]
+    hits_sql: ClassVar[str]
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    @abstractmethod
+    def encode_list(self, values: Sequence[Any]) -> Any:
+        """Values as one argument of a statement."""
+
+    @abstractmethod
+    def encode_rows(self, rows: Sequence[Sequence[Any]], width: int) -> Sequence[Any]:
+        """Rows of so many columns as the arguments of a statement, their first `width` columns at least."""
+
+    async def states(self, users: Sequence[str]) -> list[IndexState]:
+        """How far the indexes of these users are; users who have nothing at all are left out."""
+        rows = await self._db.driver.fetch(self.states_sql, self.encode_list(users))
+        return [
+            IndexState(row[0], row[1] or 0, row[2] or 0, None if row[3] is None else progress(row[3:])) for row in rows
+        ]
+
+    async def users_behind(self, tokenizer: int, limit: int) -> list[str]:
         """Some users whose indexes are not up to date."""
-        ...
+        return [row[0] for row in await self._db.driver.fetch(_USERS_BEHIND, tokenizer, limit)]
 
-    async def changes(self, wanted: Sequence[tuple[str, int]], limit: int) -> Changes:
-        """The first `limit` rows of users' feeds after their positions, a position and its entries each."""
-        ...
+    async def changes(self, positions: Sequence[tuple[str, int]], limit: int) -> Changes:
+        """The first `limit` rows of users' feeds after the given positions."""
+        changes: Changes = {}
+        rows = await self._db.driver.fetch(self.changes_sql, *self.encode_rows(positions, 2), limit)
+        for user_id, position, entries in rows:
+            changes.setdefault(user_id, []).append((position, orjson.loads(entries)))
+        return changes
 
-    async def sources(self, spans: Sequence[Span]) -> list[Source]:
-        """The messages and chats of spans. What is in progress is not there yet."""
-        ...
+    async def sources(self, ranges: Sequence[MessageRange]) -> list[DocumentSource]:
+        """The messages and chats of ranges. A message in progress is not there yet."""
+        sources: list[DocumentSource] = []
+        chats = [one for one in ranges if not one.last]
+        messages = [one for one in ranges if one.last]
+        for statement, group, width in ((self.chats_sql, chats, 2), (self.messages_sql, messages, 4)):
+            if group:
+                rows = await self._db.driver.fetch(statement, *self.encode_rows(group, width))
+                for index, seq, role, created_at, text in rows:
+                    user_id, chat_id, _, _ = group[index]
+                    sources.append(DocumentSource(user_id, chat_id, seq, role, _timestamp(created_at), text))
+        return sources
 
-    async def page(self, user_id: str, after: tuple[str, int] | None, limit: int) -> list[Source]:
-        """The first of all messages and chats of a user after a place, by chat and seq."""
-        ...
-
-    async def hits(self, user_id: str, wanted: Sequence[tuple[Any, int]]) -> list[tuple[int, Row]]:
-        """What is shown of chats and messages, each by its chat's id and its seq: for those that are still there the
-        place in `wanted`, and the chat's title, summary and moment, the message's id, role, moment and text."""
-        ...
+    async def page(self, user_id: str, after: tuple[str, int] | None, limit: int) -> list[DocumentSource]:
+        """The first of all messages and chats of a user after a chat's message, ordered by chat and seq."""
+        rows = await self._db.driver.fetch(self.page_sql, user_id, *(after or (NIL_UUID, 0)), limit)
+        return [DocumentSource(user_id, str(row[0]), row[1], row[2], _timestamp(row[3]), row[4]) for row in rows]
 
     async def text(self, user_id: str, chat_id: str, seq: int) -> str:
-        """The text of one message that is long; empty where it is gone."""
-        ...
+        """The text of one message that is long; empty where the message is gone."""
+        row = await self._db.driver.fetch_one(self.text_sql, user_id, chat_id, seq)
+        return row[0] if row is not None else ""
 
+    async def hits(self, user_id: str, matches: Sequence[tuple[Any, int]]) -> list[tuple[int, Row]]:
+        """What is shown of matches, each a chat's id and a seq.
 
-class Tables(Reads, Protocol):
-    """And what is written."""
-
-    async def store(self, steps: Sequence[Step], drafts: Sequence[Draft]) -> set[str]:
-        """Stores what steps make, in one transaction, and gives the users whose steps were taken.
-
-        Those are left out whose index is not what it was before their step: another process has brought it on.
+        Of those that still exist the index in `matches`, and a row: the chat's title, summary and `created_at`, the
+        message's id, role, `created_at` and the beginning of its text.
         """
-        ...
+        rows = await self._db.driver.fetch(self.hits_sql, user_id, *self.encode_rows(matches, 2))
+        return [(row[0], tuple(row)[1:]) for row in rows]
 
-    async def close(self) -> None:
+    @abstractmethod
+    async def apply(self, plans: Sequence[IndexPlan], documents: Sequence[NewDocument]) -> set[str]:
+        """Carries out plans in one transaction, and returns the users whose plans were carried out.
+
+        Users whose index is not where it was before their plan are left out: another process has moved it.
+        """
+
+    async def close(self) -> None:  # noqa: B027 - only SQLite opens something
         """Closes what it opened."""
-        ...
 
 
-def gone(steps: Sequence[Step]) -> list[Span]:
-    """What steps delete, be it that it is stored anew."""
-    return list(chain.from_iterable((*step.forgotten, *step.renewed) for step in steps))
+def progress(columns: Sequence[Any]) -> Progress:
+    """The progress of a row of `indexing`."""
+    position, tokenizer, chat_id, seq = columns
+    return Progress(position, tokenizer, None if chat_id is None else str(chat_id), seq)
+
+
+def deleted_ranges(plans: Sequence[IndexPlan]) -> list[MessageRange]:
+    """The documents that plans delete; those of messages that still exist are stored again."""
+    return [one for plan in plans for one in (*plan.removed, *plan.reindexed)]
+
+
+def _timestamp(value: Any) -> Any:
+    return to_datetime(value) if isinstance(value, datetime) else value

@@ -1,23 +1,23 @@
-"""The statement that looks for matches in some buckets of a user's documents; each database says it in its own way."""
+"""Query builder: the SQL that finds the matches in some buckets of a user's documents, on either database."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
-from app.search.query import Phrase, Query
+from app.search.query_parser import Phrase, Query
 
-# What one statement looks at, at most: it says so when there was more, and is asked again for fewer buckets.
-MOST_LOOKED_AT = 20_000
+# One statement scans so many documents at most. It tells when there are more, and is repeated for fewer buckets.
+MAX_SCANNED = 20_000
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """What is looked for in a user's documents, and among which of them.
+class SearchCriteria:
+    """What to find among a user's documents.
 
     Attributes:
-        before: only what comes before this place in time: a moment, and a document's number there.
-        earliest: only what was created after this moment.
+        before: only what comes before this position in the order by time: a timestamp, and a document's number.
+        after: only what was created after this timestamp.
     """
 
     user_id: str
@@ -28,97 +28,97 @@ class Wanted:
     tags: tuple[str, ...] = ()
     include_deleted: bool = False
     before: tuple[datetime, int] | None = None
-    earliest: datetime | None = None
+    after: datetime | None = None
 
 
-class SearchSql(Protocol):
-    """How a database says it."""
+class MatchSql(Protocol):
+    """The match query of one database."""
 
     statement: str
-    """What is in braces is filled in by Matching; `$1` is the user, `$2` what `looked_up` gave.
+    """What is in braces is filled in by QueryBuilder; `$1` is the user, `$2` what `index_query` returned.
 
-    Gives how many documents were looked at, and of a match the moment, the number, the chat and the seq, then what
-    `words` says; at least one row, maybe without a match.
+    Each row has how many documents were scanned, and of a match its `created_at`, number, chat and seq, then
+    `words_columns`. There is at least one row, which may be without a match.
     """
 
-    words: str
-    of_words: str
-    """Put in where the beginning of a match's words is asked for, and how long all of them are; else nothing is."""
+    words_columns: str
+    words_source: str
+    """The beginning of a match's words and the length of all of them, and where they come from; for ranking only."""
 
-    def comparable(self, moment: Any) -> Any:
-        """A moment, from this database or from a request, so that it can be compared with others and passed as one."""
+    def comparable(self, timestamp: Any) -> Any:
+        """A timestamp of this database or of a request, such that all compare and can be passed as arguments."""
         ...
 
-    def looked_up(self, query: Query, buckets: Sequence[int]) -> Any:
-        """What the index is asked: documents of these buckets that have all the words; not if in the right order."""
+    def index_query(self, query: Query, buckets: Sequence[int]) -> Any:
+        """The full-text query for documents of these buckets with the words of a query, in whatever order."""
         ...
 
     def contains(self, parameter: str) -> str:
-        """SQL: the document's words have the parameter's text."""
+        """SQL: the document's words contain the parameter's text."""
         ...
 
     def has_element(self, column: str, parameter: str) -> str:
-        """See JsonSql."""
+        """SQL: the JSON array of a column has the parameter's text as an element."""
         ...
 
 
-class Matching:
-    """The statement for what is wanted."""
+class QueryBuilder:
+    """Builds the match query for some criteria."""
 
-    def __init__(self, sql: SearchSql, wanted: Wanted) -> None:
+    def __init__(self, sql: MatchSql, criteria: SearchCriteria) -> None:
         self._sql = sql
-        self._wanted = wanted
+        self._criteria = criteria
         self._arguments: list[Any] = []
-        self._fits = " AND ".join(self._order_of_words()) or "TRUE"
-        self._conditions = " AND ".join(self._of_documents())
-        self._chats = " AND ".join(self._of_chats())
+        self._phrases = " AND ".join(self._phrase_conditions()) or "TRUE"
+        self._conditions = " AND ".join(self._document_conditions())
+        self._chats = " AND ".join(self._chat_conditions())
 
     def statement(self, buckets: Sequence[int], limit: int, *, words: bool) -> tuple[str, list[Any]]:
         """The statement and its arguments for the newest `limit` matches in some buckets."""
         text = self._sql.statement.format(
-            fits=self._fits,
+            phrases=self._phrases,
             conditions=self._conditions,
             chats=self._chats,
             limit=limit,
-            most=MOST_LOOKED_AT + 1,
-            words=self._sql.words if words else "",
-            of_words=self._sql.of_words if words else "",
+            max_scanned=MAX_SCANNED + 1,
+            words_columns=self._sql.words_columns if words else "",
+            words_source=self._sql.words_source if words else "",
         )
-        looked_up = self._sql.looked_up(self._wanted.query, buckets)
-        return text, [self._wanted.user_id, looked_up, *self._arguments]
+        index_query = self._sql.index_query(self._criteria.query, buckets)
+        return text, [self._criteria.user_id, index_query, *self._arguments]
 
     def _parameter(self, value: Any) -> str:
         self._arguments.append(value)
         return f"${len(self._arguments) + 2}"
 
-    def _order_of_words(self) -> list[str]:
+    def _phrase_conditions(self) -> list[str]:
         """What the index cannot tell: whether words stand next to each other."""
-        query = self._wanted.query
-        clauses = [clause for clause in query.every if any(len(phrase.terms) > 1 for phrase in clause)]
-        found = [f"({' OR '.join(map(self._contains, clause))})" for clause in clauses]
-        return found + [f"NOT {self._contains(phrase)}" for phrase in query.none if len(phrase.terms) > 1]
+        query = self._criteria.query
+        clauses = [clause for clause in query.required if any(len(phrase.terms) > 1 for phrase in clause)]
+        conditions = [f"({' OR '.join(map(self._contains, clause))})" for clause in clauses]
+        return conditions + [f"NOT {self._contains(phrase)}" for phrase in query.excluded if len(phrase.terms) > 1]
 
     def _contains(self, phrase: Phrase) -> str:
-        return self._sql.contains(self._parameter(f" {' '.join(phrase.terms)}{'' if phrase.prefix else ' '}"))
+        return self._sql.contains(self._parameter(phrase.text()))
 
-    def _of_documents(self) -> list[str]:
-        wanted = self._wanted
-        found = ["user_id = $1", "fits"]
-        for column, value in (("chat_id", wanted.chat_id), ("role", wanted.role)):
+    def _document_conditions(self) -> list[str]:
+        criteria = self._criteria
+        conditions = ["user_id = $1", "phrases_match"]
+        for column, value in (("chat_id", criteria.chat_id), ("role", criteria.role)):
             if value is not None:
-                found.append(f"{column} = {self._parameter(value)}")
-        if wanted.earliest is not None:
-            found.append(f"created_at > {self._parameter(wanted.earliest)}")
-        if wanted.before is not None:
-            at, doc = wanted.before
-            found.append(f"(created_at, doc) < ({self._parameter(at)}, {self._parameter(doc)})")
-        return found
+                conditions.append(f"{column} = {self._parameter(value)}")
+        if criteria.after is not None:
+            conditions.append(f"created_at > {self._parameter(criteria.after)}")
+        if criteria.before is not None:
+            created_at, doc = criteria.before
+            conditions.append(f"(created_at, doc) < ({self._parameter(created_at)}, {self._parameter(doc)})")
+        return conditions
 
-    def _of_chats(self) -> list[str]:
-        wanted = self._wanted
-        found = ["c.user_id = $1"]
-        if not wanted.include_deleted:
-            found.append("c.deleted_at IS NULL")
-        if wanted.platform is not None:
-            found.append(f"c.platform = {self._parameter(wanted.platform)}")
-        return found + [self._sql.has_element("c.tags", self._parameter(tag)) for tag in wanted.tags]
+    def _chat_conditions(self) -> list[str]:
+        criteria = self._criteria
+        conditions = ["c.user_id = $1"]
+        if not criteria.include_deleted:
+            conditions.append("c.deleted_at IS NULL")
+        if criteria.platform is not None:
+            conditions.append(f"c.platform = {self._parameter(criteria.platform)}")
+        return conditions + [self._sql.has_element("c.tags", self._parameter(tag)) for tag in criteria.tags]

@@ -1,4 +1,4 @@
-"""Which of the newest matches fit best: BM25 over them alone, computed here, so that it is alike on both databases.
+"""Search ranking: BM25 over the newest matches, computed here, so that both databases rank alike.
 
 See Robertson and Zaragoza, The Probabilistic Relevance Framework: BM25 and Beyond (2009), section 3.
 """
@@ -7,26 +7,26 @@ import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from app.search.query import Phrase, Query
+from app.search.query_parser import Phrase, Query
 
-# The usual values: how soon a word said again adds little, and how much a long document counts for less.
+# The usual values: how soon a repeated word adds little, and how much a long document counts for less.
 _K1 = 1.2
 _B = 0.75
 # A title or summary is about what it names; a message may only mention it.
-_CHAT_COUNTS = 2.0
-# Of a long document, that much is looked at.
-LOOKED_AT_CHARACTERS = 4000
+_CHAT_BOOST = 2.0
+# So much of a long document's words is counted.
+RANKED_CHARACTERS = 4000
 
 
 class Match(NamedTuple):
-    """A document that was found.
+    """A document that matches a query.
 
     Attributes:
-        at: its `created_at`, as it can be compared with others of its database; it and `doc` say the order by time.
-        words: the beginning of its words, and `length` how long all of them are; empty where nobody asked.
+        created_at: comparable with others of its database; it and `doc` are the order by time.
+        words: the beginning of its words, and `length` the length of all of them; empty unless it is to be ranked.
     """
 
-    at: Any
+    created_at: Any
     doc: int
     chat_id: Any
     seq: int
@@ -35,31 +35,31 @@ class Match(NamedTuple):
 
 
 def rank(query: Query, matches: Sequence[Match]) -> list[Match]:
-    """The matches, best first; those that are as good, newest first."""
+    """The matches, best first; those with equal scores, newest first."""
     if not matches:
         return []
-    phrases = list(dict.fromkeys(phrase for clause in query.every for phrase in clause))
+    phrases = list(dict.fromkeys(phrase for clause in query.required for phrase in clause))
     # Words next to each other share a space: with two, each can be counted with its own.
     texts = [match.words.replace(" ", "  ") for match in matches]
-    mean = sum(match.length for match in matches) / len(matches)
-    weights = [_K1 * (1 - _B + _B * match.length / mean) for match in matches]
+    mean_length = sum(match.length for match in matches) / len(matches)
+    length_norms = [_K1 * (1 - _B + _B * match.length / mean_length) for match in matches]
     scores = [0.0] * len(matches)
     for phrase in phrases:
-        counts = _counts(phrase, texts)
-        having = sum(count > 0 for count in counts)
-        rarity = math.log(1 + (len(matches) - having + 0.5) / (having + 0.5))
-        for place, count in enumerate(counts):
-            if count:
-                scores[place] += rarity * count * (_K1 + 1) / (count + weights[place])
+        frequencies = _term_frequencies(phrase, texts)
+        document_frequency = sum(frequency > 0 for frequency in frequencies)
+        idf = math.log(1 + (len(matches) - document_frequency + 0.5) / (document_frequency + 0.5))
+        for index, frequency in enumerate(frequencies):
+            if frequency:
+                scores[index] += idf * frequency * (_K1 + 1) / (frequency + length_norms[index])
     scored = [
-        (score * (1.0 if match.seq else _CHAT_COUNTS), match) for score, match in zip(scores, matches, strict=True)
+        (score * (1.0 if match.seq else _CHAT_BOOST), match) for score, match in zip(scores, matches, strict=True)
     ]
-    # No two have the same number, so that no more than the first two are compared.
+    # No two matches have the same number, so that no more than `created_at` and `doc` are compared.
     scored.sort(reverse=True)
     return [match for _, match in scored]
 
 
-def _counts(phrase: Phrase, texts: Sequence[str]) -> list[int]:
-    """How often a phrase stands in each text, whose words have two spaces between them."""
-    looked_for = f" {'  '.join(phrase.terms)}{'' if phrase.prefix else ' '}"
-    return [text.count(looked_for) for text in texts]
+def _term_frequencies(phrase: Phrase, texts: Sequence[str]) -> list[int]:
+    """How often a phrase occurs in each text, whose words have two spaces between them."""
+    phrase_text = phrase.text(separator="  ")
+    return [text.count(phrase_text) for text in texts]

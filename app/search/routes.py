@@ -1,4 +1,4 @@
-"""The route of the search."""
+"""Search route: `GET /search`."""
 
 from typing import Annotated
 
@@ -11,9 +11,9 @@ from app.http.errors import InvalidCursor, NotFound, responses
 from app.http.openapi import LINK_HEADER, WRITE_ERRORS, documented
 from app.http.paging import Page, page_body, page_response
 from app.http.services import optional_service, service
-from app.search.indexer import Index
+from app.search.indexer import SearchIndexer
 from app.search.schemas import Hit, SearchQuery
-from app.search.store import Search
+from app.search.store import SearchStore
 
 router = APIRouter(tags=["search"], route_class=AuthenticatedRoute)
 
@@ -29,8 +29,8 @@ async def search(request: Request, user: Reader, query: Annotated[SearchQuery, Q
 
     It indexes what is waiting first, so that a full disk is in its way too.
     """
-    index = optional_service(request, Index)
-    if index is None:
+    indexer = optional_service(request, SearchIndexer)
+    if indexer is None:
         raise NotFound("The search is turned off on this server.")
-    items, next_cursor = await Search(service(request, Database), index, user.user_id).page(query)
+    items, next_cursor = await SearchStore(service(request, Database), indexer, user.user_id).page(query)
     return page_response(request, page_body(items, next_cursor), next_cursor, {"Cache-Control": "no-store"})

@@ -1,4 +1,4 @@
-"""What a search takes and gives."""
+"""Search schemas: the parameters of a search, and its hits."""
 
 from datetime import datetime
 from typing import Annotated, Literal
@@ -30,7 +30,7 @@ class SearchQuery(BaseModel):
     cursor: Cursor = None
 
 
-Snippet = Annotated[
+SnippetHtml = Annotated[
     str, Field(description="Escaped for HTML; what matches stands in `<mark>`, and there is no other element in it.")
 ]
 
@@ -62,7 +62,7 @@ class MessageHit(BaseModel):
     message_id: str
     role: str
     created_at: datetime
-    snippet: Snippet
+    snippet: SnippetHtml
 
 
 class ChatHit(BaseModel):
@@ -72,7 +72,7 @@ class ChatHit(BaseModel):
     chat_id: str
     title: str | None
     created_at: datetime
-    snippet: Snippet
+    snippet: SnippetHtml
 
 
 Hit = Annotated[MessageHit | ChatHit, Field(discriminator="kind")]

@@ -1,4 +1,4 @@
-"""What a hit shows: the part of a text where most of what was looked for stands together."""
+"""Snippets: the part of a text that has the most of a query, as HTML with the matches marked."""
 
 import re
 import unicodedata
@@ -9,20 +9,20 @@ from html import escape
 from typing import NamedTuple
 
 from app.search import tokenizer
-from app.search.query import Phrase, Query, matches
+from app.search.query_parser import Phrase, Query, matches
 
 LENGTH = 160
-# So much of a text is looked at: for a page of hits that takes some hundredths of a second at most.
-_LOOKED_AT = 64 * 1024
-_LOOKED_AT_BEYOND_ASCII = 16 * 1024
-_PIECE = 256
-# How far from where a snippet should begin or end a word's end is looked for.
-_NEAR = 30
-_MOST_HITS = 200
+# So much of a text is searched: a page of hits takes some hundredths of a second at most.
+_MAX_CHARACTERS = 64 * 1024
+_MAX_NON_ASCII_CHARACTERS = 16 * 1024
+_PART = 256
+# How far a snippet's begin and end may move to be at the end of a word.
+_WORD_MARGIN = 30
+_MAX_HITS = 200
 
 
-class _Hit(NamedTuple):
-    """A phrase found, by its number: where it begins and ends, and which words it is."""
+class _PhraseHit(NamedTuple):
+    """A phrase in a text: where it begins and ends, its number in the query, and its first and last word."""
 
     start: int
     end: int
@@ -32,21 +32,21 @@ class _Hit(NamedTuple):
 
 
 def snippet(text: str, query: Query) -> str:
-    """About 160 characters of a text around what was found, as HTML that is safe to show.
+    """About 160 characters of a text around its matches, as HTML that is safe to show.
 
-    It is escaped text in which `<mark>…</mark>` is around what the query asks for, and no other tag. White space is
-    one space. Where nothing is found in the first 64 Ki characters (16 Ki of a text beyond ASCII), the beginning.
+    It is escaped text with `<mark>…</mark>` around what the query asks for, and no other tag. White space becomes one
+    space. It is the beginning where nothing matches in the first 64 Ki characters (16 Ki of a text that is not ASCII).
     """
-    part = text[:_LOOKED_AT]
+    part = text[:_MAX_CHARACTERS]
     if not part.isascii():
-        part = part[:_LOOKED_AT_BEYOND_ASCII]
+        part = part[:_MAX_NON_ASCII_CHARACTERS]
     goes_on = len(part) < len(text)
     part = " ".join(part.split())
-    begin, end = _place(part, query)
+    begin, end = _best_window(part, query)
     window = part[begin:end]
     spans = _spans(window, query)
     hits = _hits(spans, query)
-    left, right = _cut(window, *_best(hits))
+    left, right = _cut(window, *_best_hits(hits))
     marked = _marked(hits, spans, left, right)
     before = "…" if begin + left > 0 else ""
     after = "…" if goes_on or begin + right < len(part) else ""
@@ -54,125 +54,126 @@ def snippet(text: str, query: Query) -> str:
 
 
 def _spans(text: str, query: Query) -> list[tuple[str, int, int]]:
-    """The words of a text, or no others than those looked for, where that is all that is needed."""
-    pattern = _alone(query) if text.isascii() else None
+    """The words of a text; only those that the query has, where that is enough."""
+    pattern = _word_pattern(query) if text.isascii() else None
     if pattern is None:
-        return tokenizer.spans(text)
+        return tokenizer.token_spans(text)
     return [
-        (found[0][: tokenizer.LONGEST_WORD], found.start(), found.end()) for found in pattern.finditer(text.lower())
+        (match[0][: tokenizer.MAX_WORD_LENGTH], match.start(), match.end()) for match in pattern.finditer(text.lower())
     ]
 
 
 @lru_cache(256)
-def _alone(query: Query) -> re.Pattern[str] | None:
-    """Finds what is looked for in ASCII text in lower case; None where words have to stand next to each other."""
-    phrases = {phrase for clause in query.every for phrase in clause}
+def _word_pattern(query: Query) -> re.Pattern[str] | None:
+    """Finds the words of a query in ASCII text in lower case; None where words have to stand next to each other."""
+    phrases = {phrase for clause in query.required for phrase in clause}
     if any(len(phrase.terms) > 1 for phrase in phrases):
         return None
-    goes_on = {phrase: phrase.prefix or len(phrase.terms[0]) == tokenizer.LONGEST_WORD for phrase in phrases}
-    found = "|".join(re.escape(phrase.terms[0]) + ("[0-9a-z]*" if goes_on[phrase] else "") for phrase in phrases)
-    return re.compile(f"(?<![0-9a-z])(?:{found})(?![0-9a-z])")
+    goes_on = {phrase: phrase.prefix or len(phrase.terms[0]) == tokenizer.MAX_WORD_LENGTH for phrase in phrases}
+    words = "|".join(re.escape(phrase.terms[0]) + ("[0-9a-z]*" if goes_on[phrase] else "") for phrase in phrases)
+    return re.compile(f"(?<![0-9a-z])(?:{words})(?![0-9a-z])")
 
 
-def _place(text: str, query: Query) -> tuple[int, int]:
-    """The two pieces of a text, next to each other, in which the most clauses of a query are met."""
-    if len(text) <= 2 * _PIECE:
+def _best_window(text: str, query: Query) -> tuple[int, int]:
+    """The two parts of a text, next to each other, that meet the most clauses of a query."""
+    if len(text) <= 2 * _PART:
         return 0, len(text)
-    best, place = 0, (0, 2 * _PIECE)
-    last, folded = (0, 0), ""
-    for begin, end in _pieces(text):
-        piece = tokenizer.fold(text[begin:end])
-        met = _met(folded + piece, query)
-        if met > best:
-            best, place = met, (last[0], end)
-            if met == len(query.every):
+    most, window = 0, (0, 2 * _PART)
+    last_begin, last_folded = 0, ""
+    for begin, end in _parts(text):
+        folded = tokenizer.fold(text[begin:end])
+        count = _count_clauses(last_folded + folded, query)
+        if count > most:
+            most, window = count, (last_begin, end)
+            if count == len(query.required):
                 break
-        last, folded = (begin, end), piece
-    return place
+        last_begin, last_folded = begin, folded
+    return window
 
 
-def _pieces(text: str) -> Iterator[tuple[int, int]]:
+def _parts(text: str) -> Iterator[tuple[int, int]]:
     begin = 0
     while begin < len(text):
-        end = min(begin + _PIECE, len(text))
+        end = min(begin + _PART, len(text))
         if end < len(text):
-            end = text.rfind(" ", end - _NEAR, end) + 1 or end
+            end = text.rfind(" ", end - _WORD_MARGIN, end) + 1 or end
         yield begin, end
         begin = end
 
 
-def _met(folded: str, query: Query) -> int:
+def _count_clauses(folded: str, query: Query) -> int:
     """How many clauses a folded text meets."""
-    likely = [
-        clause for clause in query.every if any(all(term in folded for term in phrase.terms) for phrase in clause)
+    candidates = [
+        clause for clause in query.required if any(all(term in folded for term in phrase.terms) for phrase in clause)
     ]
-    if not likely:
+    if not candidates:
         return 0
-    document = f" {' '.join(tokenizer.split(folded))} "
-    return sum(matches(Query((clause,)), document) for clause in likely)
+    words = f" {' '.join(tokenizer.tokenize(folded))} "
+    return sum(matches(Query((clause,)), words) for clause in candidates)
 
 
-def _hits(spans: list[tuple[str, int, int]], query: Query) -> list[_Hit]:
-    """Where the phrases that are looked for stand, in the order of the text."""
-    by_first: dict[str, list[tuple[int, Phrase]]] = {}
-    beginnings: list[tuple[int, Phrase]] = []
-    for numbered in enumerate(dict.fromkeys(phrase for clause in query.every for phrase in clause)):
+def _hits(spans: list[tuple[str, int, int]], query: Query) -> list[_PhraseHit]:
+    """Where the phrases of a query stand, in the order of the text."""
+    by_first_word: dict[str, list[tuple[int, Phrase]]] = {}
+    prefixes: list[tuple[int, Phrase]] = []
+    for numbered in enumerate(dict.fromkeys(phrase for clause in query.required for phrase in clause)):
         if numbered[1].prefix and len(numbered[1].terms) == 1:
-            beginnings.append(numbered)
+            prefixes.append(numbered)
         else:
-            by_first.setdefault(numbered[1].terms[0], []).append(numbered)
-    found = [word for word, _, _ in spans]
-    hits: list[_Hit] = []
-    for place, word in enumerate(found):
-        begun = by_first.get(word)
-        if begun is None and not beginnings:
+            by_first_word.setdefault(numbered[1].terms[0], []).append(numbered)
+    words = [word for word, _, _ in spans]
+    hits: list[_PhraseHit] = []
+    for first, word in enumerate(words):
+        candidates = by_first_word.get(word)
+        if candidates is None and not prefixes:
             continue
-        here = [one for one in begun or () if _stands_at(one[1], found, place)]
-        for number, phrase in here + [one for one in beginnings if word.startswith(one[1].terms[0])]:
-            last = place + len(phrase.terms) - 1
+        found = [(number, phrase) for number, phrase in candidates or () if _phrase_at(phrase, words, first)]
+        found += [(number, phrase) for number, phrase in prefixes if word.startswith(phrase.terms[0])]
+        for number, phrase in found:
+            last = first + len(phrase.terms) - 1
             _, start, end = spans[last]
-            if phrase.prefix and len(found[last]) == 2 and tokenizer.is_paired(found[last]):
-                # Only the first of the pair was asked for; the next word begins with the second.
+            if phrase.prefix and len(words[last]) == 2 and tokenizer.is_bigram_script(words[last]):
+                # Only the first character of the bigram was asked for; the next word begins with the second.
                 end = max(spans[last + 1][1], start + 1)
-            hits.append(_Hit(spans[place][1], end, number, place, last))
+            hits.append(_PhraseHit(spans[first][1], end, number, first, last))
     return hits
 
 
-def _stands_at(phrase: Phrase, found: list[str], place: int) -> bool:
+def _phrase_at(phrase: Phrase, words: list[str], index: int) -> bool:
     *whole, last = phrase.terms
-    end = place + len(whole)
-    if end >= len(found) or found[place:end] != whole:
+    end = index + len(whole)
+    if end >= len(words) or words[index:end] != whole:
         return False
-    return found[end].startswith(last) if phrase.prefix else found[end] == last
+    return words[end].startswith(last) if phrase.prefix else words[end] == last
 
 
-def _best(hits: list[_Hit]) -> tuple[int, int]:
-    """Where the hits begin and end that make the best snippet: different ones first, then many."""
-    best, chosen = (0, 0), (0, 0)
-    several = hits[:_MOST_HITS]
-    starts = [hit.start for hit in several]
-    for place, first in enumerate(several):
+def _best_hits(hits: list[_PhraseHit]) -> tuple[int, int]:
+    """Where the hits of the best snippet begin and end: different phrases count first, then their number."""
+    best_score, best = (0, 0), (0, 0)
+    candidates = hits[:_MAX_HITS]
+    starts = [hit.start for hit in candidates]
+    for index, first in enumerate(candidates):
         end = first.start + LENGTH
-        near = [hit for hit in several[place : bisect_left(starts, end)] if hit.end <= end] or [first]
+        near = [hit for hit in candidates[index : bisect_left(starts, end)] if hit.end <= end] or [first]
         score = (len({hit.phrase for hit in near}), len(near))
-        if score > best:
-            best, chosen = score, (first.start, max(hit.end for hit in near))
-    return chosen
+        if score > best_score:
+            best_score, best = score, (first.start, max(hit.end for hit in near))
+    return best
 
 
 def _cut(text: str, first: int, last: int) -> tuple[int, int]:
-    """Where a snippet begins and ends that has `first` to `last` in its middle: at words' ends, if they are near."""
+    """Where a snippet begins and ends with `first` to `last` in its middle; at the ends of words that are near."""
     left = max(0, min(first - (LENGTH - last + first) // 2, len(text) - LENGTH))
     left = min(left, first)
     right = min(left + LENGTH, len(text))
     if left > 0:
-        space = text.find(" ", left - 1, min(left + _NEAR, first))
+        space = text.find(" ", left - 1, min(left + _WORD_MARGIN, first))
         if space >= 0:
             left = space + 1
         while left < first and _is_mark(text[left]):
             left += 1
     if right < len(text):
-        space = text.rfind(" ", max(right - _NEAR, last), right + 1)
+        space = text.rfind(" ", max(right - _WORD_MARGIN, last), right + 1)
         if space > left:
             return left, space
         while right > max(last, left + 1) and _is_mark(text[right]):
@@ -184,18 +185,18 @@ def _is_mark(character: str) -> bool:
     return unicodedata.category(character) in ("Mn", "Mc", "Me", "Cf")
 
 
-def _marked(hits: list[_Hit], spans: list[tuple[str, int, int]], left: int, right: int) -> list[tuple[int, int]]:
-    """What is marked between left and right: each word of what was found, those that overlap or touch as one."""
+def _marked(hits: list[_PhraseHit], spans: list[tuple[str, int, int]], left: int, right: int) -> list[tuple[int, int]]:
+    """What is marked between left and right: each word of the hits; words that overlap or touch are one mark."""
     ends: dict[int, int] = {}
     done = 0
     for hit in hits:
-        for place in range(max(hit.first, done), hit.last):
-            ends[place] = spans[place][2]
+        for index in range(max(hit.first, done), hit.last):
+            ends[index] = spans[index][2]
         ends[hit.last] = max(ends.get(hit.last, 0), hit.end)
         done = max(done, hit.last)
     marked: list[tuple[int, int]] = []
-    for place in sorted(ends):
-        start, end = max(spans[place][1], left), min(ends[place], right)
+    for index in sorted(ends):
+        start, end = max(spans[index][1], left), min(ends[index], right)
         if marked and start <= marked[-1][1]:
             marked[-1] = (marked[-1][0], max(end, marked[-1][1]))
         elif start < end:

@@ -1,4 +1,4 @@
-"""A page of what is found."""
+"""Search store: pages of hits for one user, the best or the newest first."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -9,73 +9,79 @@ from app.db.timestamps import to_iso
 from app.http.errors import InvalidCursor, NotFound
 from app.http.paging import decode_cursor, encode_cursor
 from app.http.references import ChatRef
-from app.search import query as queries
-from app.search.executor import LAST_DOC, Finder
-from app.search.hits import hits
-from app.search.indexer import Index
-from app.search.query_builder import Wanted
+from app.search.executor import MAX_DOC, SearchExecutor
+from app.search.indexer import SearchIndexer
+from app.search.query_builder import SearchCriteria
+from app.search.query_parser import parse
 from app.search.ranking import Match, rank
 from app.search.schemas import SearchQuery
+from app.search.serialize import serialize_hits
 
-# So many of the newest matches are put in order together, the best first; then as many before them.
+# So many of the newest matches are ranked together; then as many before them.
 WINDOW = 200
 
 _CHAT = (
     "SELECT chat_id FROM chats WHERE user_id = $1 AND {} = $2 ORDER BY deleted_at IS NOT NULL, deleted_at DESC LIMIT 1"
 )
 
+Page = tuple[Sequence[Match], Sequence[Any] | None]
+"""Matches, and what the cursor of the next page holds; None on the last page."""
 
-class Search:
+
+class SearchStore:
     """The search of one user."""
 
-    def __init__(self, db: Database, index: Index, user_id: str) -> None:
+    def __init__(self, db: Database, indexer: SearchIndexer, user_id: str) -> None:
         self._db = db
-        self._index = index
+        self._indexer = indexer
+        self._executor = SearchExecutor(db)
         self._user_id = user_id
 
-    async def page(self, asked: SearchQuery) -> tuple[list[bytes], str | None]:
-        """The hits of a page, as JSON, and the cursor for what follows.
+    async def page(self, params: SearchQuery) -> tuple[list[bytes], str | None]:
+        """The hits of a page, as JSON, and the cursor of the next page.
 
-        What the user had written when this was called is found. Raises BadRequest and InvalidCursor (400), NotFound for
-        a chat that is not there, and Overloaded (503) while the user's messages are indexed anew.
+        It finds what the user had written when this was called. Raises BadRequest and InvalidCursor (400), NotFound for
+        a chat that does not exist, and Overloaded (503) while the user's messages are indexed again.
         """
-        query = queries.parse(asked.q)
-        binding = ["search", self._user_id, asked.model_dump(mode="json", exclude={"limit", "cursor"})]
-        start, skipped = _position(asked.cursor, binding, asked.order)
-        chat_id = None if asked.chat is None else await self._chat(ChatRef.parse(asked.chat))
-        await self._index.catch_up(self._user_id)
-        wanted = Wanted(
+        query = parse(params.q)
+        binding = ["search", self._user_id, params.model_dump(mode="json", exclude={"limit", "cursor"})]
+        position, skipped = _decode_position(params.cursor, binding, params.order)
+        chat_id = None if params.chat is None else await self._chat_id(ChatRef.parse(params.chat))
+        await self._indexer.catch_up(self._user_id)
+        # Documents are numbered from 1, so that no number comes before 0.
+        positions = [position, None if params.before is None else (params.before, 0)]
+        criteria = SearchCriteria(
             user_id=self._user_id,
             query=query,
             chat_id=chat_id,
-            role=asked.role,
-            platform=asked.platform,
-            tags=tuple(asked.tag),
-            include_deleted=asked.include_deleted,
-            before=_earlier(start, asked.before),
-            earliest=asked.after,
+            role=params.role,
+            platform=params.platform,
+            tags=tuple(params.tag),
+            include_deleted=params.include_deleted,
+            before=min(filter(None, positions), default=None),
+            after=params.after,
         )
-        find = self._newest if asked.order == "newest" else self._best
-        matches, following = await find(wanted, skipped, asked.limit)
-        items = await hits(self._index.tables, self._user_id, query, matches)
+        find = self._newest if params.order == "newest" else self._best
+        matches, following = await find(criteria, skipped, params.limit)
+        items = await serialize_hits(self._indexer.queries, self._user_id, query, matches)
         return items, None if following is None else encode_cursor(binding, following)
 
-    async def _newest(self, wanted: Wanted, _skipped: int, limit: int) -> tuple[Sequence[Match], Sequence[Any] | None]:
-        found = await Finder(self._db).newest(wanted, limit, words=False)
-        return found.matches, None if found.rest is None else _written(found.rest)
+    async def _newest(self, criteria: SearchCriteria, _skipped: int, limit: int) -> Page:
+        page = await self._executor.newest(criteria, limit, words=False)
+        return page.matches, None if page.next_position is None else _encode_position(page.next_position)
 
-    async def _best(self, wanted: Wanted, skipped: int, limit: int) -> tuple[Sequence[Match], Sequence[Any] | None]:
-        """The next best ones of a window; `skipped` of it were on pages before."""
-        found = await Finder(self._db).newest(wanted, WINDOW, words=True)
-        best = rank(wanted.query, found.matches)
-        shown = best[skipped : skipped + limit]
-        if skipped + limit < len(best):
-            # What is written from now on is not in this window: it would move all that follows.
-            at, doc = found.matches[0][:2]
-            return shown, (to_iso(at), doc + 1, skipped + limit)
-        return shown, None if found.rest is None else (*_written(found.rest), 0)
+    async def _best(self, criteria: SearchCriteria, skipped: int, limit: int) -> Page:
+        """The next best matches of a window, of which `skipped` were on the pages before."""
+        window = await self._executor.newest(criteria, WINDOW, words=True)
+        ranked = rank(criteria.query, window.matches)
+        matches = ranked[skipped : skipped + limit]
+        if skipped + limit < len(ranked):
+            # The next page is of the same window: what is written from now on would move all that follows.
+            created_at, doc = window.matches[0][:2]
+            return matches, (to_iso(created_at), doc + 1, skipped + limit)
+        return matches, None if window.next_position is None else (*_encode_position(window.next_position), 0)
 
-    async def _chat(self, ref: ChatRef) -> str:
+    async def _chat_id(self, ref: ChatRef) -> str:
         column, value = ref.column
         row = await self._db.driver.fetch_one(_CHAT.format(column), self._user_id, value)
         if row is None:
@@ -83,32 +89,26 @@ class Search:
         return str(row[0])
 
 
-def _written(place: tuple[Any, int]) -> tuple[str | None, int]:
-    """A place as cursors have it."""
-    return to_iso(place[0]), place[1]
+def _encode_position(position: tuple[Any, int]) -> tuple[str | None, int]:
+    return to_iso(position[0]), position[1]
 
 
-def _position(cursor: str | None, binding: Sequence[Any], order: str) -> tuple[tuple[datetime, int] | None, int]:
-    """The place below which a page begins, and how many of its window it leaves out. Raises InvalidCursor (400)."""
+def _decode_position(cursor: str | None, binding: Sequence[Any], order: str) -> tuple[tuple[datetime, int] | None, int]:
+    """The position below which a page begins, and how many matches of its window were on pages before.
+
+    Raises InvalidCursor (400).
+    """
     if cursor is None:
         return None, 0
-    position = decode_cursor(cursor, binding)
-    kinds = [str, int] if order == "newest" else [str, int, int]
-    if [type(value) for value in position] != kinds:
+    values = decode_cursor(cursor, binding)
+    types = [str, int] if order == "newest" else [str, int, int]
+    if [type(value) for value in values] != types:
         raise InvalidCursor
-    at, doc, skipped = (*position, 0)[:3]
+    text, doc, skipped = (*values, 0)[:3]
     try:
-        place = datetime.fromisoformat(at)
-        if to_iso(place) != at or not 0 <= doc <= LAST_DOC or not 0 <= skipped <= WINDOW:
+        created_at = datetime.fromisoformat(text)
+        if to_iso(created_at) != text or not 0 <= doc <= MAX_DOC or not 0 <= skipped <= WINDOW:
             raise InvalidCursor
     except (ValueError, OverflowError):
         raise InvalidCursor from None
-    return (place, doc), skipped
-
-
-def _earlier(start: tuple[datetime, int] | None, before: datetime | None) -> tuple[datetime, int] | None:
-    """Below which place to look: the cursor's or the filter's, whichever is earlier. Documents are numbered from 1."""
-    places = [] if start is None else [start]
-    if before is not None:
-        places.append((before, 0))
-    return min(places, default=None)
+    return (created_at, doc), skipped

@@ -1,11 +1,11 @@
-"""Steps of a series in a time zone: where each begins, as the clocks there show it. Pure.
+"""Calendar: when the hours, days and weeks of a time zone begin, by its clocks. Pure.
 
-A day has 23 or 25 hours where the clocks are changed, an hour may come twice, and there were days that never were. A
-zone may change its offset at any moment, so the steps are found by looking, never by adding.
+A day has 23 or 25 hours where the clocks are changed, an hour may come twice, and a day may be left out. `zoneinfo`
+knows them all, so each step is asked of it, never computed from the step before.
 """
 
 import re
-from collections.abc import Iterator
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from functools import cache
@@ -16,38 +16,27 @@ from app.http.errors import BadRequest
 
 By = Literal["hour", "day", "week"]
 
-MOST_STEPS = 5000
+MAX_STEPS = 5000
 DEFAULT_DAYS = 30
-SECONDS = {"hour": 3600, "day": 86_400, "week": 604_800}
+_SECONDS = {"hour": 3600, "day": 86_400, "week": 604_800}
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DAY = re.compile(r"\d{4}-\d\d-\d\d")
-_HOW = "is a day, such as 2026-01-31, or a moment, such as 2026-01-31T12:00:00Z, between the years 2 and 9998"
-
-
-@dataclass(frozen=True, slots=True)
-class Stretch:
-    """A stretch of time in which a zone has one offset: from `begin` to before `end`, seconds since 1970 in UTC."""
-
-    begin: int
-    end: int
-    offset: int
+_EXPECTED = "is a day, such as 2026-01-31, or a moment, such as 2026-01-31T12:00:00Z, between the years 2 and 9998"
 
 
 @dataclass(frozen=True, slots=True)
 class Steps:
-    """The steps of a series: the first seconds of each, in order, and of what comes after the last; and what they lie
-    in."""
+    """The steps of a series: the second since 1970 in which each begins, in order, and the end of the last one."""
 
     zone: tzinfo
     starts: list[int]
-    stretches: list[Stretch]
 
-    def start(self, place: int) -> str:
-        """When a step begins, as its zone writes it."""
-        return (_EPOCH + timedelta(seconds=self.starts[place])).astimezone(self.zone).isoformat()
+    def start(self, index: int) -> str:
+        """When a step begins, as ISO 8601 with the offset of its time zone."""
+        return _local(self.starts[index], self.zone).isoformat()
 
 
-def zone_of(name: str) -> tzinfo:
+def time_zone(name: str) -> tzinfo:
     """The time zone with an IANA name. Raises BadRequest (400)."""
     if name in ("UTC", "Etc/UTC"):
         return UTC
@@ -61,14 +50,14 @@ def _names() -> frozenset[str]:
     return frozenset(available_timezones())
 
 
-def steps(begin: str | None, end: str | None, by: By, zone: tzinfo, now: datetime) -> Steps:
-    """The steps from the one that has `begin` in it to the one that has `end` in it.
+def series_steps(begin: str | None, end: str | None, by: By, zone: tzinfo, now: datetime) -> Steps:
+    """The steps from the one that contains `begin` to the one that contains `end`.
 
-    Raises BadRequest (400) where these are no days or moments, in the wrong order, or so far apart that there would be
-    more than MOST_STEPS.
+    Raises BadRequest (400) where these are no days or timestamps, in the wrong order, or so far apart that there would
+    be more than MAX_STEPS.
     """
-    last = _local(end, "to", zone) if end else now.astimezone(zone)
-    first = _local(begin, "from", zone) if begin else last - timedelta(days=DEFAULT_DAYS - 1)
+    last = _parse(end, "to", zone) if end else now.astimezone(zone)
+    first = _parse(begin, "from", zone) if begin else last - timedelta(days=DEFAULT_DAYS - 1)
     if end and _DAY.fullmatch(end):
         # The whole of the day.
         last = last.replace(hour=23, minute=59, second=59, fold=1)
@@ -77,76 +66,61 @@ def steps(begin: str | None, end: str | None, by: By, zone: tzinfo, now: datetim
     low, high = _seconds(first), _seconds(last)
     if low > high:
         raise BadRequest("from is after to.")
-    if (high - low) // SECONDS[by] >= MOST_STEPS:
+    if (high - low) // _SECONDS[by] >= MAX_STEPS:
         raise BadRequest(
-            f"A series has at most {MOST_STEPS:,} steps, and from {first.date()} to {last.date()} there are more: "
+            f"A series has at most {MAX_STEPS:,} steps, and from {first.date()} to {last.date()} there are more: "
             f"ask for a shorter time, or for longer steps than by={by}."
         )
-    # A step has at most a week, and what the clocks are moved by.
-    stretches = list(_stretches(low - 9 * 86_400, high + 9 * 86_400, zone))
-    starts = _starts(stretches, by) if by == "hour" else _midnights(first, last, by, zone)
-    after = next(place for place, start in enumerate(starts) if start > high)
-    before = max(place for place, start in enumerate(starts) if start <= low)
-    return Steps(zone, starts[before : after + 1], stretches)
+    starts = _hours(low, high, zone) if by == "hour" else _days(first, last, 7 if by == "week" else 1)
+    return Steps(zone, starts[bisect_right(starts, low) - 1 : bisect_right(starts, high) + 1])
 
 
-def _local(text: str, name: str, zone: tzinfo) -> datetime:
-    """The moment that a text says, or with which the day begins that it says, in the zone."""
+def _parse(text: str, name: str, zone: tzinfo) -> datetime:
+    """A timestamp, or the begin of a day, in the zone. Raises BadRequest (400)."""
     try:
         if _DAY.fullmatch(text):
-            found = datetime.combine(date.fromisoformat(text), time(), zone)
+            timestamp = datetime.combine(date.fromisoformat(text), time(), zone)
         else:
-            found = datetime.fromisoformat(text)
-            if found.tzinfo is None:
-                raise BadRequest(f"{name} {_HOW}; a moment needs its time zone.")
-            found = found.astimezone(zone)
+            timestamp = datetime.fromisoformat(text)
+            if timestamp.tzinfo is None:
+                raise BadRequest(f"{name} {_EXPECTED}; a moment needs its time zone.")
+            timestamp = timestamp.astimezone(zone)
     except (ValueError, OverflowError):
-        raise BadRequest(f"{name} {_HOW}.") from None
-    if not 2 <= found.year <= 9998:
-        raise BadRequest(f"{name} {_HOW}.")
-    return found
+        raise BadRequest(f"{name} {_EXPECTED}.") from None
+    if not 2 <= timestamp.year <= 9998:
+        raise BadRequest(f"{name} {_EXPECTED}.")
+    return timestamp
 
 
-def _seconds(moment: datetime) -> int:
-    return (moment.astimezone(UTC) - _EPOCH) // timedelta(seconds=1)
+def _seconds(timestamp: datetime) -> int:
+    return (timestamp.astimezone(UTC) - _EPOCH) // timedelta(seconds=1)
 
 
-def _offset(second: int, zone: tzinfo) -> int:
-    offset = (_EPOCH + timedelta(seconds=second)).astimezone(zone).utcoffset()
-    assert offset is not None
-    return offset // timedelta(seconds=1)
+def _local(second: int, zone: tzinfo) -> datetime:
+    return (_EPOCH + timedelta(seconds=second)).astimezone(zone)
 
 
-def _stretches(low: int, high: int, zone: tzinfo) -> Iterator[Stretch]:
-    begin, offset = low, _offset(low, zone)
-    for day in range(low, high, 86_400):
-        after = min(day + 86_400, high)
-        if (later := _offset(after, zone)) != offset:
-            same, other = day, after
-            while other - same > 1:
-                middle = (same + other) // 2
-                same, other = (middle, other) if _offset(middle, zone) == offset else (same, middle)
-            yield Stretch(begin, other, offset)
-            begin, offset = other, later
-    yield Stretch(begin, high, offset)
+def _hours(low: int, high: int, zone: tzinfo) -> list[int]:
+    """When hours begin by the clocks, and where the clocks are changed; at least from `low` to after `high`."""
+    starts = []
+    second = low - 3600
+    while second <= high:
+        local = _local(second, zone)
+        offset = local.utcoffset()
+        end = second + 3600 - 60 * local.minute - local.second
+        if _local(end, zone).utcoffset() != offset:
+            seconds = range(second, end)
+            end = second + bisect_left(seconds, True, key=lambda at: _local(at, zone).utcoffset() != offset)
+        starts.append(end)
+        second = end
+    return starts
 
 
-def _starts(stretches: list[Stretch], by: By) -> list[int]:
-    """Full hours by the clocks, and where these are moved."""
-    width = SECONDS[by]
-    found = set()
-    for one in stretches:
-        found.add(one.begin)
-        found.update(range(one.begin + (-(one.begin + one.offset)) % width, one.end, width))
-    return sorted(found)
-
-
-def _midnights(first: datetime, last: datetime, by: By, zone: tzinfo) -> list[int]:
-    """When days or weeks begin. A day that never was begins when the next one does, and is none."""
-    days = 7 if by == "week" else 1
-    day = first.date() - timedelta(days=first.weekday() if by == "week" else 0)
-    found = set()
+def _days(first: datetime, last: datetime, days: int) -> list[int]:
+    """When days or weeks begin. A day that was left out begins when the next one does, and is none."""
+    day = first.date() - timedelta(days=first.weekday() if days == 7 else 0)
+    starts = set()
     while day <= last.date() + timedelta(days=days):
-        found.add(_seconds(datetime.combine(day, time(), zone)))
+        starts.add(_seconds(datetime.combine(day, time(), first.tzinfo)))
         day += timedelta(days=days)
-    return sorted(found)
+    return sorted(starts)

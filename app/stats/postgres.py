@@ -1,4 +1,4 @@
-"""Statistics on Postgres."""
+"""Statistics SQL of Postgres: unread changes, rows as JSON, and the sizes of tables and indexes."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -19,7 +19,7 @@ ORDER BY 1, 2
 
 
 class PostgresStats:
-    """See StatsSql."""
+    """Statistics SQL of Postgres."""
 
     changes = """
 SELECT w.user_id, u.position, u.longest, f.position, c.position, c.at, c.entries, c.counts
@@ -37,17 +37,17 @@ ORDER BY w.user_id, c.position
 
     def rows(self, types: Sequence[str]) -> str:
         columns = ", ".join(f"(value ->> {n})::{kind} AS c{n}" for n, kind in enumerate(types))
-        return f"(SELECT {columns} FROM json_array_elements($1::text::json)) AS given"
+        return f"(SELECT {columns} FROM json_array_elements($1::text::json)) AS args"
 
     async def storage(self, db: Database) -> dict[str, Any]:
-        size = await db.driver.fetch_one("SELECT pg_database_size(current_database())")
-        assert size is not None
+        database_size = await db.driver.fetch_one("SELECT pg_database_size(current_database())")
+        assert database_size is not None
         indexes: dict[str, list[dict[str, Any]]] = {}
-        for table, name, taken in await db.driver.fetch(_INDEXES):
-            indexes.setdefault(table, []).append({"name": name, "bytes": taken})
+        for table, name, size in await db.driver.fetch(_INDEXES):
+            indexes.setdefault(table, []).append({"name": name, "bytes": size})
         tables = [
-            {"name": name, "bytes": taken, "rows": rows if rows >= 0 else None, "indexes": indexes.get(name, [])}
-            for name, taken, rows in await db.driver.fetch(_SIZES)
+            {"name": name, "bytes": size, "rows": rows if rows >= 0 else None, "indexes": indexes.get(name, [])}
+            for name, size, rows in await db.driver.fetch(_SIZES)
         ]
-        # The log is the whole server's, and the space that is free is inside the tables.
-        return {"total_bytes": size[0], "free_bytes": None, "wal_bytes": None, "tables": tables}
+        # The write-ahead log is of the whole server, and free space is inside the tables.
+        return {"total_bytes": database_size[0], "free_bytes": None, "wal_bytes": None, "tables": tables}

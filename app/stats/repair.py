@@ -1,7 +1,7 @@
-"""Setting counters right, while the service runs.
+"""Counter repair: sets wrong counters right while the service runs.
 
-A chat is locked as by its writers, and a user's feed too: until it is done nobody adds anything, and what is counted is
-what the feed says up to the position that the counters are then at.
+It takes the locks that writers take on a chat and on a user's feed. So nobody writes until it is done, and what it
+counts is what the feed has up to the position that the counters have afterwards.
 """
 
 from sqlalchemy import delete, select
@@ -14,8 +14,8 @@ from app.db.timestamps import now
 from app.events.counter_deltas import shrunk
 from app.events.log import record
 from app.models import Chat, Feed, Usage, UsageBy, UsageSlot
-from app.stats.check import counted_by
-from app.stats.deltas import SLOT_TOTALS, TOTALS
+from app.stats.check import actual_totals
+from app.stats.deltas import BUCKET_TOTALS, TOTALS
 
 _COUNT_CHAT = """
 SELECT count(*), coalesce(sum(coalesce(input_tokens, 0)), 0), coalesce(sum(coalesce(output_tokens, 0)), 0),
@@ -27,8 +27,7 @@ FROM messages WHERE user_id = $1 AND chat_id = $2
 async def repair_chat(db: Database, user_id: str, chat_id: str) -> None:
     """Counts a chat's messages and tokens again, and its `last_seq` where a message is beyond it."""
     async with db.write() as session:
-        own = (col(Chat.user_id) == user_id) & (col(Chat.chat_id) == chat_id)
-        chat = (await session.execute(select(Chat).where(own).with_for_update())).scalar_one_or_none()
+        chat = await session.get(Chat, (user_id, chat_id), with_for_update=True)
         if chat is None:
             return
         row = await SessionReader(session).fetch_one(_COUNT_CHAT, user_id, chat_id)
@@ -39,15 +38,14 @@ async def repair_chat(db: Database, user_id: str, chat_id: str) -> None:
         chat.version += 1
         chat.updated_at = now()
         await session.flush()
-        # The longest chat of the user may be another one than it seemed.
+        # The longest chat of the user may be another one than before.
         await record(session, user_id, ["chat.updated", chat_id], counts=[*shrunk(before)])
 
 
 async def repair_user(db: Database, user_id: str) -> None:
-    """Counts all of a user's counters again, from his chats and messages."""
-    counted, there_is = counted_by(db.kind)
+    """Counts all of a user's counters again, from the chats and messages."""
+    actual = actual_totals(db.kind)
     sums = ", ".join(f"sum({name})" for name in TOTALS)
-    found = f"WITH counted AS MATERIALIZED ({counted}), found AS ({there_is})"
     async with db.write() as session:
         feed = select(col(Feed.position)).where(col(Feed.user_id) == user_id).with_for_update()
         position = (await session.execute(feed)).scalar_one_or_none() or 0
@@ -56,23 +54,22 @@ async def repair_user(db: Database, user_id: str) -> None:
             await session.execute(delete(table).where(col(table.user_id) == user_id))
         await _run(
             session,
-            f"INSERT INTO usage_by (user_id, kind, name, {', '.join(TOTALS)}) {found} "
-            f"SELECT $1, kind, name, {sums} FROM found WHERE kind IN ('role', 'model', 'platform') GROUP BY kind, name",
+            f"INSERT INTO usage_by (user_id, kind, name, {', '.join(TOTALS)}) {actual} SELECT $1, kind, name, {sums} "
+            "FROM actual WHERE kind IN ('role', 'model', 'platform') GROUP BY kind, name",
             user_id,
         )
-        slots = ", ".join(f"sum({name})" for name in ("active_chats", *SLOT_TOTALS[1:]))
+        bucket_sums = ", ".join(f"sum({name})" for name in ("active_chats", *BUCKET_TOTALS[1:]))
         await _run(
             session,
-            f"INSERT INTO usage_slots (user_id, slot, {', '.join(SLOT_TOTALS)}) {found} "
-            f"SELECT $1, CAST(name AS bigint), {slots} FROM found WHERE kind = 'slot' GROUP BY name",
+            f"INSERT INTO usage_slots (user_id, slot, {', '.join(BUCKET_TOTALS)}) {actual} "
+            f"SELECT $1, CAST(name AS bigint), {bucket_sums} FROM actual WHERE kind = 'slot' GROUP BY name",
             user_id,
         )
         total = await SessionReader(session).fetch_one(
-            f"{found} SELECT {sums} FROM found WHERE kind = 'total' GROUP BY kind", user_id
+            f"{actual} SELECT {sums} FROM actual WHERE kind = 'total' GROUP BY kind", user_id
         )
         numbers = [int(number) for number in total] if total else [0] * len(TOTALS)
-        own = col(Usage.user_id) == user_id
-        usage = (await session.execute(select(Usage).where(own).with_for_update())).scalar_one_or_none()
+        usage = await session.get(Usage, user_id, with_for_update=True)
         if usage is None:
             session.add(usage := Usage(user_id=user_id))
         usage.position, usage.longest = position, None

@@ -1,4 +1,4 @@
-"""The routes of statistics."""
+"""Statistics routes: `GET /stats` and below."""
 
 from typing import Annotated, Any
 
@@ -12,27 +12,24 @@ from app.db.database import Database
 from app.db.timestamps import now
 from app.http.errors import StorageFull, Unprocessable, responses
 from app.http.services import service
-from app.stats.calendar import steps, zone_of
+from app.stats.calendar import series_steps, time_zone
 from app.stats.counters import Counters
-from app.stats.database_kind import kind_of
 from app.stats.schemas import SeriesOut, SeriesQuery, StatsOut, StorageOut, TopOut, TopQuery
-from app.stats.series import series
-from app.stats.storage import storage
-from app.stats.totals import top, totals
+from app.stats.store import StatsStore
 
-# What is not added up yet is, before anything is read: that is a write.
+# Reading aggregates first what is not counted yet: that is a write.
 _ERRORS = responses(*CALLER_PROBLEMS, Unprocessable, StorageFull)
 
 router = APIRouter(prefix="/stats", tags=["statistics"], route_class=AuthenticatedRoute)
 
 
-async def _counted(request: Request, user_id: str | None) -> Database:
-    """The database, with everything that was written added up."""
+async def _current(request: Request, user_id: str | None) -> StatsStore:
+    """The store, with everything counted that was written until now."""
     await service(request, Counters).catch_up(user_id)
-    return service(request, Database)
+    return StatsStore(service(request, Database))
 
 
-def _answer(value: Any) -> Response:
+def _json_response(value: Any) -> Response:
     return Response(orjson.dumps(value), headers={"Cache-Control": "private, no-cache"}, media_type="application/json")
 
 
@@ -43,8 +40,8 @@ async def read_totals(request: Request, caller: ReaderOrAdmin, query: Annotated[
     With the scope `admin`, what another user has (`user_id`), or all of them together (`all_users=true`).
     """
     user_id = owner_of(caller, query)
-    db = await _counted(request, user_id)
-    return _answer(await totals(db.driver, user_id))
+    store = await _current(request, user_id)
+    return _json_response(await store.totals(user_id))
 
 
 @router.get("/daily", summary="A series", response_model=SeriesOut, response_class=Response, responses=_ERRORS)
@@ -54,18 +51,17 @@ async def read_series(request: Request, caller: ReaderOrAdmin, query: Annotated[
     Days are those of the time zone `tz`, and have 23 or 25 hours where its clocks are changed.
     """
     user_id = owner_of(caller, query)
-    zone = zone_of(query.tz)
-    asked = steps(query.from_, query.to, query.by, zone, now())
-    db = await _counted(request, user_id)
-    items = await series(db.driver, kind_of(db), user_id, asked, query.by)
-    return _answer({"by": query.by, "tz": query.tz, "items": items})
+    steps = series_steps(query.from_, query.to, query.by, time_zone(query.tz), now())
+    store = await _current(request, user_id)
+    items = await store.series(user_id, steps)
+    return _json_response({"by": query.by, "tz": query.tz, "items": items})
 
 
 @router.get("/top", summary="The most active users", response_model=TopOut, response_class=Response, responses=_ERRORS)
 async def read_top(request: Request, caller: Admin, query: Annotated[TopQuery, Query()]) -> Response:
     """The users who have the most messages, tokens or chats, with their totals."""
-    db = await _counted(request, None)
-    return _answer({"items": await top(db.driver, query.by, query.limit)})
+    store = await _current(request, None)
+    return _json_response({"items": await store.top(query.by, query.limit)})
 
 
 @router.get(
@@ -73,5 +69,5 @@ async def read_top(request: Request, caller: Admin, query: Annotated[TopQuery, Q
 )
 async def read_storage(request: Request, caller: Admin) -> Response:
     """The size of the database, of each table, and of each table's indexes, in bytes."""
-    # Not added up before: this is asked when the disk is full, too.
-    return _answer(await storage(service(request, Database)))
+    # Nothing is aggregated before: it must work when the disk is full, too.
+    return _json_response(await StatsStore(service(request, Database)).storage())

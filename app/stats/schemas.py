@@ -1,4 +1,4 @@
-"""What is asked of the statistics, and what they answer."""
+"""Statistics schemas: query parameters and responses."""
 
 from datetime import datetime
 from typing import Annotated, Literal
@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from app.auth.owner_scope import OwnerQuery
 
-# A date or a moment: which of them is seen later, and said with a 400 that shows how.
+# A day or a timestamp: parsed later, with a 400 that shows how to write it.
 When = Annotated[str, StringConstraints(min_length=1, max_length=40)]
 
 

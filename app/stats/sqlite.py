@@ -1,4 +1,4 @@
-"""Statistics on SQLite."""
+"""Statistics SQL of SQLite: unread changes, rows as JSON, and the sizes of tables and indexes."""
 
 import sqlite3
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ from typing import Any
 from app.db.database import Database
 from app.db.sqlite import path
 
-# A virtual table keeps what it has in tables of its own (https://www.sqlite.org/fts5.html#fts5_data_structures).
+# A virtual table has its data in tables of its own (https://www.sqlite.org/fts5.html#fts5_data_structures).
 _TABLES = """
 SELECT m.name, m.type, coalesce(
     (SELECT v.name FROM sqlite_schema v WHERE v.sql LIKE 'CREATE VIRTUAL TABLE%' AND m.tbl_name LIKE v.name || '\\_%'
@@ -18,7 +18,7 @@ SELECT m.name, m.type, coalesce(
 
 
 class SqliteStats:
-    """See StatsSql."""
+    """Statistics SQL of SQLite."""
 
     changes = """
 SELECT f.user_id, u.position, u.longest, f.position, c.position, c.at, c.entries, c.counts
@@ -39,21 +39,21 @@ ORDER BY f.user_id, c.position
 
     def rows(self, types: Sequence[str]) -> str:
         columns = ", ".join(f"json_extract(value, '$[{n}]') AS c{n}" for n in range(len(types)))
-        return f"(SELECT {columns} FROM json_each($1)) AS given"
+        return f"(SELECT {columns} FROM json_each($1)) AS args"
 
     async def storage(self, db: Database) -> dict[str, Any]:
-        numbers = [
+        pragmas = [
             await db.driver.fetch_one(f"PRAGMA {name}") for name in ("page_size", "page_count", "freelist_count")
         ]
-        page_size, pages, free = (number[0] if number else 0 for number in numbers)
-        taken = await _taken(db)
+        page_size, pages, free = (row[0] if row else 0 for row in pragmas)
+        sizes = await _sizes(db)
         tables: dict[str, dict[str, Any]] = {}
-        for name, kind, of in await db.driver.fetch(_TABLES):
-            table = tables.setdefault(of, {"name": of, "bytes": taken and 0, "rows": None, "indexes": []})
+        for name, kind, owner in await db.driver.fetch(_TABLES):
+            table = tables.setdefault(owner, {"name": owner, "bytes": sizes and 0, "rows": None, "indexes": []})
             if kind == "index":
-                table["indexes"].append({"name": name, "bytes": taken.get(name, 0) if taken else None})
-            elif taken:
-                table["bytes"] += taken.get(name, 0)
+                table["indexes"].append({"name": name, "bytes": sizes.get(name, 0) if sizes else None})
+            elif sizes:
+                table["bytes"] += sizes.get(name, 0)
         log = path(db.url).with_name(path(db.url).name + "-wal")
         return {
             "total_bytes": page_size * pages,
@@ -63,8 +63,8 @@ ORDER BY f.user_id, c.position
         }
 
 
-async def _taken(db: Database) -> dict[str, int] | None:
-    """The bytes of each table and index; None where this SQLite was built without the table that knows."""
+async def _sizes(db: Database) -> dict[str, int] | None:
+    """The bytes of each table and index; None where SQLite was built without `dbstat`."""
     try:
         rows = await db.driver.fetch("SELECT name, pgsize FROM dbstat WHERE aggregate = true")
     except sqlite3.OperationalError:

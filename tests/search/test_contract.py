@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from app.http.errors import BadRequest
 from app.search import bucket_allocation
-from app.search.query import matches, parse
-from app.search.tokenizer import split
+from app.search.query_parser import matches, parse
+from app.search.tokenizer import tokenize
 from tests.callers import Json, ok
 from tests.search.both import Both, both
 from tests.search.texts import TEXTS as ANY_TEXT
@@ -77,7 +77,7 @@ MESSAGES: dict[str, list[Json]] = {
 
 
 def document(text: str) -> str:
-    return f" {' '.join(split(text))} "
+    return f" {' '.join(tokenize(text))} "
 
 
 DOCUMENTS = {
@@ -220,14 +220,14 @@ async def test_made_up_queries(two: Both, q: str) -> None:
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
-@given(texts=st.lists(ANY_TEXT.filter(lambda text: bool(split(text))), min_size=1, max_size=4))
+@given(texts=st.lists(ANY_TEXT.filter(lambda text: bool(tokenize(text))), min_size=1, max_size=4))
 async def test_what_is_appended_is_found_by_each_of_its_words(two: Both, texts: list[str]) -> None:
     for client in two.clients:
         made = ok(
             await client.post("/chats", json={"conversation": [{"role": "user", "content": one} for one in texts]})
         )
         for seq, text in enumerate(texts, 1):
-            for word in dict.fromkeys(split(text)):
+            for word in dict.fromkeys(tokenize(text)):
                 page = ok(await client.get("/search", params={"q": f'"{word}"', "chat": made["chat_id"], "limit": 200}))
                 assert seq in [hit["seq"] for hit in page["items"]], (text, word)
                 for hit in page["items"]:

@@ -5,7 +5,7 @@ import time
 
 from app.http.errors import BadRequest
 from app.search import tokenizer
-from app.search.query import MAX_CHARACTERS, MAX_PHRASES, MAX_TERMS, matches, parse
+from app.search.query_parser import MAX_CHARACTERS, MAX_PHRASES, MAX_TERMS, matches, parse
 from app.search.snippet import snippet
 from tests.search.texts import AWKWARD, document
 
@@ -35,7 +35,7 @@ SECONDS = 0.1
 
 def test_ten_thousand_queries() -> None:
     draw = random.Random(4)
-    text = document(tokenizer.split(TEXT))
+    text = document(tokenizer.tokenize(TEXT))
     found = refused = 0
     slowest = 0.0
     for _ in range(10_000):
@@ -49,8 +49,8 @@ def test_ten_thousand_queries() -> None:
         except BadRequest:
             refused += 1
         else:
-            asks = [phrase for clause in query.every for phrase in clause] + list(query.none)
-            assert query.every
+            asks = [phrase for clause in query.required for phrase in clause] + list(query.excluded)
+            assert query.required
             assert 0 < len(asks) <= MAX_PHRASES
             assert sum(len(phrase.terms) for phrase in asks) <= MAX_TERMS
             assert len(asked) <= MAX_CHARACTERS

@@ -14,11 +14,12 @@ from app.db.timestamps import now
 from app.events.log import Entry
 from app.events.pruning import prune
 from app.models import Bucket, Document, Indexing
-from app.search import bucket_allocation, indexer
-from app.search.bucket_allocation import Filled, enough_numbers, fill
-from app.search.index_plan import Draft, Progress, Span, Standing, gather
-from app.search.indexer import Index
-from app.search.tokenizer import TOKENIZER
+from app.search import bucket_allocation
+from app.search import indexer as search_indexer
+from app.search.bucket_allocation import BucketRow, allocate_buckets, max_numbers_needed
+from app.search.index_plan import IndexState, MessageRange, NewDocument, Progress, plan_changes
+from app.search.indexer import SearchIndexer
+from app.search.tokenizer import TOKENIZER_VERSION
 from app.settings import Settings
 from tests.callers import Json, acting, every_item, ok, problem, started
 from tests.servers.service import StartService
@@ -26,8 +27,8 @@ from tests.servers.service import StartService
 USER = "ann"
 
 
-def standing(position: int) -> Standing:
-    return Standing(USER, 100, 0, Progress(position, 1))
+def index_state(position: int) -> IndexState:
+    return IndexState(USER, 100, 0, Progress(position, 1))
 
 
 ROWS: list[tuple[int, list[Entry]]] = [
@@ -39,46 +40,47 @@ ROWS: list[tuple[int, list[Entry]]] = [
 
 
 def test_a_feed_says_what_is_to_be_indexed() -> None:
-    step = gather(standing(0), ROWS, 100)
-    assert step.added == [Span(USER, "c", 0, 0), Span(USER, "c", 1, 2), Span(USER, "c", 3, 6)]
-    assert step.renewed == [
-        Span(USER, "c", 2, 2),
-        Span(USER, "c", 1, 1),
-        Span(USER, "c", 0, 0),
-        Span(USER, "c", 0, 0),
+    plan = plan_changes(index_state(0), ROWS, 100)
+    assert plan.added == [MessageRange(USER, "c", 0, 0), MessageRange(USER, "c", 1, 2), MessageRange(USER, "c", 3, 6)]
+    assert plan.reindexed == [
+        MessageRange(USER, "c", 2, 2),
+        MessageRange(USER, "c", 1, 1),
+        MessageRange(USER, "c", 0, 0),
+        MessageRange(USER, "c", 0, 0),
     ]
-    assert step.forgotten == [Span(USER, "c", 1, 6), Span(USER, "d", 0, 2**31 - 1)]
-    assert step.after.position == 13
+    assert plan.removed == [MessageRange(USER, "c", 1, 6), MessageRange(USER, "d", 0, 2**31 - 1)]
+    assert plan.after.position == 13
 
 
-@pytest.mark.parametrize("room", range(1, 14))
-def test_a_step_ends_anywhere_and_the_next_goes_on_there(room: int) -> None:
+@pytest.mark.parametrize("max_messages", range(1, 14))
+def test_a_step_ends_anywhere_and_the_next_goes_on_there(max_messages: int) -> None:
     seqs: list[int] = []
-    at = standing(0)
+    state = index_state(0)
     while True:
-        rows = [row for row in ROWS if row[0] > at.progress.position] if at.progress else []
-        step = gather(at, rows, room)
+        rows = [row for row in ROWS if row[0] > state.progress.position] if state.progress else []
+        plan = plan_changes(state, rows, max_messages)
         if not rows:
             break
-        assert 0 < step.after.position - step.before.position <= room if step.before else False
-        seqs += [seq for span in step.added for seq in range(span.first, span.last + 1)]
-        at = at._replace(progress=step.after)
+        assert 0 < plan.after.position - plan.before.position <= max_messages if plan.before else False
+        seqs += [seq for messages in plan.added for seq in range(messages.first, messages.last + 1)]
+        state = state._replace(progress=plan.after)
     assert seqs == [*range(7)]
-    assert at.progress is not None
-    assert at.progress.position == 13
+    assert state.progress is not None
+    assert state.progress.position == 13
 
 
 def test_buckets_are_filled_one_after_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bucket_allocation, "BUCKET_SIZE", 4)
-    drafts = [Draft(USER, "c", seq, "user", f"{9 - seq}", " a ") for seq in range(1, 8)]
-    drafts.append(Draft(USER, "c", 8, "user", "0", " a " * 2000))
-    drafts[3].doc, drafts[3].bucket = 50, 40
-    numbers = iter(range(100, 100 + enough_numbers(drafts)))
-    last = {USER: Filled(USER, 90, 2, "5", "6")}
-    changed = fill(drafts, last, lambda: next(numbers))
-    assert [draft.bucket for draft in drafts] == [90, 90, 102, 40, 102, 102, 102, 107]
-    assert (drafts[3].doc, len({draft.doc for draft in drafts})) == (50, 8)
-    assert changed == [Filled(USER, 90, 4, "5", "8"), Filled(USER, 102, 4, "2", "6"), Filled(USER, 107, 7, "0", "0")]
+    new_documents = [NewDocument(USER, "c", seq, "user", f"{9 - seq}", " a ") for seq in range(1, 8)]
+    new_documents.append(NewDocument(USER, "c", 8, "user", "0", " a " * 2000))
+    new_documents[3].doc, new_documents[3].bucket = 50, 40
+    numbers = iter(range(100, 100 + max_numbers_needed(new_documents)))
+    last_buckets = {USER: BucketRow(USER, 90, 2, "5", "6")}
+    changed = allocate_buckets(new_documents, last_buckets, lambda: next(numbers))
+    assert [document.bucket for document in new_documents] == [90, 90, 102, 40, 102, 102, 102, 107]
+    assert (new_documents[3].doc, len({document.doc for document in new_documents})) == (50, 8)
+    rows = ((90, 4, "5", "8"), (102, 4, "2", "6"), (107, 7, "0", "0"))
+    assert changed == [BucketRow(USER, *row) for row in rows]
 
 
 @pytest.fixture
@@ -130,7 +132,7 @@ async def test_what_is_written_is_indexed_behind_it(app: FastAPI, me: httpx2.Asy
 async def test_whoever_was_never_indexed_is_indexed_anew(
     app: FastAPI, me: httpx2.AsyncClient, user: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(app.state.services.search, "_room", 4)
+    monkeypatch.setattr(app.state.services.search, "_max_messages", 4)
     first, second = await write(me, 5, title="eggs"), await write(me, 6)
     await is_indexed(app, user, 12)
     await forget_all(app, user)
@@ -145,7 +147,7 @@ async def test_whoever_was_never_indexed_is_indexed_anew(
 async def test_an_index_that_is_of_no_use_is_made_anew(
     app: FastAPI, me: httpx2.AsyncClient, user: str, how: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(app.state.services.search, "_room", 3)
+    monkeypatch.setattr(app.state.services.search, "_max_messages", 3)
     chat_id = await write(me, 8, title="eggs")
     assert await seqs(me, "egg*") == [*range(9)]
     async with app.state.services.db.write() as session:
@@ -170,14 +172,14 @@ async def test_an_index_that_is_of_no_use_is_made_anew(
     assert await documents(app, user) == 10
     async with app.state.services.db.read() as session:
         row = (await session.execute(select(Indexing).where(col(Indexing.user_id) == user))).scalar_one()
-        assert (row.tokenizer, row.rebuilt_chat, row.rebuilt_seq) == (TOKENIZER, None, None)
+        assert (row.tokenizer, row.rebuilt_chat, row.rebuilt_seq) == (TOKENIZER_VERSION, None, None)
 
 
 async def test_a_search_that_would_wait_long_is_answered_503(
     app: FastAPI, me: httpx2.AsyncClient, user: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(indexer, "SEARCH_WAITS_SECONDS", 0.0)
-    monkeypatch.setattr(app.state.services.search, "_room", 2)
+    monkeypatch.setattr(search_indexer, "SEARCH_WAITS_SECONDS", 0.0)
+    monkeypatch.setattr(app.state.services.search, "_max_messages", 2)
     await write(me, 60)
     await is_indexed(app, user, 60)
     await forget_all(app, user)
@@ -186,26 +188,26 @@ async def test_a_search_that_would_wait_long_is_answered_503(
     problem(answer, 503)
     # It goes on meanwhile.
     await is_indexed(app, user, 60)
-    monkeypatch.setattr(indexer, "SEARCH_WAITS_SECONDS", 5.0)
+    monkeypatch.setattr(search_indexer, "SEARCH_WAITS_SECONDS", 5.0)
     assert len(await seqs(me, "egg")) == 60
 
 
 async def test_two_processes_index_the_same_users(app: FastAPI, me: httpx2.AsyncClient, user: str) -> None:
     await write(me, 300, title="eggs")
-    indexes = [Index(app.state.services.db) for _ in range(4)]
+    indexers = [SearchIndexer(app.state.services.db) for _ in range(4)]
     for number in range(5):
-        await asyncio.gather(*(index.digest([user]) for index in indexes))
+        await asyncio.gather(*(indexer.index_users([user]) for indexer in indexers))
         assert await documents(app, user) == 301 + number
         if number % 2:
             await forget_all(app, user)
         chat_id = ok(await me.get("/chats"))["items"][0]["chat_id"]
         ok(await me.post(f"/chats/{chat_id}/messages", json={"role": "user", "content": "egg"}))
     assert len(await seqs(me, "egg")) == 305
-    for index in indexes:
-        await index.close()
+    for indexer in indexers:
+        await indexer.close()
 
 
-async def test_searches_at_once_wait_for_one_catching_up(app: FastAPI, me: httpx2.AsyncClient, user: str) -> None:
+async def test_searches_at_once_wait_for_one_running(app: FastAPI, me: httpx2.AsyncClient, user: str) -> None:
     chat_id = await write(me, 1)
 
     async def pair(number: int) -> None:
@@ -213,7 +215,7 @@ async def test_searches_at_once_wait_for_one_catching_up(app: FastAPI, me: httpx
         assert len(await seqs(me, f"word{number}")) == 1
 
     await asyncio.gather(*map(pair, range(40)))
-    assert app.state.services.search._catching_up == app.state.services.search._next == {}
+    assert app.state.services.search._running == app.state.services.search._next == {}
 
 
 async def test_what_a_user_never_wrote_is_not_indexed(

@@ -6,13 +6,15 @@ from hypothesis import strategies as st
 
 from app.http.errors import BadRequest
 from app.search import tokenizer
-from app.search.query import MAX_CHARACTERS, MAX_PHRASES, MAX_TERMS, Phrase, Query, matches, parse
+from app.search.query_parser import MAX_CHARACTERS, MAX_PHRASES, MAX_TERMS, Phrase, Query, matches, parse
 from tests.search.texts import TEXTS, document
 
 
 def said(query: Query) -> str:
     """A query in short: clauses by spaces, alternatives by `|`, a phrase's words by `+`."""
-    written = ["|".join(map(_phrase, clause)) for clause in query.every] + [f"-{_phrase(one)}" for one in query.none]
+    written = ["|".join(map(_phrase, clause)) for clause in query.required] + [
+        f"-{_phrase(phrase)}" for phrase in query.excluded
+    ]
     return " ".join(written)
 
 
@@ -114,9 +116,9 @@ def test_refused(text: str, why: str) -> None:
 
 
 def test_limits_are_what_is_still_taken() -> None:
-    assert len(parse("a" * MAX_CHARACTERS).every) == 1
-    assert len(parse(" ".join(f"w{number}" for number in range(MAX_PHRASES))).every) == MAX_PHRASES
-    assert len(parse("漢" * (MAX_TERMS + 1)).every[0][0].terms) == MAX_TERMS
+    assert len(parse("a" * MAX_CHARACTERS).required) == 1
+    assert len(parse(" ".join(f"w{number}" for number in range(MAX_PHRASES))).required) == MAX_PHRASES
+    assert len(parse("漢" * (MAX_TERMS + 1)).required[0][0].terms) == MAX_TERMS
 
 
 @pytest.mark.parametrize(
@@ -145,7 +147,7 @@ def test_limits_are_what_is_still_taken() -> None:
     ],
 )
 def test_matches(text: str, finds: bool) -> None:
-    assert matches(parse(text), document(tokenizer.split("How do I boil an egg for 8 minutes, 北京大学?"))) is finds
+    assert matches(parse(text), document(tokenizer.tokenize("How do I boil an egg for 8 minutes, 北京大学?"))) is finds
 
 
 @given(TEXTS, st.text('ab漢字 "-*OR', max_size=30))
@@ -156,11 +158,11 @@ def test_whatever_is_asked_has_an_answer(text: str, asked: str) -> None:
             parsed = parse(query)
         except BadRequest:
             continue
-        assert all(parsed.every)
-        for phrase in [one for clause in parsed.every for one in clause] + list(parsed.none):
+        assert all(parsed.required)
+        for phrase in [one for clause in parsed.required for one in clause] + list(parsed.excluded):
             assert phrase.terms
             assert all(term and " " not in term for term in phrase.terms)
             # What was looked for is itself found by looking for it.
             found = list(phrase.terms)
             assert matches(Query(((phrase,),)), document(found))
-            assert all(tokenizer.split(term)[0] == term for term in found)
+            assert all(tokenizer.tokenize(term)[0] == term for term in found)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from app.http.errors import BadRequest
 from app.search import tokenizer
-from app.search.query import Query, matches, parse
+from app.search.query_parser import Query, matches, parse
 from app.search.snippet import LENGTH, snippet
 from tests.search.texts import TEXTS, document
 
@@ -119,7 +119,7 @@ def test_the_beginning_of_an_accent_is_not_cut_off() -> None:
 @given(TEXTS, TEXTS, st.integers(1, 40))
 @settings(max_examples=400)
 def test_nothing_but_marks_is_html(text: str, query: str, times: int) -> None:
-    found = tokenizer.split(text)
+    found = tokenizer.tokenize(text)
     for asked in (query, found[0] if found else "egg", found[-1] + "*" if found else "egg"):
         try:
             parsed = parse(asked)
@@ -132,14 +132,14 @@ def test_nothing_but_marks_is_html(text: str, query: str, times: int) -> None:
         assert len(unescape(bare)) <= LENGTH + 2
 
 
-@given(TEXTS.filter(lambda text: bool(tokenizer.split(text))), st.data())
+@given(TEXTS.filter(lambda text: bool(tokenizer.tokenize(text))), st.data())
 @settings(max_examples=500)
 def test_what_is_found_is_marked(text: str, data: st.DataObject) -> None:
-    word = data.draw(st.sampled_from(tokenizer.split(text)))
+    word = data.draw(st.sampled_from(tokenizer.tokenize(text)))
     assert "<mark>" in of(text, word)
     # Marks that are typed out of order may be marked in place of each other: folded, they are in order.
     marked = "\n".join(re.findall("<mark>(.*?)</mark>", of(tokenizer.fold(text), word)))
-    assert matches(parse(word), document(tokenizer.split(unescape(marked))))
+    assert matches(parse(word), document(tokenizer.tokenize(unescape(marked))))
 
 
 HOSTILE = {

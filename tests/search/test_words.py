@@ -9,7 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from app.search import tokenizer
-from app.search.query import matches, parse
+from app.search.query_parser import matches, parse
 from tests.search.texts import AWKWARD, TEXTS, document
 
 ASSIGNED = [
@@ -50,11 +50,11 @@ ASSIGNED = [
     ],
 )
 def test_words(text: str, found: str) -> None:
-    assert tokenizer.split(text) == found.split()
+    assert tokenizer.tokenize(text) == found.split()
 
 
 def test_long_words_are_cut() -> None:
-    assert tokenizer.split("a" * 65 + " é" + "ß" * 64) == ["a" * 64, "e" + "s" * 63]
+    assert tokenizer.tokenize("a" * 65 + " é" + "ß" * 64) == ["a" * 64, "e" + "s" * 63]
     assert parse("a" * 70) == parse("a" * 64)
 
 
@@ -74,7 +74,7 @@ def test_every_character_folds_to_what_stays() -> None:
             assert tokenizer.fold(one) == unicodedata.normalize("NFC", one), hex(ord(character))
             # How runs of marks are told from letters and numbers.
             assert one == " " or one.isalnum() == (unicodedata.category(one)[0] in "LN"), hex(ord(character))
-        if tokenizer._FIRM.match(character):
+        if tokenizer._CUT.match(character):
             assert alone, hex(ord(character))
             assert not unicodedata.combining(alone[0]), hex(ord(character))
             assert alone[0] not in joins, hex(ord(character))
@@ -89,7 +89,7 @@ def test_every_character_folds_to_what_stays() -> None:
 def test_folding_twice_is_folding_once(text: str) -> None:
     folded = tokenizer.fold(text)
     assert tokenizer.fold(folded) == folded
-    assert tokenizer.split(folded) == tokenizer.split(text)
+    assert tokenizer.tokenize(folded) == tokenizer.tokenize(text)
 
 
 @given(TEXTS)
@@ -99,8 +99,8 @@ def test_folding_twice_is_folding_once(text: str) -> None:
 @example("a\u3099\u093c")
 @example("x カ\u093c\u3099 y")
 def test_spans_are_the_words_with_their_places(text: str) -> None:
-    spans = tokenizer.spans(text)
-    assert [word for word, _, _ in spans] == tokenizer.split(text)
+    spans = tokenizer.token_spans(text)
+    assert [word for word, _, _ in spans] == tokenizer.tokenize(text)
     starts = [start for _, start, _ in spans]
     assert starts == sorted(starts)
     assert all(0 <= start < end <= len(text) for _, start, end in spans)
@@ -108,7 +108,14 @@ def test_spans_are_the_words_with_their_places(text: str) -> None:
 
 def test_a_span_covers_the_accents() -> None:
     text = "«Cafe\u0301», น้ำ e\u0301"
-    assert [text[start:end] for _, start, end in tokenizer.spans(text)] == ["Cafe\u0301", "น้", "้ำ", "ำ", "ำ", "e\u0301"]
+    assert [text[start:end] for _, start, end in tokenizer.token_spans(text)] == [
+        "Cafe\u0301",
+        "น้",
+        "้ำ",
+        "ำ",
+        "ำ",
+        "e\u0301",
+    ]
 
 
 @given(TEXTS)
@@ -116,17 +123,17 @@ def test_a_span_covers_the_accents() -> None:
 @example("".join(AWKWARD))
 @example("a" + "\u0f72\u0f71" * 100)
 def test_every_word_finds_its_text(text: str) -> None:
-    found = tokenizer.split(text)
+    found = tokenizer.tokenize(text)
     for word in set(found):
         assert matches(parse(word), document(found)), (word, parse(word))
 
 
-@given(TEXTS.filter(lambda text: len(tokenizer.split(text)) in range(1, 100)))
+@given(TEXTS.filter(lambda text: len(tokenizer.tokenize(text)) in range(1, 100)))
 @settings(max_examples=500)
 def test_a_text_finds_itself_as_a_phrase(text: str) -> None:
     for quote in '"“”„‟＂«»*':
         text = text.replace(quote, " ")
-    assert matches(parse(f'"{text}"'), document(tokenizer.split(text)))
+    assert matches(parse(f'"{text}"'), document(tokenizer.tokenize(text)))
 
 
 @given(st.lists(TEXTS, max_size=40), st.integers(1, 50))
@@ -134,18 +141,18 @@ def test_a_text_finds_itself_as_a_phrase(text: str) -> None:
 def test_a_long_text_has_the_words_of_its_pieces(texts: list[str], piece: int) -> None:
     text = "".join(texts)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tokenizer, "_PIECE", piece)
+        patch.setattr(tokenizer, "_PART", piece)
         patch.setattr(tokenizer, "_BYTES_PER_CHARACTER", tokenizer.MAX_BYTES + 1)
-        in_pieces = tokenizer.split(text)
-    assert in_pieces == tokenizer.split(text)
+        in_pieces = tokenizer.tokenize(text)
+    assert in_pieces == tokenizer.tokenize(text)
 
 
 @pytest.mark.parametrize("text", ["ab ", "漢", "漢 ", "ﷺ", "е́ж ", "각", "a漢", "字🎉"])
 def test_a_document_has_at_most_so_many_bytes(text: str) -> None:
-    found = tokenizer.split(text * 200_000)
+    found = tokenizer.tokenize(text * 200_000)
     size = len(document(found).encode())
     assert tokenizer.MAX_BYTES - 20 < size <= tokenizer.MAX_BYTES
-    assert tokenizer.split(text * 300_000) == found
+    assert tokenizer.tokenize(text * 300_000) == found
 
 
 HOSTILE = {
@@ -173,9 +180,9 @@ HOSTILE = {
 def test_ten_mebibytes_are_split_at_once(kind: str) -> None:
     text = HOSTILE[kind]
     text *= (10 << 20) // len(text.encode())
-    tokenizer.split(text[: len(text) // 10])
+    tokenizer.tokenize(text[: len(text) // 10])
     start = time.process_time()
-    found = tokenizer.split(text)
+    found = tokenizer.tokenize(text)
     # A tenth of it on a machine with nothing else to do.
     assert time.process_time() - start < 2
     assert len(document(found).encode()) <= tokenizer.MAX_BYTES
@@ -200,7 +207,7 @@ LANGUAGES = {
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_languages(language: str) -> None:
     text, queries = LANGUAGES[language]
-    there = document(tokenizer.split(text))
+    there = document(tokenizer.tokenize(text))
     for query in [*queries, *text.split(), f'"{text}"']:
         assert matches(parse(query), there), query
     for query in ("egg", "北湾", "盛李", "宗台", "ไข่"):
@@ -209,7 +216,7 @@ def test_languages(language: str) -> None:
 
 def test_every_part_of_a_run_finds_its_text() -> None:
     run = "知道李宗盛这个中国台湾歌手音乐制作人吗"
-    there = document(tokenizer.split(f"x{run}y"))
+    there = document(tokenizer.tokenize(f"x{run}y"))
     for start in range(len(run)):
         for end in range(start + 1, len(run) + 1):
             assert matches(parse(run[start:end]), there)

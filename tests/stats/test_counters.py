@@ -260,7 +260,7 @@ async def test_what_is_not_added_up_is_not_pruned(
     async def nothing(*_: Any) -> None:
         """As if it had stopped."""
 
-    monkeypatch.setattr(app.state.services.counters, "_add_some", nothing)
+    monkeypatch.setattr(app.state.services.counters, "_aggregate_batch", nothing)
     user_id = me.headers["X-User-Id"]
     ok(await me.post("/chats/key:a/messages", json={"role": "user", "content": "x"}))
     await prune(app.state.services.db, datetime.now(UTC) + timedelta(days=1))
@@ -285,7 +285,7 @@ async def test_nothing_is_added_twice(app: FastAPI, second: FastAPI, me: httpx2.
 
     async def add_up(one: FastAPI) -> None:
         while not done.is_set():
-            await one.state.services.counters.add_up([user_id, "nobody"])
+            await one.state.services.counters.aggregate([user_id, "nobody"])
             await asyncio.sleep(0)
 
     adding = [asyncio.create_task(add_up(one)) for one in (app, second, app, second)]
@@ -308,7 +308,7 @@ async def test_one_whose_counters_cannot_be_added_up_holds_up_nobody(
         await session.execute(insert(Change).values(broken))
         await session.execute(update(Feed).where(col(Feed.user_id) == user_id).values(position=3))
     with pytest.raises(TypeError):
-        await app.state.services.counters.add_up([user_id, other])
+        await app.state.services.counters.aggregate([user_id, other])
     assert [row.messages for row in await rows(app, Usage, other)] == [1]
     async with app.state.services.db.write() as session:
         await session.execute(delete(Change).where(col(Change.user_id) == user_id, col(Change.position) == 3))

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import httpx2
 import pytest
 
-from app.stats.calendar import steps, zone_of
+from app.stats.calendar import series_steps, time_zone
 from tests.callers import Json, ok, problem
 
 ZONES = (
@@ -31,7 +31,7 @@ ZONES = (
 
 def local(begin: str, end: str, by: Any, zone: str) -> list[str]:
     """When the steps begin."""
-    found = steps(begin, end, by, zone_of(zone), datetime(2026, 1, 31, 12, tzinfo=UTC))
+    found = series_steps(begin, end, by, time_zone(zone), datetime(2026, 1, 31, 12, tzinfo=UTC))
     return [found.start(place) for place in range(len(found.starts) - 1)]
 
 
@@ -84,7 +84,7 @@ def test_weeks_are_those_of_iso_8601() -> None:
 
 
 def test_without_days_it_is_the_last_thirty() -> None:
-    found = steps(None, None, "day", zone_of("Asia/Tokyo"), datetime(2026, 1, 31, 16, tzinfo=UTC))
+    found = series_steps(None, None, "day", time_zone("Asia/Tokyo"), datetime(2026, 1, 31, 16, tzinfo=UTC))
     assert len(found.starts) == 31
     assert found.start(0) == "2026-01-03T00:00:00+09:00"
     assert found.start(29) == "2026-02-01T00:00:00+09:00"
@@ -97,13 +97,13 @@ def test_steps_have_no_holes(zone: str, by: Any) -> None:
     for _ in range(40):
         day = date(1975, 1, 1) + timedelta(days=source.randrange(25_000))
         end = day + timedelta(days=source.randrange(60))
-        found = steps(str(day), str(end), by, zone_of(zone), datetime(2026, 1, 1, tzinfo=UTC))
+        found = series_steps(str(day), str(end), by, time_zone(zone), datetime(2026, 1, 1, tzinfo=UTC))
         assert found.starts == sorted(set(found.starts))
         begins = [datetime.fromisoformat(found.start(place)) for place in range(len(found.starts))]
         assert all(begin.minute in (0, 30) for begin in begins if by == "hour")
         if by != "hour":
             assert all(begin.hour in (0, 1) for begin in begins)
-            dates = [begin.astimezone(zone_of(zone)).date() for begin in begins]
+            dates = [begin.astimezone(time_zone(zone)).date() for begin in begins]
             assert all((a.weekday(), b.weekday()) == (0, 0) for a, b in pairwise(dates) if by == "week")
             assert dates == sorted(set(dates))
             assert dates[0] <= day <= end < dates[-1]
