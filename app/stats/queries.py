@@ -72,12 +72,14 @@ def top_users(by: str, limit: int) -> str:
 def series_totals(sql: StatsSql, user_id: str | None) -> str:
     """The BUCKET_TOTALS of each step of a series that has any, after the index of the step.
 
-    $1 are runs of steps with equal lengths: the index of the first step, its first time bucket, the time bucket after
-    the last step, and the time buckets of a step. $2 is the user, unless it is of all.
+    $1 are runs of steps with equal lengths, but for the last step of a run: the indexes of the first and the last step,
+    the first time bucket of the run, the one after it, and the time buckets of a step. $2 is the user, unless it is of
+    all.
     """
+    step = f"{sql.least}(args.c0 + (s.slot - args.c2) / args.c4, args.c1)"
     totals = ", ".join(f"sum(s.{name})" for name in BUCKET_TOTALS)
     owner = "" if user_id is None else "s.user_id = $2 AND "
     return (
-        f"SELECT args.c0 + (s.slot - args.c1) / args.c3, {totals} FROM {sql.rows(['bigint'] * 4)} "
-        f"JOIN usage_slots s ON {owner}s.slot >= args.c1 AND s.slot < args.c2 GROUP BY 1"
+        f"SELECT {step}, {totals} FROM {sql.rows(['bigint'] * 5)} "
+        f"JOIN usage_slots s ON {owner}s.slot >= args.c2 AND s.slot < args.c3 GROUP BY 1"
     )

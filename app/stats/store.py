@@ -59,16 +59,20 @@ class StatsStore:
 
 
 def _runs(steps: Steps) -> list[list[int]]:
-    """Runs of steps with equal lengths, as `series_totals` takes them.
+    """Runs of steps with equal lengths, as `series_totals` takes them; the last step of a run may have any length.
 
-    A time bucket belongs to the step in which it begins. A step in which none begins is a run without time buckets.
+    A time bucket belongs to the step in which it begins.
     """
     runs: list[list[int]] = []
+    is_open = False
     # The first time bucket that begins in each step.
     firsts = [-(-start // _BUCKET_SECONDS) for start in steps.starts]
     for index, (first, end) in enumerate(pairwise(firsts)):
-        if runs and runs[-1][3] == end - first:
-            runs[-1][2] = end
+        if is_open:
+            runs[-1][1], runs[-1][3] = index, end
+            is_open = end - first == runs[-1][4]
         else:
-            runs.append([index, first, end, end - first])
+            # A step may be so short that no time bucket begins in it.
+            runs.append([index, index, first, end, max(end - first, 1)])
+            is_open = end > first
     return runs
