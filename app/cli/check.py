@@ -1,4 +1,4 @@
-"""`chatkeep check`: whether what is kept beside the messages says what they say, straight on the database."""
+"""`chatkeep check`: compares counters and search documents with the messages, straight on the database."""
 
 import asyncio
 import sys
@@ -28,39 +28,39 @@ from app.stats.check import Difference, Recount
 from app.stats.counters import Counters
 from app.stats.repair import repair_chat, repair_user
 
-SHOWN = 100
-_MOST_REMEMBERED = 10_000
-_OF_A_CHAT = ("chat", "last_seq")
-_COUNTERS = ("total", "role", "model", "platform", "slot", "longest")
+MAX_SHOWN = 100
+_MAX_REPAIRS = 10_000
+_CHAT_KINDS = ("chat", "last_seq")
+_COUNTER_KINDS = ("total", "role", "model", "platform", "slot", "longest")
 
 
 @dataclass
 class Report:
-    """What was found: at most SHOWN differences, and how many there were."""
+    """The result: at most MAX_SHOWN differences, and how many there were."""
 
     users: int = 0
     messages: int = 0
     not_indexed: int = 0
     found: int = 0
     differences: list[dict[str, Any]] = field(default_factory=list)
-    # What can be set right: users whose counters or documents are wrong, and chats.
+    # What can be repaired: users with wrong counters or documents, and chats.
     counters: set[str] = field(default_factory=set)
     documents: set[str] = field(default_factory=set)
     chats: set[tuple[str, str]] = field(default_factory=set)
 
     def add(self, difference: dict[str, Any]) -> None:
-        """Notes a difference."""
+        """Counts a difference, and has the first ones shown."""
         self.found += 1
-        if len(self.differences) < SHOWN:
+        if len(self.differences) < MAX_SHOWN:
             self.differences.append(difference)
 
-    def note(self, difference: Difference) -> None:
-        """Notes a difference of counters."""
+    def add_counter(self, difference: Difference) -> None:
+        """Adds a difference of counters, and what to repair."""
         self.add(difference.json())
-        if len(self.chats) + len(self.counters) < _MOST_REMEMBERED:
-            if difference.what in _OF_A_CHAT:
+        if len(self.chats) + len(self.counters) < _MAX_REPAIRS:
+            if difference.what in _CHAT_KINDS:
                 self.chats.add((difference.user_id, difference.name))
-            elif difference.what in _COUNTERS:
+            elif difference.what in _COUNTER_KINDS:
                 self.counters.add(difference.user_id)
 
     def json(self) -> dict[str, Any]:
@@ -89,28 +89,28 @@ def check(
 
 
 def _print(report: Report, *, repaired: bool) -> None:
-    for one in report.differences:
-        typer.echo(orjson.dumps(one).decode())
+    for difference in report.differences:
+        typer.echo(orjson.dumps(difference).decode())
     if report.found > len(report.differences):
         typer.echo(f"and {report.found - len(report.differences):,} more.")
-    said = f"{report.messages:,} messages of {report.users:,} users"
+    checked = f"{report.messages:,} messages of {report.users:,} users"
     if report.not_indexed:
         typer.echo(f"The search has not come to {report.not_indexed:,} users yet: their documents were not compared.")
     if not report.found:
-        typer.echo(f"All agrees: {said}.")
+        typer.echo(f"All agrees: {checked}.")
     elif repaired:
-        typer.echo(f"{report.found:,} differences in {said}. What can be was set right; check again to see.")
+        typer.echo(f"{report.found:,} differences in {checked}. What can be was set right; check again to see.")
     else:
-        typer.echo(f"{report.found:,} differences in {said}. chatkeep check --repair sets counters right.")
+        typer.echo(f"{report.found:,} differences in {checked}. chatkeep check --repair sets counters right.")
 
 
 async def _check(settings: Settings, *, repair: bool) -> Report:
     report = Report()
     async with open_database(settings) as db:
-        _without_limits(db)
+        _remove_limits(db)
         if not await migrations.is_current(db):
             raise failed("The schema is not the current one: chatkeep migrate")
-        await _settle(db, settings)
+        await _catch_up(db, settings)
         with _progress() as progress:
             async with db.snapshot() as session:
                 if db.kind == "sqlite":
@@ -121,8 +121,8 @@ async def _check(settings: Settings, *, repair: bool) -> Report:
     return report
 
 
-async def _settle(db: Database, settings: Settings) -> None:
-    """Brings up to date what follows the writers, so that little is still to come in the moment that is compared."""
+async def _catch_up(db: Database, settings: Settings) -> None:
+    """Brings counters and index up to date, so that little is pending in the snapshot that is compared."""
     await Counters(db).catch_up(None)
     if settings.search:
         indexer = SearchIndexer(db)
@@ -141,13 +141,13 @@ async def _compare(db: Database, session: AsyncSession, settings: Settings, repo
     async for user_id in recount.users():
         report.users += 1
         for difference in await recount.differences(user_id):
-            report.note(difference)
+            report.add_counter(difference)
         if not settings.search:
             pass
         elif not await index.is_current(user_id):
             report.not_indexed += 1
         else:
-            for mismatch in await index.mismatches(user_id, SHOWN):
+            for mismatch in await index.mismatches(user_id, MAX_SHOWN):
                 report.add({"user_id": user_id, "what": "document", **mismatch._asdict()})
                 report.documents.add(user_id)
         progress.advance(task, await recount.messages(user_id))
@@ -156,11 +156,11 @@ async def _compare(db: Database, session: AsyncSession, settings: Settings, repo
 async def _check_file(session: AsyncSession, report: Report, progress: Progress) -> None:
     reader = SessionReader(session)
     task = progress.add_task("the file", total=2)
-    for (text,) in await reader.fetch(f"PRAGMA integrity_check({SHOWN})"):
+    for (text,) in await reader.fetch(f"PRAGMA integrity_check({MAX_SHOWN})"):
         if text != "ok":
             report.add({"what": "file", "name": text})
     progress.advance(task)
-    for table, rowid, parent, _ in await reader.fetch(f"SELECT * FROM pragma_foreign_key_check LIMIT {SHOWN}"):
+    for table, rowid, parent, _ in await reader.fetch(f"SELECT * FROM pragma_foreign_key_check LIMIT {MAX_SHOWN}"):
         report.add({"what": "foreign key", "name": f"{table}, row {rowid}, has no {parent}"})
     progress.advance(task)
 
@@ -185,16 +185,16 @@ def _progress() -> Iterator[Progress]:
         yield progress
 
 
-def _without_limits(db: Database) -> None:
-    """Lets statements take as long as they need, and sort on disk what is much."""
+def _remove_limits(db: Database) -> None:
+    """Lets statements take as long as they need, and sort on disk."""
 
     @event.listens_for(db.engine.sync_engine, "do_connect")
-    def _in_no_time(_dialect: Any, _record: Any, _arguments: Any, options: dict[str, Any]) -> None:
+    def _no_timeout(_dialect: Any, _record: Any, _arguments: Any, options: dict[str, Any]) -> None:
         if db.kind == "postgres":
             options["command_timeout"] = None
 
     @event.listens_for(db.engine.sync_engine, "connect")
-    def _on_disk(connection: Any, _record: Any) -> None:
+    def _sort_on_disk(connection: Any, _record: Any) -> None:
         if db.kind == "sqlite":
             cursor = connection.cursor()
             cursor.execute("PRAGMA temp_store = FILE")

@@ -1,8 +1,8 @@
-"""The tables of the search: what a message, or a chat's title and summary, is found by.
+"""Search index tables: the words by which a message, or a chat's title and summary, is found.
 
-The index itself is of the database's own kind, and made in the migrations: an FTS5 table that triggers keep up with
-`documents`, and a GIN index on Postgres. Both hold a document's words with its bucket's number before each, so that a
-word is looked up among one user's few thousand documents, however many there are of others.
+The full-text index is created by the migrations: an FTS5 table that triggers keep up with `documents` on SQLite, a GIN
+index on Postgres. Both have the number of the document's bucket before each word, so that a word is looked up among a
+few thousand documents of one user, however many others there are.
 """
 
 from datetime import datetime
@@ -14,11 +14,11 @@ from app.db.types import Id, UtcDateTime
 
 
 class Document(SQLModel, table=True):
-    """What one message is found by; with the seq 0, what a chat itself is.
+    """The words of a message; with the seq 0, those of a chat's title and summary.
 
     Attributes:
         doc: its number, which no other document of any user ever has.
-        words: its words in their order, folded, each between two spaces: ` what is folded `.
+        words: its folded words in their order, each between two spaces: ` soft boiled eggs `.
     """
 
     __tablename__ = "documents"
@@ -38,9 +38,9 @@ class Document(SQLModel, table=True):
 
 
 class Bucket(SQLModel, table=True):
-    """Some thousand documents of a user, filled one bucket after the other: what one step of a search looks at.
+    """Some thousand documents of a user, which are searched together. One bucket is filled after the other.
 
-    `size`, `oldest` and `newest` are of all that were ever put into it.
+    `size`, `oldest` and `newest` are of all documents that were ever put into it.
     """
 
     __tablename__ = "buckets"
@@ -54,12 +54,12 @@ class Bucket(SQLModel, table=True):
 
 
 class Indexing(SQLModel, table=True):
-    """How far a user's documents are up to date.
+    """Index progress: how far a user's documents are up to date.
 
     Attributes:
         position: up to which position of the user's feed.
         tokenizer: the version of the tokenizer that made the words.
-        rebuilt_chat, rebuilt_seq: while all is indexed anew, the last message that is; `position` is where it began.
+        rebuilt_chat, rebuilt_seq: the last message indexed while the index is rebuilt; `position` is where that began.
     """
 
     __tablename__ = "indexing"

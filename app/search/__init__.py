@@ -1,1 +1,1 @@
-"""Full-text search over a user's messages and chats: one parser, one tokenizer, an index of either database's own."""
+"""Full-text search over a user's messages and chats: parser, tokenizer, ranking, and the index of each database."""

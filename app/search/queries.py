@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from datetime import datetime
+from itertools import chain
 from typing import Any, ClassVar
 
 import orjson
@@ -72,8 +73,9 @@ class IndexQueries(ABC):
     async def sources(self, ranges: Sequence[MessageRange]) -> list[DocumentSource]:
         """The messages and chats of ranges. A message in progress is not there yet."""
         sources: list[DocumentSource] = []
-        chats = [one for one in ranges if not one.last]
-        messages = [one for one in ranges if one.last]
+        # The range of a chat itself ends with the seq 0.
+        chats = [range_ for range_ in ranges if not range_.last]
+        messages = [range_ for range_ in ranges if range_.last]
         for statement, group, width in ((self.chats_sql, chats, 2), (self.messages_sql, messages, 4)):
             if group:
                 rows = await self._db.driver.fetch(statement, *self.encode_rows(group, width))
@@ -120,7 +122,7 @@ def progress(columns: Sequence[Any]) -> Progress:
 
 def deleted_ranges(plans: Sequence[IndexPlan]) -> list[MessageRange]:
     """The documents that plans delete; those of messages that still exist are stored again."""
-    return [one for plan in plans for one in (*plan.removed, *plan.reindexed)]
+    return list(chain.from_iterable((*plan.removed, *plan.reindexed) for plan in plans))
 
 
 def _timestamp(value: Any) -> Any:

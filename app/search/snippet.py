@@ -127,9 +127,9 @@ def _hits(spans: list[tuple[str, int, int]], query: Query) -> list[_PhraseHit]:
         candidates = by_first_word.get(word)
         if candidates is None and not prefixes:
             continue
-        found = [(number, phrase) for number, phrase in candidates or () if _phrase_at(phrase, words, first)]
-        found += [(number, phrase) for number, phrase in prefixes if word.startswith(phrase.terms[0])]
-        for number, phrase in found:
+        begun = [(number, phrase) for number, phrase in candidates or () if _phrase_at(phrase, words, first)]
+        begun += [(number, phrase) for number, phrase in prefixes if word.startswith(phrase.terms[0])]
+        for number, phrase in begun:
             last = first + len(phrase.terms) - 1
             _, start, end = spans[last]
             if phrase.prefix and len(words[last]) == 2 and tokenizer.is_bigram_script(words[last]):

@@ -168,7 +168,7 @@ def _spans(text: str) -> list[tuple[str, int, int]]:
         if not is_bigram_script(word):
             spans.append((word[:MAX_WORD_LENGTH], origins[first], max(origins[last], origins[last - 1] + 1)))
             continue
-        # Where each character of the run begins, and where the run ends: composing makes one of several.
+        # Where each character of the run begins, and where the run ends: one composed character comes from several.
         starts = [*range(first, last + 1)]
         if len(word) < last - first:
             lengths = [len(unicodedata.normalize("NFD", character)) for character in word]
@@ -179,7 +179,7 @@ def _spans(text: str) -> list[tuple[str, int, int]]:
 
 
 def _resolve_hidden_spaces(text: str) -> str:
-    """The text with each non-joiner and space of no width made a space or an ignorable character, by its script."""
+    """The text with each non-joiner and space of no width as a space or an ignorable character, by its script."""
     if "\u200c" in text:
         text = _NON_JOINER.sub(" ", text)
     if "\u200b" in text:
