@@ -16,66 +16,14 @@ from app.search.queries import (
     SNIPPET_SOURCE_CHARACTERS,
     IndexQueries,
     deleted_ranges,
-    progress,
+    select_current,
+    to_progress,
 )
 
-_STATES = """
-SELECT w.user_id, f.position, f.pruned, i.position, i.tokenizer, i.rebuilt_chat, i.rebuilt_seq
-FROM unnest($1::text[]) AS w(user_id)
-LEFT JOIN LATERAL (SELECT position, pruned FROM feeds WHERE user_id = w.user_id LIMIT 1) AS f ON TRUE
-LEFT JOIN LATERAL (SELECT * FROM indexing WHERE user_id = w.user_id LIMIT 1) AS i ON TRUE
-WHERE f.position IS NOT NULL OR i.position IS NOT NULL OR EXISTS (SELECT 1 FROM chats WHERE user_id = w.user_id)
-"""
-_CHANGES = """
-SELECT w.user_id, c.position, c.entries FROM unnest($1::text[], $2::bigint[]) AS w(user_id, after)
-CROSS JOIN LATERAL (
-    SELECT position, entries FROM changes WHERE user_id = w.user_id AND position > w.after ORDER BY position LIMIT $3
-) AS c LIMIT $3
-"""
 # octet_length() tells how long a text is without reading it.
 _TEXT = f"CASE WHEN octet_length(text) <= {LONG_TEXT_CHARACTERS} THEN text END AS text"
 _READY = "status IS DISTINCT FROM 'in_progress'"
 _CHAT_TEXT = "concat_ws(E'\\n', title, summary) AS text"
-_MESSAGES = f"""
-SELECT w.ordinality - 1, m.seq, m.role, m.created_at, m.text
-FROM unnest($1::text[], $2::uuid[], $3::int[], $4::int[]) WITH ORDINALITY AS w(user_id, chat_id, first, last)
-CROSS JOIN LATERAL (
-    SELECT seq, role, created_at, {_TEXT} FROM messages
-    WHERE user_id = w.user_id AND chat_id = w.chat_id AND seq BETWEEN w.first AND w.last AND {_READY}
-    ORDER BY seq LIMIT w.last - w.first + 1
-) AS m
-"""
-_CHATS = f"""
-SELECT w.ordinality - 1, 0, NULL, c.created_at, c.text
-FROM unnest($1::text[], $2::uuid[]) WITH ORDINALITY AS w(user_id, chat_id)
-CROSS JOIN LATERAL (
-    SELECT created_at, {_CHAT_TEXT} FROM chats WHERE user_id = w.user_id AND chat_id = w.chat_id LIMIT 1
-) AS c
-"""
-_PAGE = f"""
-SELECT * FROM (
-    (SELECT chat_id, 0 AS seq, NULL AS role, created_at, {_CHAT_TEXT} FROM chats
-    WHERE user_id = $1 AND chat_id > $2 ORDER BY chat_id LIMIT $4)
-    UNION ALL
-    (SELECT chat_id, seq, role, created_at, CASE WHEN {_READY} THEN {_TEXT.removesuffix(" AS text")} ELSE '' END
-    FROM messages WHERE user_id = $1 AND (chat_id, seq) > ($2, $3) ORDER BY chat_id, seq LIMIT $4)
-) AS page ORDER BY chat_id, seq LIMIT $4
-"""
-_LONG_TEXT = f"SELECT text FROM messages WHERE user_id = $1 AND chat_id = $2 AND seq = $3 AND {_READY}"
-
-_HITS = f"""
-SELECT w.ordinality - 1, c.title, c.summary, c.created_at, m.message_id, m.role, m.created_at, m.text
-FROM unnest($2::uuid[], $3::int[]) WITH ORDINALITY AS w(chat_id, seq)
-CROSS JOIN LATERAL (
-    SELECT title, summary, created_at FROM chats WHERE user_id = $1 AND chat_id = w.chat_id LIMIT 1
-) AS c
-LEFT JOIN LATERAL (
-    SELECT message_id, role, created_at, left(text, {SNIPPET_SOURCE_CHARACTERS}) AS text FROM messages
-    WHERE user_id = $1 AND chat_id = w.chat_id AND seq = w.seq LIMIT 1
-) AS m ON TRUE
-WHERE w.seq = 0 OR m.message_id IS NOT NULL
-"""
-
 _ADD_PROGRESS = """
 INSERT INTO indexing (user_id, position, tokenizer) SELECT w.user_id, -1, 0 FROM unnest($1::text[]) AS w(user_id)
 ON CONFLICT DO NOTHING
@@ -123,13 +71,57 @@ WHERE i.user_id = w.user_id
 class PostgresIndexQueries(IndexQueries):
     """Index queries on Postgres."""
 
-    states_sql = _STATES
-    changes_sql = _CHANGES
-    chats_sql = _CHATS
-    messages_sql = _MESSAGES
-    page_sql = _PAGE
-    text_sql = _LONG_TEXT
-    hits_sql = _HITS
+    states_sql = """
+SELECT w.user_id, f.position, f.pruned, i.position, i.tokenizer, i.rebuilt_chat, i.rebuilt_seq
+FROM unnest($1::text[]) AS w(user_id)
+LEFT JOIN LATERAL (SELECT position, pruned FROM feeds WHERE user_id = w.user_id LIMIT 1) AS f ON TRUE
+LEFT JOIN LATERAL (SELECT * FROM indexing WHERE user_id = w.user_id LIMIT 1) AS i ON TRUE
+WHERE f.position IS NOT NULL OR i.position IS NOT NULL OR EXISTS (SELECT 1 FROM chats WHERE user_id = w.user_id)
+"""
+    changes_sql = """
+SELECT w.user_id, c.position, c.entries FROM unnest($1::text[], $2::bigint[]) AS w(user_id, after)
+CROSS JOIN LATERAL (
+    SELECT position, entries FROM changes WHERE user_id = w.user_id AND position > w.after ORDER BY position LIMIT $3
+) AS c LIMIT $3
+"""
+    chats_sql = f"""
+SELECT w.ordinality - 1, 0, NULL, c.created_at, c.text
+FROM unnest($1::text[], $2::uuid[]) WITH ORDINALITY AS w(user_id, chat_id)
+CROSS JOIN LATERAL (
+    SELECT created_at, {_CHAT_TEXT} FROM chats WHERE user_id = w.user_id AND chat_id = w.chat_id LIMIT 1
+) AS c
+"""
+    messages_sql = f"""
+SELECT w.ordinality - 1, m.seq, m.role, m.created_at, m.text
+FROM unnest($1::text[], $2::uuid[], $3::int[], $4::int[]) WITH ORDINALITY AS w(user_id, chat_id, first, last)
+CROSS JOIN LATERAL (
+    SELECT seq, role, created_at, {_TEXT} FROM messages
+    WHERE user_id = w.user_id AND chat_id = w.chat_id AND seq BETWEEN w.first AND w.last AND {_READY}
+    ORDER BY seq LIMIT w.last - w.first + 1
+) AS m
+"""
+    page_sql = f"""
+SELECT * FROM (
+    (SELECT chat_id, 0 AS seq, NULL AS role, created_at, {_CHAT_TEXT} FROM chats
+    WHERE user_id = $1 AND chat_id > $2 ORDER BY chat_id LIMIT $4)
+    UNION ALL
+    (SELECT chat_id, seq, role, created_at, CASE WHEN {_READY} THEN {_TEXT.removesuffix(" AS text")} ELSE '' END
+    FROM messages WHERE user_id = $1 AND (chat_id, seq) > ($2, $3) ORDER BY chat_id, seq LIMIT $4)
+) AS page ORDER BY chat_id, seq LIMIT $4
+"""
+    text_sql = f"SELECT text FROM messages WHERE user_id = $1 AND chat_id = $2 AND seq = $3 AND {_READY}"
+    hits_sql = f"""
+SELECT w.ordinality - 1, c.title, c.summary, c.created_at, m.message_id, m.role, m.created_at, m.text
+FROM unnest($2::uuid[], $3::int[]) WITH ORDINALITY AS w(chat_id, seq)
+CROSS JOIN LATERAL (
+    SELECT title, summary, created_at FROM chats WHERE user_id = $1 AND chat_id = w.chat_id LIMIT 1
+) AS c
+LEFT JOIN LATERAL (
+    SELECT message_id, role, created_at, left(text, {SNIPPET_SOURCE_CHARACTERS}) AS text FROM messages
+    WHERE user_id = $1 AND chat_id = w.chat_id AND seq = w.seq LIMIT 1
+) AS m ON TRUE
+WHERE w.seq = 0 OR m.message_id IS NOT NULL
+"""
 
     def encode_list(self, values: Sequence[Any]) -> list[Any]:
         return list(values)
@@ -139,18 +131,14 @@ class PostgresIndexQueries(IndexQueries):
 
     async def apply(self, plans: Sequence[IndexPlan], documents: Sequence[NewDocument]) -> set[str]:
         async with self._db.write() as session:
-            states = await _lock(session, plans)
-            plans = [plan for plan in plans if states.get(plan.user_id) == plan.before]
-            users = {plan.user_id for plan in plans}
-            if not users:
-                return users
-            documents = [document for document in documents if document.user_id in users]
+            plans, documents = select_current(plans, documents, await _lock(session, plans))
             if ranges := deleted_ranges(plans):
                 await _delete(session, ranges, documents)
             if documents:
                 await _add(session, documents)
-            await _write(session, _SET_PROGRESS, *_columns([(plan.user_id, *plan.after) for plan in plans], 5))
-        return users
+            if plans:
+                await _write(session, _SET_PROGRESS, *_columns([(plan.user_id, *plan.after) for plan in plans], 5))
+        return {plan.user_id for plan in plans}
 
 
 async def _lock(session: AsyncSession, plans: Sequence[IndexPlan]) -> dict[str, Progress | None]:
@@ -158,7 +146,7 @@ async def _lock(session: AsyncSession, plans: Sequence[IndexPlan]) -> dict[str, 
     if new := sorted(plan.user_id for plan in plans if plan.before is None):
         await _write(session, _ADD_PROGRESS, new)
     rows = await _write(session, _LOCK_PROGRESS, sorted(plan.user_id for plan in plans))
-    states = {row[0]: progress(row[1:]) for row in rows}
+    states = {row[0]: to_progress(row[1:]) for row in rows}
     return {user_id: None if state == _NO_PROGRESS else state for user_id, state in states.items()}
 
 

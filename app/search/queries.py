@@ -55,7 +55,8 @@ class IndexQueries(ABC):
         """How far the indexes of these users are; users who have nothing at all are left out."""
         rows = await self._db.driver.fetch(self.states_sql, self.encode_list(users))
         return [
-            IndexState(row[0], row[1] or 0, row[2] or 0, None if row[3] is None else progress(row[3:])) for row in rows
+            IndexState(row[0], row[1] or 0, row[2] or 0, None if row[3] is None else to_progress(row[3:]))
+            for row in rows
         ]
 
     async def users_behind(self, tokenizer: int, limit: int) -> list[str]:
@@ -114,10 +115,19 @@ class IndexQueries(ABC):
         """Closes what it opened."""
 
 
-def progress(columns: Sequence[Any]) -> Progress:
+def to_progress(columns: Sequence[Any]) -> Progress:
     """The progress of a row of `indexing`."""
     position, tokenizer, chat_id, seq = columns
     return Progress(position, tokenizer, None if chat_id is None else str(chat_id), seq)
+
+
+def select_current(
+    plans: Sequence[IndexPlan], documents: Sequence[NewDocument], progress: dict[str, Progress | None]
+) -> tuple[list[IndexPlan], list[NewDocument]]:
+    """The plans of users whose progress is what it was before the plan, and the documents of these users."""
+    current = [plan for plan in plans if progress.get(plan.user_id) == plan.before]
+    users = {plan.user_id for plan in current}
+    return current, [document for document in documents if document.user_id in users]
 
 
 def deleted_ranges(plans: Sequence[IndexPlan]) -> list[MessageRange]:

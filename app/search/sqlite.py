@@ -15,54 +15,17 @@ from app.db import sqlite
 from app.db.database import Database
 from app.search.bucket_allocation import BucketRow, allocate_buckets, max_numbers_needed
 from app.search.index_plan import IndexPlan, MessageRange, NewDocument, Progress, document_row
-from app.search.queries import LONG_TEXT_CHARACTERS, SNIPPET_SOURCE_CHARACTERS, IndexQueries, deleted_ranges
+from app.search.queries import (
+    LONG_TEXT_CHARACTERS,
+    SNIPPET_SOURCE_CHARACTERS,
+    IndexQueries,
+    deleted_ranges,
+    select_current,
+)
 
-_STATES = """
-SELECT w.value, f.position, f.pruned, i.position, i.tokenizer, i.rebuilt_chat, i.rebuilt_seq
-FROM json_each($1) w LEFT JOIN feeds f ON f.user_id = w.value LEFT JOIN indexing i ON i.user_id = w.value
-WHERE f.position IS NOT NULL OR i.position IS NOT NULL OR EXISTS (SELECT 1 FROM chats WHERE user_id = w.value)
-"""
-_CHANGES = """
-SELECT c.user_id, c.position, c.entries FROM json_each($1) w
-CROSS JOIN changes c ON c.user_id = w.value ->> 0 AND c.position > w.value ->> 1
-ORDER BY w.key, c.position LIMIT $2
-"""
 _TEXT = f"CASE WHEN length(text) <= {LONG_TEXT_CHARACTERS} THEN text END"
 _READY = "status IS NOT 'in_progress'"
 _CHAT_TEXT = "trim(coalesce(title, '') || char(10) || coalesce(summary, ''), char(10))"
-_MESSAGES = f"""
-SELECT w.key, m.seq, m.role, m.created_at, {_TEXT} FROM json_each($1) w
-CROSS JOIN messages m ON m.user_id = w.value ->> 0 AND m.chat_id = w.value ->> 1
-    AND m.seq BETWEEN w.value ->> 2 AND w.value ->> 3
-WHERE {_READY}
-"""
-_CHATS = f"""
-SELECT w.key, 0, NULL, c.created_at, {_CHAT_TEXT} FROM json_each($1) w
-CROSS JOIN chats c ON c.user_id = w.value ->> 0 AND c.chat_id = w.value ->> 1
-"""
-_PAGE = f"""
-SELECT * FROM (
-    SELECT * FROM (
-        SELECT chat_id, 0 AS seq, NULL AS role, created_at, {_CHAT_TEXT} AS text FROM chats
-        WHERE user_id = $1 AND chat_id > $2 ORDER BY chat_id LIMIT $4
-    )
-    UNION ALL
-    SELECT * FROM (
-        SELECT chat_id, seq, role, created_at, CASE WHEN {_READY} THEN {_TEXT} ELSE '' END FROM messages
-        WHERE user_id = $1 AND (chat_id, seq) > ($2, $3) ORDER BY chat_id, seq LIMIT $4
-    )
-) ORDER BY chat_id, seq LIMIT $4
-"""
-_LONG_TEXT = f"SELECT text FROM messages WHERE user_id = $1 AND chat_id = $2 AND seq = $3 AND {_READY}"
-
-_HITS = f"""
-SELECT w.key, c.title, c.summary, c.created_at, m.message_id, m.role, m.created_at,
-    substr(m.text, 1, {SNIPPET_SOURCE_CHARACTERS})
-FROM json_each($2) w CROSS JOIN chats c ON c.user_id = $1 AND c.chat_id = w.value ->> 0
-LEFT JOIN messages m ON m.user_id = $1 AND m.chat_id = w.value ->> 0 AND m.seq = w.value ->> 1
-WHERE w.value ->> 1 = 0 OR m.message_id IS NOT NULL
-"""
-
 _GET_PROGRESS = """
 SELECT user_id, position, tokenizer, rebuilt_chat, rebuilt_seq FROM indexing
 WHERE user_id IN (SELECT value FROM json_each(?))
@@ -95,13 +58,47 @@ class SqliteIndexQueries(IndexQueries):
     there, since appends wait as long as it takes.
     """
 
-    states_sql = _STATES
-    changes_sql = _CHANGES
-    chats_sql = _CHATS
-    messages_sql = _MESSAGES
-    page_sql = _PAGE
-    text_sql = _LONG_TEXT
-    hits_sql = _HITS
+    states_sql = """
+SELECT w.value, f.position, f.pruned, i.position, i.tokenizer, i.rebuilt_chat, i.rebuilt_seq
+FROM json_each($1) w LEFT JOIN feeds f ON f.user_id = w.value LEFT JOIN indexing i ON i.user_id = w.value
+WHERE f.position IS NOT NULL OR i.position IS NOT NULL OR EXISTS (SELECT 1 FROM chats WHERE user_id = w.value)
+"""
+    changes_sql = """
+SELECT c.user_id, c.position, c.entries FROM json_each($1) w
+CROSS JOIN changes c ON c.user_id = w.value ->> 0 AND c.position > w.value ->> 1
+ORDER BY w.key, c.position LIMIT $2
+"""
+    chats_sql = f"""
+SELECT w.key, 0, NULL, c.created_at, {_CHAT_TEXT} FROM json_each($1) w
+CROSS JOIN chats c ON c.user_id = w.value ->> 0 AND c.chat_id = w.value ->> 1
+"""
+    messages_sql = f"""
+SELECT w.key, m.seq, m.role, m.created_at, {_TEXT} FROM json_each($1) w
+CROSS JOIN messages m ON m.user_id = w.value ->> 0 AND m.chat_id = w.value ->> 1
+    AND m.seq BETWEEN w.value ->> 2 AND w.value ->> 3
+WHERE {_READY}
+"""
+    page_sql = f"""
+SELECT * FROM (
+    SELECT * FROM (
+        SELECT chat_id, 0 AS seq, NULL AS role, created_at, {_CHAT_TEXT} AS text FROM chats
+        WHERE user_id = $1 AND chat_id > $2 ORDER BY chat_id LIMIT $4
+    )
+    UNION ALL
+    SELECT * FROM (
+        SELECT chat_id, seq, role, created_at, CASE WHEN {_READY} THEN {_TEXT} ELSE '' END FROM messages
+        WHERE user_id = $1 AND (chat_id, seq) > ($2, $3) ORDER BY chat_id, seq LIMIT $4
+    )
+) ORDER BY chat_id, seq LIMIT $4
+"""
+    text_sql = f"SELECT text FROM messages WHERE user_id = $1 AND chat_id = $2 AND seq = $3 AND {_READY}"
+    hits_sql = f"""
+SELECT w.key, c.title, c.summary, c.created_at, m.message_id, m.role, m.created_at,
+    substr(m.text, 1, {SNIPPET_SOURCE_CHARACTERS})
+FROM json_each($2) w CROSS JOIN chats c ON c.user_id = $1 AND c.chat_id = w.value ->> 0
+LEFT JOIN messages m ON m.user_id = $1 AND m.chat_id = w.value ->> 0 AND m.seq = w.value ->> 1
+WHERE w.value ->> 1 = 0 OR m.message_id IS NOT NULL
+"""
 
     def __init__(self, db: Database) -> None:
         super().__init__(db)
@@ -145,18 +142,14 @@ class SqliteIndexQueries(IndexQueries):
 
 def _apply(connection: Connection, plans: Sequence[IndexPlan], documents: Sequence[NewDocument]) -> set[str]:
     rows = connection.execute(_GET_PROGRESS, (_json([plan.user_id for plan in plans]),))
-    states = {row[0]: Progress(*row[1:]) for row in rows}
-    plans = [plan for plan in plans if states.get(plan.user_id) == plan.before]
-    users = {plan.user_id for plan in plans}
-    if not users:
-        return users
-    documents = [document for document in documents if document.user_id in users]
+    progress: dict[str, Progress | None] = {row[0]: Progress(*row[1:]) for row in rows}
+    plans, documents = select_current(plans, documents, progress)
     if ranges := deleted_ranges(plans):
         _delete(connection, ranges, documents)
     if documents:
         _add(connection, documents)
     connection.executemany(_SET_PROGRESS, [(plan.user_id, *plan.after) for plan in plans])
-    return users
+    return {plan.user_id for plan in plans}
 
 
 def _delete(connection: Connection, ranges: Sequence[MessageRange], documents: Sequence[NewDocument]) -> None:

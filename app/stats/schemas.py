@@ -63,6 +63,15 @@ class ByPlatform(Counted):
 
 
 _COUNTED = {"messages": 2, "input_tokens": 12, "output_tokens": 9, "total_tokens": 21}
+_TOTALS_EXAMPLE = {
+    "total_conversations": 1,
+    "active_conversations": 1,
+    "deleted_conversations": 0,
+    "total_messages": 2,
+    "total_tokens": 21,
+    "total_input_tokens": 12,
+    "total_output_tokens": 9,
+}
 
 
 class StatsOut(BaseModel):
@@ -72,13 +81,7 @@ class StatsOut(BaseModel):
         json_schema_extra={
             "examples": [
                 {
-                    "total_conversations": 1,
-                    "active_conversations": 1,
-                    "deleted_conversations": 0,
-                    "total_messages": 2,
-                    "total_tokens": 21,
-                    "total_input_tokens": 12,
-                    "total_output_tokens": 9,
+                    **_TOTALS_EXAMPLE,
                     "average_messages_per_conversation": 2.0,
                     "average_tokens_per_conversation": 21.0,
                     "longest_conversation_messages": 2,
@@ -172,13 +175,7 @@ class TopOut(BaseModel):
                     "items": [
                         {
                             "user_id": "ann",
-                            "total_conversations": 1,
-                            "active_conversations": 1,
-                            "deleted_conversations": 0,
-                            "total_messages": 2,
-                            "total_tokens": 21,
-                            "total_input_tokens": 12,
-                            "total_output_tokens": 9,
+                            **_TOTALS_EXAMPLE,
                             "longest_conversation_messages": 2,
                             "first_activity_at": "2026-01-31T12:00:00.000000Z",
                             "last_activity_at": "2026-01-31T12:00:04.000000Z",
