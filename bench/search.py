@@ -55,7 +55,7 @@ class Part(StrEnum):
 
 
 @dataclass(frozen=True)
-class Asked:
+class SearchCase:
     """A search of one user, and the words that a look at every row would look for; all of them, one after the other."""
 
     user: str
@@ -81,7 +81,7 @@ def _urls(postgres: PostgresServer, folder: Path, name: str, only: str | None) -
         yield "SQLite", f"sqlite:///{folder / name}.db"
 
 
-class Rows:
+class RowScan:
     """The database itself, for what the search is compared with."""
 
     def __init__(self, url: str) -> None:
@@ -110,20 +110,20 @@ class Rows:
         rows: Sequence[Any] = self._loop.run_until_complete(self._connection.fetch(sql, *arguments))
         return rows
 
-    def of_user(self, asked: Asked) -> Sequence[Any]:
+    def scan_user(self, case: SearchCase) -> Sequence[Any]:
         """The newest of a user's messages that a look at every one finds."""
         return self.query(
             "SELECT chat_id, seq, text FROM messages WHERE user_id = $1 AND text ILIKE $2 "
             "ORDER BY created_at DESC LIMIT 50",
-            asked.user,
-            f"%{asked.like}%",
+            case.user,
+            f"%{case.like}%",
         )
 
-    def of_all(self, asked: Asked) -> Sequence[Any]:
+    def scan_all(self, case: SearchCase) -> Sequence[Any]:
         """The same among the messages of everybody."""
         return self.query(
             "SELECT chat_id, seq, text FROM messages WHERE text ILIKE $1 ORDER BY created_at DESC LIMIT 50",
-            f"%{asked.like}%",
+            f"%{case.like}%",
         )
 
 
@@ -134,10 +134,10 @@ class Client:
         self._service = service
         self._connection = http.client.HTTPConnection("127.0.0.1", service.port)
 
-    def search(self, order: str, asked: Asked) -> bytes:
+    def search(self, order: str, case: SearchCase) -> bytes:
         """An answer's body."""
-        path = f"/search?{urlencode({'q': asked.q, 'order': order})}"
-        self._connection.request("GET", path, headers=self._service.headers(asked.user))
+        path = f"/search?{urlencode({'q': case.q, 'order': order})}"
+        self._connection.request("GET", path, headers=self._service.headers(case.user))
         answer = self._connection.getresponse()
         body = answer.read()
         if answer.status != 200:
@@ -145,16 +145,16 @@ class Client:
         return body
 
 
-def _questions(made: Million, rows: Rows, random: Random) -> dict[str, list[Asked]]:
+def _search_cases(million: Million, rows: RowScan, random: Random) -> dict[str, list[SearchCase]]:
     """What is asked, by kind: twenty users each."""
-    kinds: dict[str, list[Asked]] = {}
+    kinds: dict[str, list[SearchCase]] = {}
 
     def ask(kind: str, user: str, q: str, like: str) -> None:
-        kinds.setdefault(kind, []).append(Asked(user, q, like))
+        kinds.setdefault(kind, []).append(SearchCase(user, q, like))
 
-    for user in random.sample(made.users, min(20, len(made.users))):
-        rare = [word.text for word in made.rare[user]]
-        common = [word.text for word in made.common[user]]
+    for user in random.sample(million.users, min(20, len(million.users))):
+        rare = [word.text for word in million.rare[user]]
+        common = [word.text for word in million.common[user]]
         for word in rare[:5]:
             ask("rare", user, word, word)
         for word in common[:3]:
@@ -169,38 +169,38 @@ def _questions(made: Million, rows: Rows, random: Random) -> dict[str, list[Aske
     return kinds
 
 
-def _times(ask: Callable[[Asked], object], questions: list[Asked], times: int) -> list[float]:
+def _milliseconds(ask: Callable[[SearchCase], object], cases: list[SearchCase], times: int) -> list[float]:
     """Milliseconds, sorted. The first of each kind is not counted."""
-    ask(questions[0])
-    found = []
+    ask(cases[0])
+    milliseconds = []
     for number in range(times):
         began = time.perf_counter()
-        ask(questions[number % len(questions)])
-        found.append((time.perf_counter() - began) * 1000)
-    return sorted(found)
+        ask(cases[number % len(cases)])
+        milliseconds.append((time.perf_counter() - began) * 1000)
+    return sorted(milliseconds)
 
 
 def _searches(database: str, url: str, messages: int, users: int, console: Console) -> list[Sequence[str]]:
     with console.status(f"{database}: filling") as status:
-        made = fill(url, messages, users, say=lambda said: status.update(f"{database}: {said}"))
+        million = fill(url, messages, users, say=lambda said: status.update(f"{database}: {said}"))
         status.update(f"{database}: indexing")
         seconds = index(url)
     console.print(
-        f"{database}: {made.messages:,} messages filled in {made.seconds:.0f} s, indexed in {seconds:.0f} s: "
-        f"{seconds / made.messages * 1e6:.0f} µs each",
+        f"{database}: {million.messages:,} messages filled in {million.seconds:.0f} s, indexed in {seconds:.0f} s: "
+        f"{seconds / million.messages * 1e6:.0f} µs each",
         highlight=False,
     )
     table: list[Sequence[str]] = []
-    with Rows(url) as rows, ServiceProcess(database_url=url, log_level="warning") as service:
+    with RowScan(url) as rows, ServiceProcess(database_url=url, log_level="warning") as service:
         if database == "Postgres":
             rows.query("VACUUM ANALYZE")
         client = Client(service)
-        for kind, questions in _questions(made, rows, Random(1)).items():
-            by_user = median(_times(rows.of_user, questions, 2 * len(questions)))
-            by_all = median(_times(rows.of_all, questions, TIMES_OF_ALL))
+        for kind, cases in _search_cases(million, rows, Random(1)).items():
+            by_user = median(_milliseconds(rows.scan_user, cases, 2 * len(cases)))
+            by_all = median(_milliseconds(rows.scan_all, cases, TIMES_OF_ALL))
             for order in ("best", "newest"):
-                found = _times(partial(client.search, order), questions, TIMES)
-                p50, p95 = median(found), quantiles(found, n=20)[-1]
+                milliseconds = _milliseconds(partial(client.search, order), cases, TIMES)
+                p50, p95 = median(milliseconds), quantiles(milliseconds, n=20)[-1]
                 target = TARGETS[database].get(kind)
                 met = "" if target is None else "yes" if p50 <= target and by_all / p50 >= FASTER[database] else "no"
                 table.append(
@@ -236,8 +236,8 @@ def _pairs(database: str, url: str, count: int, console: Console) -> bool:
                     path = f"/chats/{chats[start]}/messages"
                     seq = (await client.post(path, json=message, headers=close)).raise_for_status().json()["seq"]
                     answer = await client.get("/search", params={"q": f"n{number}x"}, headers=close)
-                    found = [(hit["chat_id"], hit["seq"]) for hit in answer.raise_for_status().json()["items"]]
-                    if found != [(chats[start], seq)]:
+                    hits = [(hit["chat_id"], hit["seq"]) for hit in answer.raise_for_status().json()["items"]]
+                    if hits != [(chats[start], seq)]:
                         missed.append(number)
 
             await asyncio.gather(*map(play_some, range(len(chats))))
@@ -261,14 +261,14 @@ def _appends(database: str, urls: tuple[str, str], rounds: int, seconds: float, 
     rates: dict[bool, list[float]] = {True: [], False: []}
     with generator() as play:
         for number in range(rounds + 1):
-            for searched, url in zip((True, False), urls, strict=True):
-                with ServiceProcess(database_url=url, log_level="warning", search=str(searched).lower()) as service:
+            for search_on, url in zip((True, False), urls, strict=True):
+                with ServiceProcess(database_url=url, log_level="warning", search=str(search_on).lower()) as service:
                     subject = Chatkeep(service)
                     requests = tuple(subject.append(subject.chat(0)) for _ in range(CLIENTS))
                     load = play(Job(service.port, requests, seconds if number else seconds / 3))
-                    behind = wait_for_index(url) if searched else 0.0
+                    behind = wait_for_index(url) if search_on else 0.0
                 if number:
-                    rates[searched].append(load.answers / (seconds + behind))
+                    rates[search_on].append(load.answers / (seconds + behind))
             if number:
                 ratios.append(rates[True][-1] / rates[False][-1])
                 console.print(

@@ -36,13 +36,14 @@ CHANGES = 20_000
 TARGETS = {"/stats of a user": 5.0, "/stats over all users": 50.0}
 
 
-def counted(url: str, times: int = 5) -> list[float]:
+def count_milliseconds(url: str, times: int = 5) -> list[float]:
     """The milliseconds that the database takes to count the messages."""
     if url.startswith("sqlite"):
         connection = sqlite3.connect(url.removeprefix("sqlite:///"))
-        taken = [timed(lambda: connection.execute("SELECT count(*) FROM messages").fetchone()) for _ in range(times)]
+        count_rows = "SELECT count(*) FROM messages"
+        milliseconds = [time_milliseconds(lambda: connection.execute(count_rows).fetchone()) for _ in range(times)]
         connection.close()
-        return taken
+        return milliseconds
 
     async def count() -> list[float]:
         postgres = await asyncpg.connect(url)
@@ -57,22 +58,23 @@ def counted(url: str, times: int = 5) -> list[float]:
     return asyncio.run(count())
 
 
-def timed(work: Callable[[], Any]) -> float:
+def time_milliseconds(work: Callable[[], Any]) -> float:
     """The milliseconds that something takes."""
     began = time.perf_counter()
     work()
     return (time.perf_counter() - began) * 1000
 
 
-def asked(service: ServiceProcess, users: Sequence[str], times: int) -> dict[str, list[float]]:
+def request_milliseconds(service: ServiceProcess, users: Sequence[str], times: int) -> dict[str, list[float]]:
     """The milliseconds of each answer, by what was asked."""
     year = {"from": "2025-11-22", "to": "2026-11-21", "tz": "Europe/Berlin"}
     whole = {"all_users": "true"}
-    found: dict[str, list[float]] = {}
+    results: dict[str, list[float]] = {}
     with httpx2.Client(base_url=service.base_url, headers=service.headers(), trust_env=False, timeout=60) as client:
 
         def ask(what: str, path: str, params: dict[str, str]) -> None:
-            found.setdefault(what, []).append(timed(lambda: client.get(path, params=params).raise_for_status()))
+            milliseconds = time_milliseconds(lambda: client.get(path, params=params).raise_for_status())
+            results.setdefault(what, []).append(milliseconds)
 
         for number in range(times):
             mine = {"user_id": users[number % len(users)]}
@@ -86,10 +88,10 @@ def asked(service: ServiceProcess, users: Sequence[str], times: int) -> dict[str
                 ask("a month of a user by hour", "/stats/daily", {"by": "hour", **mine})
             if number % 50 == 0:
                 ask("/stats/storage", "/stats/storage", {})
-    return found
+    return results
 
 
-async def added_up(url: str, users: Sequence[str]) -> dict[int, float]:
+async def aggregate_microseconds(url: str, users: Sequence[str]) -> dict[int, float]:
     """The microseconds per change to add changes up, by how many users they are of."""
     db = await Database.open(Settings.model_validate({"database_url": url}))
     found = {}
@@ -137,16 +139,17 @@ def main(
     with Databases() as databases:
         for dialect in [only] if only else DIALECTS:
             url = databases.fresh(dialect)
-            made = fill(url, messages)
+            million = fill(url, messages)
             # Without the search, whose index would be built meanwhile.
             with ServiceProcess(database_url=url, search="false", log_level="warning") as service:
-                found = asked(service, made.users, times)
-            found["SELECT count(*) FROM messages"] = counted(url)
-            for what, taken in found.items():
-                table.add_row(dialect, what, f"{median(taken):.2f}", f"{sorted(taken)[int(0.95 * len(taken))]:.2f}")
-                slow |= median(taken) > TARGETS.get(what, float("inf"))
-            for users, micros in asyncio.run(added_up(url, made.users)).items():
-                table.add_row(dialect, f"adding up a change, of {users} users: {micros:.0f} µs", "", "")
+                results = request_milliseconds(service, million.users, times)
+            results["SELECT count(*) FROM messages"] = count_milliseconds(url)
+            for what, milliseconds in results.items():
+                p95 = sorted(milliseconds)[int(0.95 * len(milliseconds))]
+                table.add_row(dialect, what, f"{median(milliseconds):.2f}", f"{p95:.2f}")
+                slow |= median(milliseconds) > TARGETS.get(what, float("inf"))
+            for users, microseconds in asyncio.run(aggregate_microseconds(url, million.users)).items():
+                table.add_row(dialect, f"adding up a change, of {users} users: {microseconds:.0f} µs", "", "")
             databases.drop(url)
     Console(width=120).print(table)
     raise typer.Exit(int(slow))

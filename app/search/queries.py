@@ -54,10 +54,7 @@ class IndexQueries(ABC):
     async def states(self, users: Sequence[str]) -> list[IndexState]:
         """How far the indexes of these users are; users who have nothing at all are left out."""
         rows = await self._db.driver.fetch(self.states_sql, self.encode_list(users))
-        return [
-            IndexState(row[0], row[1] or 0, row[2] or 0, None if row[3] is None else to_progress(row[3:]))
-            for row in rows
-        ]
+        return [IndexState(row[0], row[1] or 0, row[2] or 0, to_progress(row[3:])) for row in rows]
 
     async def users_behind(self, tokenizer: int, limit: int) -> list[str]:
         """Some users whose indexes are not up to date."""
@@ -115,10 +112,10 @@ class IndexQueries(ABC):
         """Closes what it opened."""
 
 
-def to_progress(columns: Sequence[Any]) -> Progress:
-    """The progress of a row of `indexing`."""
+def to_progress(columns: Sequence[Any]) -> Progress | None:
+    """The progress of a row of `indexing`; None for a row that an outer join did not find."""
     position, tokenizer, chat_id, seq = columns
-    return Progress(position, tokenizer, None if chat_id is None else str(chat_id), seq)
+    return None if position is None else Progress(position, tokenizer, None if chat_id is None else str(chat_id), seq)
 
 
 def select_current(

@@ -13,18 +13,18 @@ from tests.servers.databases import DIALECTS, Databases
 
 
 class Both:
-    """Their clients. What one answers, the other has to answer alike, but for ids and the moments of chats."""
+    """Their clients. Both must answer alike, but for ids and the times of chats."""
 
     def __init__(self, clients: list[httpx2.AsyncClient]) -> None:
         self.clients = clients
 
     async def write(self, chat: Json, messages: list[Json]) -> None:
-        """Makes a chat by its key, with messages."""
+        """Creates a chat by its key, with messages."""
         for client in self.clients:
             ok(await client.put(f"/chats/key:{chat['key']}", json=chat | {"conversation": messages}))
 
-    async def found(self, q: str, **query: Any) -> list[tuple[str, int]]:
-        """The titles and seqs of what a query finds, on all pages; with the seq 0, of chats."""
+    async def hits(self, q: str, **query: Any) -> list[tuple[str, int]]:
+        """The titles and seqs of the hits of a query, on all pages; a chat has the seq 0."""
         first, second = [
             [(hit["title"], hit.get("seq", 0)) for hit in await every_item(client, "/search", **{"q": q, **query})]
             for client in self.clients

@@ -61,18 +61,18 @@ TEXTS = [
 ROLES = ["user", "assistant"]
 
 
-def moment(number: int) -> str:
+def timestamp(number: int) -> str:
     """Some share one, and they are not in the order in which they were written."""
     return f"2026-01-{1 + number * 7 % 28:02}T12:00:{number % 10:02}.000001Z"
 
 
 MESSAGES: dict[str, list[Json]] = {
     title: [
-        {"role": ROLES[number % 2], "content": text, "created_at": moment(number + place)}
+        {"role": ROLES[number % 2], "content": text, "created_at": timestamp(number + index)}
         for number, text in enumerate(TEXTS)
-        if (number + place) % 3
+        if (number + index) % 3
     ]
-    for place, title in enumerate(CHATS)
+    for index, title in enumerate(CHATS)
 }
 
 
@@ -88,36 +88,36 @@ DOCUMENTS = {
 
 
 @pytest.fixture(scope="module")
-async def two(
+async def services(
     databases: Databases, admin: dict[str, str], tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Both]:
     """Both services with the corpus, in many small buckets."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(bucket_allocation, "BUCKET_SIZE", 7)
         headers = admin | {"X-User-Id": "ann"}
-        async with both(databases, headers, tmp_path_factory.mktemp("data")) as made:
+        async with both(databases, headers, tmp_path_factory.mktemp("data")) as services:
             for number, (title, summary) in enumerate(CHATS.items()):
                 chat = {"key": str(number), "title": title or None, "summary": summary or None}
-                await made.write(chat, MESSAGES[title])
-            yield made
+                await services.write(chat, MESSAGES[title])
+            yield services
 
 
-async def agree(two: Both, q: str) -> None:
+async def assert_agreement(services: Both, q: str) -> None:
     """Fails unless both find what the reference finds, in one order, with any length of page."""
     try:
         query = parse(q)
     except BadRequest:
-        for client in two.clients:
+        for client in services.clients:
             assert (await client.get("/search", params={"q": q})).status_code == 400
         return
-    expected = {place for place, words in DOCUMENTS.items() if matches(query, words)}
-    best = await two.found(q)
-    newest = await two.found(q, order="newest")
+    expected = {key for key, words in DOCUMENTS.items() if matches(query, words)}
+    best = await services.hits(q)
+    newest = await services.hits(q, order="newest")
     assert len(best) == len(newest) == len(expected), q
     assert {*best} == {*newest} == expected, q
     if len(expected) > 2:
-        assert await two.found(q, limit=2) == best, q
-        assert await two.found(q, limit=2, order="newest") == newest, q
+        assert await services.hits(q, limit=2) == best, q
+        assert await services.hits(q, limit=2, order="newest") == newest, q
 
 
 QUERIES = [
@@ -191,20 +191,20 @@ QUERIES = [
 
 
 @pytest.mark.parametrize("q", QUERIES)
-async def test_written_queries(two: Both, q: str) -> None:
-    await agree(two, q)
+async def test_written_queries(services: Both, q: str) -> None:
+    await assert_agreement(services, q)
 
 
 WORDS = sorted({word for words in DOCUMENTS.values() for word in words.split()})
 PIECES = st.one_of(
     st.sampled_from(WORDS),
     st.sampled_from(WORDS).map(lambda word: word[: max(1, len(word) // 2)] + "*"),
-    st.sampled_from([" ".join(words.split()[place : place + 3]) for words in DOCUMENTS.values() for place in range(4)])
+    st.sampled_from([" ".join(words.split()[start : start + 3]) for words in DOCUMENTS.values() for start in range(4)])
     .filter(bool)
     .map(lambda words: f'"{words}"'),
     st.sampled_from(TEXTS)
     .filter(bool)
-    .flatmap(lambda text: st.integers(0, len(text) - 1).map(lambda at: text[at:][:12])),
+    .flatmap(lambda text: st.integers(0, len(text) - 1).map(lambda start: text[start:][:12])),
     st.sampled_from(["OR", "AND", "-", '"', "*", "(", ")", "NOT", "'", "\\", "NEAR", "{", ":", "^", "!", "&", "|"]),
     ANY_TEXT,
 )
@@ -215,21 +215,21 @@ ASKED = st.lists(st.tuples(st.sampled_from(["", "", "", "-"]), PIECES).map("".jo
 
 @settings(max_examples=250, deadline=None, suppress_health_check=list(HealthCheck))
 @given(q=ASKED)
-async def test_made_up_queries(two: Both, q: str) -> None:
-    await agree(two, q)
+async def test_made_up_queries(services: Both, q: str) -> None:
+    await assert_agreement(services, q)
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(texts=st.lists(ANY_TEXT.filter(lambda text: bool(tokenize(text))), min_size=1, max_size=4))
-async def test_what_is_appended_is_found_by_each_of_its_words(two: Both, texts: list[str]) -> None:
-    for client in two.clients:
-        made = ok(
-            await client.post("/chats", json={"conversation": [{"role": "user", "content": one} for one in texts]})
+async def test_what_is_appended_is_found_by_each_of_its_words(services: Both, texts: list[str]) -> None:
+    for client in services.clients:
+        chat = ok(
+            await client.post("/chats", json={"conversation": [{"role": "user", "content": text} for text in texts]})
         )
         for seq, text in enumerate(texts, 1):
             for word in dict.fromkeys(tokenize(text)):
-                page = ok(await client.get("/search", params={"q": f'"{word}"', "chat": made["chat_id"], "limit": 200}))
+                page = ok(await client.get("/search", params={"q": f'"{word}"', "chat": chat["chat_id"], "limit": 200}))
                 assert seq in [hit["seq"] for hit in page["items"]], (text, word)
                 for hit in page["items"]:
                     assert matches(parse(f'"{word}"'), document(texts[hit["seq"] - 1]))
-        ok(await client.delete(f"/chats/{made['chat_id']}", params={"hard": "true"}))
+        ok(await client.delete(f"/chats/{chat['chat_id']}", params={"hard": "true"}))

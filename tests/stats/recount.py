@@ -21,7 +21,7 @@ def tokens(message: Message) -> tuple[int, int, int]:
     return (*given, sum(given) if message.tokens is None else message.tokens)
 
 
-def quarter(moment: datetime) -> int:
+def time_bucket(moment: datetime) -> int:
     """The number of the quarter of an hour since 1970."""
     return (moment - EPOCH) // timedelta(minutes=15)
 
@@ -89,19 +89,19 @@ def named(answer: Json) -> Json:
     return found
 
 
-async def slots(app: FastAPI, user_id: str) -> dict[int, list[int]]:
+async def time_buckets(app: FastAPI, user_id: str) -> dict[int, list[int]]:
     """The quarters of an hour as the counters have them, those with nothing left out."""
     names = ("chats", "messages", *TOKENS)
     found = {row.slot: [getattr(row, name) for name in names] for row in await rows(app, UsageSlot, user_id)}
     return {slot: sums for slot, sums in found.items() if any(sums)}
 
 
-async def recounted_slots(app: FastAPI, user_id: str) -> dict[int, list[int]]:
+async def recounted_time_buckets(app: FastAPI, user_id: str) -> dict[int, list[int]]:
     """The same from the chats and messages."""
     found: dict[int, list[int]] = defaultdict(lambda: [0] * 5)
     for chat in await rows(app, Chat, user_id):
-        found[quarter(chat.created_at)][0] += 1
+        found[time_bucket(chat.created_at)][0] += 1
     for message in await rows(app, Message, user_id):
-        sums = found[quarter(message.created_at)]
+        sums = found[time_bucket(message.created_at)]
         sums[1:] = [had + more for had, more in zip(sums[1:], (1, *tokens(message)), strict=True)]
     return dict(found)

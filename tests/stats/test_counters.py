@@ -20,7 +20,7 @@ from app.events.pruning import prune
 from app.jobs import housekeeping
 from app.models import Change, Feed, Usage
 from tests.callers import Json, acting, ok
-from tests.stats.recount import named, recounted, recounted_slots, rows, slots
+from tests.stats.recount import named, recounted, recounted_time_buckets, rows, time_buckets
 
 RUNS = int(os.environ.get("STATS_RUNS", "25"))
 STEPS = 40
@@ -185,7 +185,7 @@ async def test_the_counters_say_what_is_there(
             for _ in range(STEPS):
                 await run.step()
             assert named(ok(await one.get("/stats"))) == await recounted(app, user_id), seed
-            assert await slots(app, user_id) == await recounted_slots(app, user_id), seed
+            assert await time_buckets(app, user_id) == await recounted_time_buckets(app, user_id), seed
 
 
 async def test_all_together(
@@ -293,7 +293,7 @@ async def test_nothing_is_added_twice(app: FastAPI, second: FastAPI, me: httpx2.
     done.set()
     await asyncio.gather(*adding)
     assert named(ok(await me.get("/stats"))) == await recounted(app, user_id)
-    assert await slots(app, user_id) == await recounted_slots(app, user_id)
+    assert await time_buckets(app, user_id) == await recounted_time_buckets(app, user_id)
 
 
 async def test_one_whose_counters_cannot_be_added_up_holds_up_nobody(
