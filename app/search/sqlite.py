@@ -3,9 +3,8 @@
 CROSS JOIN: SQLite keeps that order, and makes an index look-up for each row of the left side.
 """
 
-import asyncio
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from sqlite3 import Connection
 from typing import Any
 
@@ -52,11 +51,7 @@ INSERT OR REPLACE INTO indexing (user_id, position, tokenizer, rebuilt_chat, reb
 
 
 class SqliteIndexQueries(IndexQueries):
-    """Index queries on SQLite.
-
-    Writes have a connection and a thread of their own, opened when they are first needed: a transaction is one call
-    there, since appends wait as long as it takes.
-    """
+    """Index queries on SQLite. A transaction is one call on a thread of its own: appends wait as long as it takes."""
 
     states_sql = """
 SELECT w.value, f.position, f.pruned, i.position, i.tokenizer, i.rebuilt_chat, i.rebuilt_seq
@@ -102,8 +97,7 @@ WHERE w.value ->> 1 = 0 OR m.message_id IS NOT NULL
 
     def __init__(self, db: Database) -> None:
         super().__init__(db)
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="indexing")
-        self._connection: Connection | None = None
+        self._thread = sqlite.WriteThread(sqlite.path(db.url), "indexing")
 
     def encode_list(self, values: Sequence[Any]) -> str:
         return _json(values)
@@ -113,34 +107,13 @@ WHERE w.value ->> 1 = 0 OR m.message_id IS NOT NULL
 
     async def apply(self, plans: Sequence[IndexPlan], documents: Sequence[NewDocument]) -> set[str]:
         async with self._db.write_lock:
-            return await asyncio.get_running_loop().run_in_executor(self._thread, self._transaction, plans, documents)
+            return await self._thread.transaction(partial(_apply, plans, documents))
 
     async def close(self) -> None:
-        await asyncio.get_running_loop().run_in_executor(self._thread, self._close)
-        self._thread.shutdown()
-
-    def _close(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
-
-    def _transaction(self, plans: Sequence[IndexPlan], documents: Sequence[NewDocument]) -> set[str]:
-        if self._connection is None:
-            self._connection = sqlite.connect(sqlite.path(self._db.url))
-        connection = self._connection
-        connection.execute("BEGIN IMMEDIATE")
-        try:
-            users = _apply(connection, plans, documents)
-            connection.execute("COMMIT")
-        except BaseException:
-            # A full disk may have rolled it back already.
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
-            raise
-        return users
+        await self._thread.close()
 
 
-def _apply(connection: Connection, plans: Sequence[IndexPlan], documents: Sequence[NewDocument]) -> set[str]:
+def _apply(plans: Sequence[IndexPlan], documents: Sequence[NewDocument], connection: Connection) -> set[str]:
     rows = connection.execute(_GET_PROGRESS, (_json([plan.user_id for plan in plans]),))
     progress: dict[str, Progress | None] = {row[0]: Progress(*row[1:]) for row in rows}
     plans, documents = select_current(plans, documents, progress)
