@@ -54,7 +54,7 @@ class User:
     first_at: datetime | None = None
     last_at: datetime | None = None
     by: dict[tuple[str, str | None], Counts] = field(default_factory=dict)
-    slots: dict[int, Counts] = field(default_factory=dict)
+    time_buckets: dict[int, Counts] = field(default_factory=dict)
     messages_with: Counter[str] = field(default_factory=Counter)
     hidden: set[str] = field(default_factory=set)
 
@@ -149,11 +149,11 @@ class MadeUp:
             for (kind, name), numbers in user.by.items():
                 yield (user.name, kind, to_json(name), *numbers)
 
-    def usage_slots(self) -> Iterator[Row]:
-        """The rows of `usage_slots`."""
+    def usage_time_buckets(self) -> Iterator[Row]:
+        """The rows of `usage_time_buckets`."""
         for user in self.users:
-            for slot, numbers in user.slots.items():
-                yield (user.name, slot, *numbers)
+            for time_bucket, numbers in user.time_buckets.items():
+                yield (user.name, time_bucket, *numbers)
 
     def feeds(self) -> Iterator[Row]:
         """The rows of `feeds`: what is a year old is no longer kept in them."""
@@ -169,7 +169,7 @@ def _count(user: User, said: Row, at: datetime) -> None:
         (user.totals, 0),
         (user.by.setdefault(("role", role), [0] * 6), 2),
         (user.by.setdefault(("model", model), [0] * 6), 2),
-        (user.slots.setdefault(slot_of(at), [0] * 5), 1),
+        (user.time_buckets.setdefault(slot_of(at), [0] * 5), 1),
     )
     for counter, first in counters:
         for place, number in enumerate(numbers, first):
@@ -185,7 +185,7 @@ def _count_chat(
     user.longest = max(user.longest, sums[0])
     user.first_at = user.first_at or created
     user.last_at = ended
-    user.slots.setdefault(slot_of(created), [0] * 5)[0] += 1
+    user.time_buckets.setdefault(slot_of(created), [0] * 5)[0] += 1
     by_platform = user.by.setdefault(("platform", platform), [0] * 6)
     for place, number in enumerate((not deleted, deleted, *sums)):
         by_platform[place] += number

@@ -26,7 +26,7 @@ AT_ONCE = 20_000
 WORDS_OF_EACH = 20
 OF_USAGE = ["user_id", "position", "active_chats", "deleted_chats", *made_up.TOTALS, "longest", "first_at", "last_at"]
 OF_KINDS = ["user_id", "kind", "name", "active_chats", "deleted_chats", *made_up.TOTALS]
-OF_SLOTS = ["user_id", "slot", "chats", *made_up.TOTALS]
+TIME_BUCKET_COLUMNS = ["user_id", "time_bucket", "chats", *made_up.TOTALS]
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def fill(
         bulk.insert("feeds", ["user_id", "position", "pruned"], made.feeds())
         bulk.insert("usage", OF_USAGE, made.usage())
         bulk.insert("usage_by", OF_KINDS, made.usage_by())
-        bulk.insert("usage_slots", OF_SLOTS, made.usage_slots())
+        bulk.insert("usage_time_buckets", TIME_BUCKET_COLUMNS, made.usage_time_buckets())
         bulk.settle()
     random = Random(seed)
     return Million(

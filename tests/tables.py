@@ -10,7 +10,7 @@ from app.models import metadata
 Tables = dict[str, list[tuple[Any, ...]]]
 
 # What is kept behind the writers, whenever that comes to be: nothing but what the other tables say.
-FOLLOWING = ("usage", "usage_by", "usage_slots", "documents", "buckets", "indexing")
+FOLLOWING = ("usage", "usage_by", "usage_time_buckets", "documents", "buckets", "indexing")
 
 
 async def stored(app: FastAPI, *user_ids: str) -> Tables:

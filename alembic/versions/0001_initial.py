@@ -34,7 +34,7 @@ TABLES = (
     "indexing",
     "usage",
     "usage_by",
-    "usage_slots",
+    "usage_time_buckets",
 )
 
 
@@ -306,10 +306,10 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("user_id", "kind", "name", name="pk_usage_by"),
     )
     op.create_table(
-        "usage_slots",
+        "usage_time_buckets",
         sa.Column("user_id", sa.Text(), nullable=False),
-        *_counters("slot", "chats", "messages", "input_tokens", "output_tokens", "total_tokens"),
-        sa.PrimaryKeyConstraint("user_id", "slot", name="pk_usage_slots"),
+        *_counters("time_bucket", "chats", "messages", "input_tokens", "output_tokens", "total_tokens"),
+        sa.PrimaryKeyConstraint("user_id", "time_bucket", name="pk_usage_time_buckets"),
     )
     if _is_postgres():
         run_sql_file("messages/append/append.sql")

@@ -31,7 +31,7 @@ from app.stats.repair import repair_chat, repair_user
 MAX_SHOWN = 100
 _MAX_REPAIRS = 10_000
 _CHAT_KINDS = ("chat", "last_seq")
-_COUNTER_KINDS = ("total", "role", "model", "platform", "slot", "longest")
+_COUNTER_KINDS = ("total", "role", "model", "platform", "time_bucket", "longest")
 
 
 @dataclass

@@ -13,7 +13,7 @@ from app.models.idempotency import Idempotency
 from app.models.message import Feedback, Message, Revision, Segment
 from app.models.streaming_message import Chunk, StreamingMessage
 from app.models.ticket import Ticket
-from app.models.usage import Usage, UsageBy, UsageSlot
+from app.models.usage import Usage, UsageBy, UsageTimeBucket
 
 metadata = SQLModel.metadata
 
@@ -35,6 +35,6 @@ __all__ = [
     "Ticket",
     "Usage",
     "UsageBy",
-    "UsageSlot",
+    "UsageTimeBucket",
     "metadata",
 ]

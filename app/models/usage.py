@@ -57,14 +57,14 @@ class UsageBy(_ChatTotals, table=True):
     name: str = Field(sa_type=Text)
 
 
-class UsageSlot(_Totals, table=True):
-    """Counters of a time bucket, a quarter of an hour: `slot` is its number since 1970 in UTC, of `created_at`.
+class UsageTimeBucket(_Totals, table=True):
+    """Counters of a time bucket, a quarter of an hour: `time_bucket` is its number since 1970 in UTC, of `created_at`.
 
     A quarter, since time zones differ by quarters of an hour (https://www.iana.org/time-zones).
     """
 
-    __tablename__ = "usage_slots"
-    __table_args__ = (PrimaryKeyConstraint("user_id", "slot", name="pk_usage_slots"),)
+    __tablename__ = "usage_time_buckets"
+    __table_args__ = (PrimaryKeyConstraint("user_id", "time_bucket", name="pk_usage_time_buckets"),)
 
-    slot: int = Field(sa_type=BigInteger)
+    time_bucket: int = Field(sa_type=BigInteger)
     chats: int = Field(default=0, sa_type=BigInteger)

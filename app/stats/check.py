@@ -24,7 +24,7 @@ _COUNT_COLUMNS = "messages, input_tokens, output_tokens, total_tokens"
 _JSON = {"sqlite": "json_quote({})", "postgres": "coalesce(to_json({})::text, 'null')"}
 
 _MESSAGE_COUNTS = f"""
-SELECT chat_id, {{slot}} AS slot, role, model, count(*) AS messages,
+SELECT chat_id, {{time_bucket}} AS time_bucket, role, model, count(*) AS messages,
     sum(coalesce(input_tokens, 0)) AS input_tokens, sum(coalesce(output_tokens, 0)) AS output_tokens,
     sum({_TOTAL_TOKENS}) AS total_tokens
 FROM messages WHERE user_id = $1 GROUP BY 1, 2, 3, 4
@@ -36,10 +36,10 @@ UNION ALL SELECT 'role', {{role}}, 0, 0, {_COUNT_COLUMNS} FROM counted
 UNION ALL SELECT 'model', {{model}}, 0, 0, {_COUNT_COLUMNS} FROM counted
 UNION ALL SELECT 'platform', {{platform}}, 0, 0, m.messages, m.input_tokens, m.output_tokens, m.total_tokens
     FROM counted m JOIN chats c ON c.user_id = $1 AND c.chat_id = m.chat_id
-UNION ALL SELECT 'slot', CAST(slot AS text), 0, 0, {_COUNT_COLUMNS} FROM counted
+UNION ALL SELECT 'time_bucket', CAST(time_bucket AS text), 0, 0, {_COUNT_COLUMNS} FROM counted
 UNION ALL SELECT 'total', '', {_CHAT_COUNTS}, 0, 0, 0, 0 FROM chats WHERE user_id = $1
 UNION ALL SELECT 'platform', {{platform}}, {_CHAT_COUNTS}, 0, 0, 0, 0 FROM chats WHERE user_id = $1
-UNION ALL SELECT 'slot', CAST({{slot}} AS text), 1, 0, 0, 0, 0, 0 FROM chats WHERE user_id = $1
+UNION ALL SELECT 'time_bucket', CAST({{time_bucket}} AS text), 1, 0, 0, 0, 0, 0 FROM chats WHERE user_id = $1
 """
 _MINUS_COUNTERS = """
 UNION ALL SELECT 'chat', CAST(chat_id AS text), 0, 0, messages, input_tokens, output_tokens, total_tokens FROM counted
@@ -49,8 +49,8 @@ UNION ALL SELECT 'total', '', -active_chats, -deleted_chats, -messages, -input_t
     FROM usage WHERE user_id = $1
 UNION ALL SELECT kind, name, -active_chats, -deleted_chats, -messages, -input_tokens, -output_tokens, -total_tokens
     FROM usage_by WHERE user_id = $1
-UNION ALL SELECT 'slot', CAST(slot AS text), -chats, 0, -messages, -input_tokens, -output_tokens, -total_tokens
-    FROM usage_slots WHERE user_id = $1
+UNION ALL SELECT 'time_bucket', CAST(time_bucket AS text), -chats, 0, -messages, -input_tokens, -output_tokens,
+    -total_tokens FROM usage_time_buckets WHERE user_id = $1
 """
 _USERS = f"""
 SELECT user_id FROM (SELECT DISTINCT user_id FROM chats WHERE user_id > $1 ORDER BY user_id LIMIT {_USERS_AT_ONCE}) c
@@ -85,8 +85,8 @@ class Difference:
     """Something that is wrong.
 
     Attributes:
-        what: `total`, `role`, `model`, `platform`, `slot` (a time bucket) and `longest` are a user's counters, `chat`
-            those of a chat; `head` and `last_seq` of a chat name no message, or not the last one.
+        what: `total`, `role`, `model`, `platform`, `time_bucket` and `longest` are a user's counters, `chat` those of a
+            chat; `head` and `last_seq` of a chat name no message, or not the last one.
         name: which role, model, chat and so on it is.
         missing: how much each wrong counter is too small; negative where it is too large.
     """
@@ -103,10 +103,10 @@ class Difference:
 
 def actual_totals(database_kind: str) -> str:
     """The CTEs of one database that count a user's messages and chats: `actual` has TOTALS by kind and name."""
-    slot = SLOT_SQL["sqlite" if database_kind == "sqlite" else "postgresql"]
-    names = {name: _JSON[database_kind].format(name) for name in ("role", "model", "platform")}
-    counted = _MESSAGE_COUNTS.format(slot=slot)
-    return f"WITH counted AS MATERIALIZED ({counted}), actual AS ({_ACTUAL_TOTALS.format(slot=slot, **names)})"
+    columns = {name: _JSON[database_kind].format(name) for name in ("role", "model", "platform")}
+    columns["time_bucket"] = SLOT_SQL["sqlite" if database_kind == "sqlite" else "postgresql"]
+    counted = _MESSAGE_COUNTS.format(**columns)
+    return f"WITH counted AS MATERIALIZED ({counted}), actual AS ({_ACTUAL_TOTALS.format(**columns)})"
 
 
 class Recount:
@@ -177,12 +177,14 @@ class Recount:
 
 
 def _labels(kind: str) -> tuple[str, ...]:
-    return ("chats", *TOTALS[1:]) if kind == "slot" else TOTALS
+    return ("chats", *TOTALS[1:]) if kind == "time_bucket" else TOTALS
 
 
 def _expected(pending: CounterDeltas | None) -> dict[tuple[str, Any], list[int]]:
     """The differences that are expected, since some changes are not aggregated yet."""
     if pending is None:
         return {}
-    buckets = {("slot", str(bucket)): [chats, 0, *totals] for bucket, (chats, *totals) in pending.buckets.items()}
+    buckets = {
+        ("time_bucket", str(bucket)): [chats, 0, *totals] for bucket, (chats, *totals) in pending.buckets.items()
+    }
     return {("total", None): pending.totals, **pending.by, **buckets}

@@ -34,7 +34,7 @@ _LONGEST_UNKNOWN = "SELECT user_id FROM usage WHERE longest IS NULL"
 
 
 class Counters:
-    """Keeps the counters of `usage`, `usage_by` and `usage_slots` up to date."""
+    """Keeps the counters of `usage`, `usage_by` and `usage_time_buckets` up to date."""
 
     def __init__(self, db: Database) -> None:
         self._db = db
@@ -63,10 +63,10 @@ class Counters:
             keys=3,
         )
         self._add_buckets = self._upsert(
-            "usage_slots",
-            ("user_id", "slot", *BUCKET_TOTALS),
+            "usage_time_buckets",
+            ("user_id", "time_bucket", *BUCKET_TOTALS),
             ("text", *["bigint"] * 6),
-            _added("usage_slots", BUCKET_TOTALS),
+            _added("usage_time_buckets", BUCKET_TOTALS),
             keys=2,
         )
 

@@ -76,10 +76,10 @@ def series_totals(sql: StatsSql, user_id: str | None) -> str:
     the first time bucket of the run, the one after it, and the time buckets of a step. $2 is the user, unless it is of
     all.
     """
-    step = f"{sql.least}(args.c0 + (s.slot - args.c2) / args.c4, args.c1)"
+    step = f"{sql.least}(args.c0 + (s.time_bucket - args.c2) / args.c4, args.c1)"
     totals = ", ".join(f"sum(s.{name})" for name in BUCKET_TOTALS)
     owner = "" if user_id is None else "s.user_id = $2 AND "
     return (
         f"SELECT {step}, {totals} FROM {sql.rows(['bigint'] * 5)} "
-        f"JOIN usage_slots s ON {owner}s.slot >= args.c2 AND s.slot < args.c3 GROUP BY 1"
+        f"JOIN usage_time_buckets s ON {owner}s.time_bucket >= args.c2 AND s.time_bucket < args.c3 GROUP BY 1"
     )

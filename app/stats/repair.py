@@ -13,7 +13,7 @@ from app.db.driver import SessionReader
 from app.db.timestamps import now
 from app.events.counter_deltas import shrunk
 from app.events.log import record
-from app.models import Chat, Feed, Usage, UsageBy, UsageSlot
+from app.models import Chat, Feed, Usage, UsageBy, UsageTimeBucket
 from app.stats.check import actual_totals
 from app.stats.deltas import BUCKET_TOTALS, TOTALS
 
@@ -50,7 +50,7 @@ async def repair_user(db: Database, user_id: str) -> None:
         feed = select(col(Feed.position)).where(col(Feed.user_id) == user_id).with_for_update()
         position = (await session.execute(feed)).scalar_one_or_none() or 0
         await session.execute(select(col(Usage.position)).where(col(Usage.user_id) == user_id).with_for_update())
-        for table in (UsageBy, UsageSlot):
+        for table in (UsageBy, UsageTimeBucket):
             await session.execute(delete(table).where(col(table.user_id) == user_id))
         await _run(
             session,
@@ -61,8 +61,8 @@ async def repair_user(db: Database, user_id: str) -> None:
         bucket_sums = ", ".join(f"sum({name})" for name in ("active_chats", *BUCKET_TOTALS[1:]))
         await _run(
             session,
-            f"INSERT INTO usage_slots (user_id, slot, {', '.join(BUCKET_TOTALS)}) {actual} "
-            f"SELECT $1, CAST(name AS bigint), {bucket_sums} FROM actual WHERE kind = 'slot' GROUP BY name",
+            f"INSERT INTO usage_time_buckets (user_id, time_bucket, {', '.join(BUCKET_TOTALS)}) {actual} "
+            f"SELECT $1, CAST(name AS bigint), {bucket_sums} FROM actual WHERE kind = 'time_bucket' GROUP BY name",
             user_id,
         )
         total = await SessionReader(session).fetch_one(

@@ -8,7 +8,7 @@ from fastapi import FastAPI
 from sqlalchemy import select
 from sqlmodel import SQLModel, col
 
-from app.models import Change, Chat, Message, UsageSlot
+from app.models import Change, Chat, Message, UsageTimeBucket
 from tests.callers import Json
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -92,8 +92,10 @@ def named(answer: Json) -> Json:
 async def time_buckets(app: FastAPI, user_id: str) -> dict[int, list[int]]:
     """The quarters of an hour as the counters have them, those with nothing left out."""
     names = ("chats", "messages", *TOKENS)
-    found = {row.slot: [getattr(row, name) for name in names] for row in await rows(app, UsageSlot, user_id)}
-    return {slot: sums for slot, sums in found.items() if any(sums)}
+    found = {
+        row.time_bucket: [getattr(row, name) for name in names] for row in await rows(app, UsageTimeBucket, user_id)
+    }
+    return {time_bucket: sums for time_bucket, sums in found.items() if any(sums)}
 
 
 async def recounted_time_buckets(app: FastAPI, user_id: str) -> dict[int, list[int]]:

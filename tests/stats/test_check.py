@@ -98,7 +98,7 @@ DAMAGE = {
     "role": "UPDATE usage_by SET total_tokens = total_tokens - 5 WHERE kind = 'role'",
     "model": "DELETE FROM usage_by WHERE kind = 'model'",
     "platform": "UPDATE usage_by SET deleted_chats = 1 WHERE kind = 'platform'",
-    "slot": "UPDATE usage_slots SET chats = 0, messages = 9",
+    "time_bucket": "UPDATE usage_time_buckets SET chats = 0, messages = 9",
     "longest": "UPDATE usage SET longest = 7",
     "chat": "UPDATE chats SET message_count = 9, total_tokens = 1",
     "head": "UPDATE chats SET head_seq = 1",
