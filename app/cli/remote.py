@@ -73,14 +73,15 @@ class Target:
 class Service:
     """What commands ask. Every answer but a good one ends the command with a line that says why."""
 
-    def __init__(self, client: httpx2.AsyncClient) -> None:
+    def __init__(self, client: httpx2.AsyncClient, response_seconds: float | None) -> None:
         self._client = client
+        self._response_seconds = response_seconds
 
     async def get(self, path: str, **query: Any) -> Any:
         """The JSON of an answer. While the service says that it is busy, as with an index, it is asked again."""
         until = time.monotonic() + BUSY_SECONDS
         while True:
-            async with self._answer("GET", path, query, ANSWER_SECONDS) as answer:
+            async with self._answer("GET", path, query, self._response_seconds) as answer:
                 wait = answer.headers.get("Retry-After", "")
                 if answer.status_code != OVERLOADED or not wait.isdecimal() or time.monotonic() > until:
                     return await content(answer)
@@ -138,10 +139,10 @@ async def _reached(target: Target) -> AsyncIterator[Service]:
         async with served(read_settings()) as (transport, key), _client(BASE_URL, key, target, transport) as client:
             # Nobody is spared anything by compression here.
             client.headers["Accept-Encoding"] = "identity"
-            yield Service(client)
+            yield Service(client, None)
     else:
         async with _client(target.url or "", target.key or "", target, None) as client:
-            yield Service(client)
+            yield Service(client, ANSWER_SECONDS)
 
 
 def _client(url: str, key: str, target: Target, transport: httpx2.AsyncBaseTransport | None) -> httpx2.AsyncClient:
