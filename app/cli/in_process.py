@@ -1,4 +1,4 @@
-"""The service inside this process, on a Unix socket, for commands that work straight on the database."""
+"""The service inside this process, served on a Unix socket, for commands that work straight on the database."""
 
 import asyncio
 import contextlib
@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from sqlalchemy.exc import DatabaseError
 from starlette.types import ASGIApp
 
-from app.cli.database import failed, open_database
+from app.cli.database import failure, open_database
 from app.db import migrations
 from app.db.database import kind_of
 from app.db.sqlite import path
@@ -25,7 +25,7 @@ BASE_URL = "http://chatkeep.invalid"
 
 
 @asynccontextmanager
-async def served(settings: Settings) -> AsyncIterator[tuple[httpx2.AsyncBaseTransport, str]]:
+async def local_service(settings: Settings) -> AsyncIterator[tuple[httpx2.AsyncBaseTransport, str]]:
     """A transport to the service of these settings, and an admin key that only this process knows.
 
     The service logs nothing, unless the settings ask for the level `debug`.
@@ -36,7 +36,7 @@ async def served(settings: Settings) -> AsyncIterator[tuple[httpx2.AsyncBaseTran
     app = create_app(settings.model_copy(update={"admin_key": SecretStr(key)}), background=False)
     if settings.log_level != "debug":
         logs.silence()
-    async with app.router.lifespan_context(app), on_socket(app) as transport:
+    async with app.router.lifespan_context(app), socket_transport(app) as transport:
         yield transport, key
 
 
@@ -44,18 +44,18 @@ async def _check(settings: Settings) -> None:
     url = settings.effective_database_url
     with contextlib.suppress(ValueError):  # opening it says what is wrong with it
         if kind_of(url) == "sqlite" and not path(url).exists():
-            raise failed(f"There is no database at {path(url)}: chatkeep migrate makes one.")
+            raise failure(f"There is no database at {path(url)}: chatkeep migrate makes one.")
     async with open_database(settings) as db:
         try:
             current = await migrations.is_current(db)
         except DatabaseError as error:
-            raise failed(f"The database cannot be read: {error.orig}") from None
+            raise failure(f"The database cannot be read: {error.orig}") from None
         if not current:
-            raise failed("The schema of the database is not the one of this version: chatkeep migrate, first.")
+            raise failure("The schema of the database is not the one of this version: chatkeep migrate, first.")
 
 
 @asynccontextmanager
-async def on_socket(app: ASGIApp) -> AsyncIterator[httpx2.AsyncBaseTransport]:
+async def socket_transport(app: ASGIApp) -> AsyncIterator[httpx2.AsyncBaseTransport]:
     """A transport to an ASGI application, served by uvicorn on a Unix socket in this event loop.
 
     A socket, since httpx2's ASGITransport collects a response before it gives it: bodies are streamed both ways here.
@@ -73,7 +73,7 @@ async def on_socket(app: ASGIApp) -> AsyncIterator[httpx2.AsyncBaseTransport]:
             # Not `serve`, which takes Ctrl-C for itself.
             await server.startup()
         except OSError as error:
-            raise failed(f"No socket can be made in the folder for temporary files: {error}") from None
+            raise failure(f"No socket can be made in the folder for temporary files: {error}") from None
         stack.push_async_callback(_stop, server)
         # There is no TLS here: to load the certificates would take a tenth of a second.
         yield await stack.enter_async_context(httpx2.AsyncHTTPTransport(uds=config.uds, verify=False))

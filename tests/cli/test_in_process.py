@@ -11,7 +11,7 @@ import pytest
 import typer
 from starlette.types import Message, Receive, Scope, Send
 
-from app.cli.in_process import on_socket
+from app.cli.in_process import socket_transport
 
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 START: Message = {"type": "http.response.start", "status": 200, "headers": [(b"x-test", b"yes")]}
@@ -28,7 +28,7 @@ def chunk_of(body: bytes) -> Message:
 @asynccontextmanager
 async def client_of(app: App) -> AsyncIterator[httpx2.AsyncClient]:
     """A client of an application on a socket."""
-    async with on_socket(app) as transport:
+    async with socket_transport(app) as transport:
         yield httpx2.AsyncClient(transport=transport, base_url="http://here.test", timeout=60)
 
 
@@ -158,7 +158,7 @@ async def nothing(scope: Scope, receive: Receive, send: Send) -> None:
 
 async def test_the_socket_is_for_this_user_alone_and_goes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    async with on_socket(nothing):
+    async with socket_transport(nothing):
         (folder,) = tmp_path.iterdir()
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     assert list(tmp_path.iterdir()) == []
@@ -171,7 +171,7 @@ async def test_where_no_socket_can_be_made(
     folder.mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(folder))
     with pytest.raises(typer.Exit):
-        async with on_socket(nothing):
+        async with socket_transport(nothing):
             pass
     assert capsys.readouterr().err.count("\n") == 1
     assert list(folder.iterdir()) == []
