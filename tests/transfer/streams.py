@@ -55,7 +55,7 @@ def message(seq: int, role: str = "user", **said: Any) -> Json:
 
 def ordered(record: Json) -> Json:
     """A message's record with its members in their order."""
-    return {name: record[name] for name in ("record", *records.MESSAGE) if name in record}
+    return {name: record[name] for name in ("record", *records.MESSAGE_FIELDS) if name in record}
 
 
 def chat(number: int = 0, **said: Any) -> Json:
@@ -76,7 +76,9 @@ def stream(form: ExportFormat, *said: Json) -> Iterator[Json]:
     yield records.header()
     for one in said:
         yield {
-            name: orjson.Fragment(orjson.dumps(one[name])) if form.lossless and name in records.JSON else one[name]
+            name: orjson.Fragment(orjson.dumps(one[name]))
+            if form.lossless and name in records.JSON_FIELDS
+            else one[name]
             for name in one
         }
     kinds = [one["record"] for one in said]

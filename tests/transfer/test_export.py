@@ -12,9 +12,9 @@ from openai.types.chat import ChatCompletionMessageParam
 from pydantic import TypeAdapter
 
 from app.archive_formats import exports
-from app.exporting.compression import ENCODERS, chosen, zstd
-from app.exporting.content_disposition import attachment
-from app.exporting.exporter import MOST
+from app.exporting.compression import COMPRESSORS, negotiate_encoding, zstd
+from app.exporting.content_disposition import attachment_header
+from app.exporting.exporter import MAX_JOBS
 from tests.callers import Json, acting, ok, problem
 from tests.transfer.reading_back import page, table, texts
 
@@ -289,19 +289,19 @@ async def test_codings(me: httpx2.AsyncClient) -> None:
     ],
 )
 def test_the_coding_is_the_one_wanted_most(header: str | None, coding: str) -> None:
-    assert chosen(header) == coding
+    assert negotiate_encoding(header) == coding
 
 
 @pytest.mark.parametrize(
     ("coding", "reader"), [("gzip", lambda: zlib.decompressobj(31)), ("zstd", zstd.ZstdDecompressor)]
 )
 def test_what_was_sent_of_a_compressed_file_can_be_read_before_its_end(coding: str, reader: Any) -> None:
-    encoder, decoder = ENCODERS[coding](), reader()
+    encoder, decoder = COMPRESSORS[coding](), reader()
     for text in (b"x" * 1000, b"y" * 1000):
-        assert decoder.decompress(encoder.piece(text)) == text
+        assert decoder.decompress(encoder.compress(text)) == text
     # What has no end is seen to be broken.
     assert not decoder.eof
-    decoder.decompress(encoder.end())
+    decoder.decompress(encoder.finish())
     assert decoder.eof
 
 
@@ -329,7 +329,7 @@ def test_what_was_sent_of_a_compressed_file_can_be_read_before_its_end(coding: s
     ],
 )
 def test_what_a_download_is_called(name: str | None, header: str) -> None:
-    assert attachment(name, "chat", "json") == header
+    assert attachment_header(name, "chat", "json") == header
 
 
 async def test_downloads_have_names(me: httpx2.AsyncClient) -> None:
@@ -348,7 +348,7 @@ async def test_downloads_have_names(me: httpx2.AsyncClient) -> None:
 async def test_no_more_than_a_few_at_once(app: FastAPI, me: httpx2.AsyncClient) -> None:
     ok(await me.put("/chats/key:k", json={"conversation": CONVERSATION}))
     running: set[Any] = app.state.services.exports._running
-    held = {object() for _ in range(MOST)}
+    held = {object() for _ in range(MAX_JOBS)}
     running.update(held)
     try:
         details = await me.get("/export")

@@ -17,9 +17,9 @@ from app.chats.listing import FilterConditions
 from app.chats.schemas import ChatFilters
 from app.chats.store import ChatStore
 from app.db.database import Database
-from app.exporting.compression import encoded
+from app.exporting.compression import compress
 from app.exporting.reader import Selection, read
-from app.exporting.snapshot import opener
+from app.exporting.snapshot import snapshot_opener
 from app.models import metadata
 from app.settings import Settings
 from tests.callers import Json
@@ -189,9 +189,9 @@ async def exported(db: Database, name: str, selection: Selection = ALL, *, many:
 
     def make() -> bytes:
         form = exports()[name]
-        with opener(db)() as snapshot:
+        with snapshot_opener(db)() as snapshot:
             records = read(snapshot, selection, lossless=form.lossless)
-            return b"".join(encoded(form.write(records, many=many), "identity"))
+            return b"".join(compress(form.write(records, many=many), "identity"))
 
     return await asyncio.to_thread(make)
 
@@ -289,7 +289,7 @@ async def test_it_is_one_moment(made: Any, dialect_name: str) -> None:
     loop = asyncio.get_running_loop()
 
     def make() -> int:
-        with opener(db)() as snapshot:
+        with snapshot_opener(db)() as snapshot:
             records = read(snapshot, of("large"), lossless=True)
             next(records)
             next(records)
