@@ -173,6 +173,15 @@ async def test_chatbotui(me: httpx2.AsyncClient, version: int) -> None:
     assert chat["metadata"] == {"chatbotui": {"model": {"id": "gpt-4"}, **folder}}
 
 
+async def test_a_line_of_chatbotui_that_has_no_chats_is_damaged_alone(me: httpx2.AsyncClient) -> None:
+    chat = {"id": 1, "name": "One", "messages": []}
+    histories: list[Any] = [[chat], {}, [{**chat, "id": 2}]]
+    file = "\n".join(json.dumps({"history": history, "folders": []}) for history in histories)
+    report = await imported(me, file)
+    assert (report["format"], report["chats"]["imported"], report["chats"]["failed"]) == ("chatbotui", 2, 1)
+    assert report["errors"] == [{"place": "file body, line 2", "reason": "history: no list"}]
+
+
 @pytest.mark.parametrize("in_lines", [True, False])
 async def test_sharegpt(me: httpx2.AsyncClient, in_lines: bool) -> None:
     talk = [
