@@ -14,7 +14,7 @@ from fastapi import FastAPI
 
 from tests.callers import Json, acting, every_item, ok, problem, started
 from tests.conftest import settings_for
-from tests.damage_to_files import cut, flipped, fuzzed
+from tests.corrupt_files import cut, flipped, fuzzed
 from tests.servers.databases import Databases
 from tests.tables import stored
 from tests.test_hostile_input import Body, asked, everything_reads
