@@ -15,8 +15,8 @@ from app.archive_formats import exports
 from app.exporting.compression import COMPRESSORS, negotiate_encoding, zstd
 from app.exporting.content_disposition import attachment_header
 from app.exporting.exporter import MAX_JOBS
+from tests.archive_formats.exported_texts import page, table, texts
 from tests.callers import Json, acting, ok, problem
-from tests.transfer.reading_back import page, table, texts
 
 TOOL: Json = {"id": "call_1", "type": "function", "function": {"name": "timer", "arguments": '{"minutes": 8}'}}
 CONVERSATION: list[Json] = [

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from app.archive_formats import ExportFormat, exports
 from app.exporting.compression import compress
+from tests.archive_formats.exported_texts import texts
+from tests.archive_formats.record_streams import HOSTILE, chat, message, stream, written
 from tests.callers import Json
-from tests.transfer.reading_back import texts
-from tests.transfer.streams import HOSTILE, chat, message, stream, written
 
 FORMATS = list(exports().values())
 every_format = pytest.mark.parametrize("form", FORMATS, ids=lambda form: form.name)

@@ -22,9 +22,9 @@ from app.exporting.reader import Selection, read
 from app.exporting.snapshot import snapshot_opener
 from app.models import metadata
 from app.settings import Settings
+from tests.archive_formats.record_streams import TIMESTAMP
 from tests.callers import Json
 from tests.servers.databases import DIALECTS, Databases
-from tests.transfer.streams import TIMESTAMP
 
 NOW = datetime.fromisoformat(TIMESTAMP)
 # Their order is another in most languages than by bytes.
