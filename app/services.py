@@ -16,8 +16,8 @@ from app.events.postgres import PostgresSignals
 from app.events.pubsub import DEAF_POLL_SECONDS, Hub, Silence
 from app.events.sqlite import SqliteSignals
 from app.events.stream_authorizer import Guard
-from app.exporting.exporter import Exports
-from app.exporting.snapshot import opener
+from app.exporting.exporter import ExportRunner
+from app.exporting.snapshot import snapshot_opener
 from app.http.shutdown import on_shutdown_signal
 from app.jobs.housekeeping import keep_house
 from app.messages.append.postgres import PostgresCommitBackend
@@ -56,7 +56,7 @@ class Services:
     first_attempts: FirstAttempts
     counters: Counters
     search: SearchIndexer | None
-    exports: Exports
+    exports: ExportRunner
     rest: Rest
 
     def __post_init__(self) -> None:
@@ -92,7 +92,7 @@ class Services:
             indexer = SearchIndexer(db) if settings.search else None
             if indexer is not None:
                 stack.push_async_callback(indexer.close)
-            exports = Exports(opener(db))
+            exports = ExportRunner(snapshot_opener(db))
             stack.push_async_callback(exports.close)
             services = cls(
                 settings=settings,

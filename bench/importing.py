@@ -66,44 +66,44 @@ def write_chats(path: Path, messages: int, chats: int) -> int:
 
 
 @dataclass
-class Highest:
-    """The most memory that a process had resident, in bytes, and what it had before."""
+class PeakMemory:
+    """The peak resident memory of a process, in bytes, and what it was before."""
 
     before: int
-    most: int = 0
+    peak: int = 0
 
 
 @contextmanager
-def watched(process: psutil.Process) -> Iterator[Highest]:
+def watch_memory(process: psutil.Process) -> Iterator[PeakMemory]:
     """Watches a process's memory until this is left."""
-    found = Highest(process.memory_info().rss)
-    over = threading.Event()
+    memory = PeakMemory(process.memory_info().rss)
+    stopped = threading.Event()
 
     def watch() -> None:
-        while not over.wait(0.02):
-            found.most = max(found.most, process.memory_info().rss)
+        while not stopped.wait(0.02):
+            memory.peak = max(memory.peak, process.memory_info().rss)
 
     thread = threading.Thread(target=watch)
     thread.start()
     try:
-        yield found
+        yield memory
     finally:
-        over.set()
+        stopped.set()
         thread.join()
 
 
-def imported(service: ServiceProcess, path: Path, user_id: str, **query: str) -> tuple[float, Any]:
-    """How many seconds an import takes, from the first byte sent to the answer, and what it is answered."""
+def import_file(service: ServiceProcess, path: Path, user_id: str, **query: str) -> tuple[float, Any]:
+    """The seconds that an import takes, from the first byte sent to the response, and its report."""
     headers = {**service.headers(user_id), "Content-Type": "application/jsonl"}
     began = time.perf_counter()
     with path.open("rb") as file, httpx2.Client(trust_env=False, timeout=SECONDS) as client:
         chunks = iter(lambda: file.read(256 * 1024), b"")
-        answer = client.post(f"{service.base_url}/import", params=query, content=chunks, headers=headers)
-    answer.raise_for_status()
-    return time.perf_counter() - began, answer.json()
+        response = client.post(f"{service.base_url}/import", params=query, content=chunks, headers=headers)
+    response.raise_for_status()
+    return time.perf_counter() - began, response.json()
 
 
-def copied_in(postgres: PostgresServer, chats: Path, messages: Path, name: str) -> float:
+def copy_in(postgres: PostgresServer, chats: Path, messages: Path, name: str) -> float:
     """How many seconds `psql \\copy` of messages takes into a database of that name, made for it."""
     postgres.create_database(name, TEMPLATE)
     try:
@@ -125,20 +125,20 @@ def main(
     """Imports chats and says how fast, beside `psql \\copy`. Exit code 1 if a target is missed."""
     console = Console()
     with tempfile.TemporaryDirectory(prefix="chatkeep-bench-") as folder, PostgresServer() as postgres:
-        place = Path(folder)
-        place.chmod(0o777)
-        path = file or place / "chats.jsonl"
+        work = Path(folder)
+        work.chmod(0o777)
+        path = file or work / "chats.jsonl"
         if file is None:
             write_chats(path, messages, chats)
-        few = place / "few.jsonl"
+        few = work / "few.jsonl"
         write_chats(few, 20_000, 20)
         asyncio.run(migrate(postgres.create_database(TEMPLATE)))
-        met = _on_postgres(console, postgres, place, path, few, rounds)
+        met = _on_postgres(console, postgres, work, path, few, rounds)
         if sqlite:
-            url = f"sqlite:///{place / 'chatkeep.db'}"
+            url = f"sqlite:///{work / 'chatkeep.db'}"
             asyncio.run(migrate(url))
-            seconds, growth, said = _imported(url, path, few)
-            met &= _say(console, "SQLite", seconds, growth, said)
+            seconds, growth, report = _measure(url, path, few)
+            met &= _print(console, "SQLite", seconds, growth, report)
     sys.exit(0 if met else 1)
 
 
@@ -151,42 +151,42 @@ async def migrate(url: str) -> None:
         await db.close()
 
 
-def _imported(url: str, path: Path, few: Path) -> tuple[float, int, Any]:
-    """The seconds that an import takes, by how much the service's memory grows, and what it says."""
+def _measure(url: str, path: Path, few: Path) -> tuple[float, int, Any]:
+    """The seconds that an import takes, the growth of the service's memory in bytes, and the report."""
     with ServiceProcess(database_url=url, log_level="warning") as service:
-        imported(service, few, "somebody")
-        with watched(psutil.Process(service.process_id)) as memory:
-            seconds, said = imported(service, path, "ann", keep_ids="true")
-    return seconds, memory.most - memory.before, said
+        import_file(service, few, "somebody")
+        with watch_memory(psutil.Process(service.process_id)) as memory:
+            seconds, report = import_file(service, path, "ann", keep_ids="true")
+    return seconds, memory.peak - memory.before, report
 
 
-def _on_postgres(console: Console, postgres: PostgresServer, place: Path, path: Path, few: Path, rounds: int) -> bool:
+def _on_postgres(console: Console, postgres: PostgresServer, work: Path, path: Path, few: Path, rounds: int) -> bool:
     ratios: list[float] = []
     met = True
-    chats, rows = place / "chats.copy", place / "messages.copy"
+    chats, rows = work / "chats.copy", work / "messages.copy"
     for number in range(rounds):
         url = postgres.create_database(f"bench_{number}", TEMPLATE)
-        seconds, growth, said = _imported(url, path, few)
+        seconds, growth, report = _measure(url, path, few)
         if number == 0:
             for table, to in (("chats", chats), ("messages", rows)):
                 postgres.execute(f"\\copy (SELECT * FROM {table} WHERE user_id = 'ann') to '{to}'", f"bench_{number}")
         postgres.drop_database(f"bench_{number}")
-        met &= _say(console, "Postgres", seconds, growth, said)
-        copied = copied_in(postgres, chats, rows, f"copied_{number}")
+        met &= _print(console, "Postgres", seconds, growth, report)
+        copied = copy_in(postgres, chats, rows, f"copied_{number}")
         ratios.append(copied / seconds)
         console.print(f"psql \\copy: {copied:.1f} s, {ratios[-1]:.2f} of its rate", highlight=False)
-    console.print(f"the middle one: {median(ratios):.2f} of the rate of psql \\copy", highlight=False)
+    console.print(f"median: {median(ratios):.2f} of the rate of psql \\copy", highlight=False)
     return met and median(ratios) >= LEAST_RATE
 
 
-def _say(console: Console, database: str, seconds: float, growth: int, said: Any) -> bool:
-    messages = said["messages"]["imported"]
+def _print(console: Console, database: str, seconds: float, growth: int, report: Any) -> bool:
+    messages = report["messages"]["imported"]
     console.print(
         f"{database}: {messages:,} messages in {seconds:.1f} s, {messages / seconds:,.0f} a second, "
         f"{growth / 1024 / 1024:.0f} MiB more memory",
         highlight=False,
     )
-    return said["errors_total"] == 0 and messages > 0 and growth <= MOST_GROWTH
+    return report["errors_total"] == 0 and messages > 0 and growth <= MOST_GROWTH
 
 
 if __name__ == "__main__":

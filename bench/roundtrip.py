@@ -26,50 +26,46 @@ _TREES = {"chatgpt", "librechat", "oasst", "openwebui"}
 _ENDINGS = {".json", ".jsonl", ".yml"}
 
 
-class Wrong(Exception):
-    """Something did not go in, or did not come back as it was."""
-
-
 class Client:
-    """A user of a service."""
+    """A client of a service, for one user."""
 
     def __init__(self, service: ServiceProcess) -> None:
         headers = service.headers("ann")
         self._client = httpx2.Client(base_url=service.base_url, headers=headers, trust_env=False, timeout=SECONDS)
 
-    def put_in(self, content: bytes, **query: str) -> Any:
-        """What an import is answered; None where the file is of no format that is known."""
+    def import_file(self, content: bytes, **query: str) -> Any:
+        """The report of an import; None where the file's format is not known."""
         headers = {"Content-Type": "application/octet-stream"}
-        answer = self._client.post("/import", params=query, content=content, headers=headers)
-        if answer.status_code == 400:
+        response = self._client.post("/import", params=query, content=content, headers=headers)
+        if response.status_code == 400:
             return None
-        answer.raise_for_status()
-        return answer.json()
+        response.raise_for_status()
+        return response.json()
 
-    def take_out(self, form: str) -> bytes:
-        """Everything, in a format."""
-        answer = self._client.get("/export", params={"format": form, "state": "all"})
-        answer.raise_for_status()
-        return answer.content
+    def export(self, form: str) -> bytes:
+        """All chats, in a format."""
+        response = self._client.get("/export", params={"format": form, "state": "all"})
+        response.raise_for_status()
+        return response.content
 
     def branch_points(self) -> int:
-        """How many messages are followed by several, roots apart."""
-        followed: dict[tuple[str, int], int] = {}
+        """How many messages have several children."""
+        children: dict[tuple[str, int], int] = {}
         chat = ""
-        for line in self.take_out("jsonl").splitlines():
+        for line in self.export("jsonl").splitlines():
             record = json.loads(line)
             chat = record.get("chat_id", chat)
             if record["record"] == "message" and "parent_seq" in record:
-                place = (chat, record["parent_seq"])
-                followed[place] = followed.get(place, 0) + 1
-        return sum(count > 1 for count in followed.values())
+                parent = (chat, record["parent_seq"])
+                children[parent] = children.get(parent, 0) + 1
+        return sum(count > 1 for count in children.values())
 
 
 def files(paths: list[Path]) -> Iterator[Path]:
     """Each file as it is named, and those of conversations in each folder."""
     for path in paths:
-        inside = sorted(path.rglob("*")) if path.is_dir() else [path]
-        yield from (one for one in inside if one.suffix in _ENDINGS)
+        found = sorted(path.rglob("*")) if path.is_dir() else [path]
+        yield from (file for file in found if file.suffix in _ENDINGS)
 
 
 def content_of(path: Path) -> bytes:
@@ -105,9 +101,9 @@ def _displayed(text: str) -> Iterator[list[dict[str, str]]]:
     for line in text.splitlines():
         chat: list[dict[str, str]] = []
         for paragraph in json.loads(line)["messages_display"].split("\n"):
-            role, _, said = paragraph.partition(": ")
-            if role in ("user", "assistant", "tool", "system") and said:
-                chat.append({"role": role, "content": said})
+            role, _, text = paragraph.partition(": ")
+            if role in ("user", "assistant", "tool", "system") and text:
+                chat.append({"role": role, "content": text})
             elif chat:
                 chat[-1]["content"] += f"\n{paragraph}"
         yield chat
@@ -118,37 +114,38 @@ def main(paths: Annotated[list[Path], typer.Argument(help="Files, and folders of
     console = Console(width=160)
     failures = 0
     with tempfile.TemporaryDirectory(prefix="chatkeep-bench-"), Databases() as databases:
-        whole: dict[str, bytes] = {}
+        exports: dict[str, bytes] = {}
         for dialect in DIALECTS:
             with ServiceProcess(database_url=databases.fresh(dialect), log_level="warning") as service:
                 client = Client(service)
                 points = 0
                 for path in files(paths):
                     try:
-                        said = client.put_in(path.read_bytes()) or client.put_in(content_of(path), format="openai")
+                        report = client.import_file(path.read_bytes())
+                        report = report or client.import_file(content_of(path), format="openai")
                     except NoConversations:
                         console.print(f"{path.name}: no conversations", highlight=False)
                         continue
-                    before, points = points, client.branch_points() if said["format"] in _TREES else points
-                    failures += said["errors_total"] > 0 or not said["messages"]["imported"]
+                    before, points = points, client.branch_points() if report["format"] in _TREES else points
+                    failures += report["errors_total"] > 0 or not report["messages"]["imported"]
                     console.print(
-                        f"{dialect}: {path.parent.name}/{path.name}: {said['format']}, "
-                        f"{said['chats']['imported']} of {said['chats']['found']} chats, "
-                        f"{said['messages']['imported']} messages, {points - before} branch points",
-                        *(error["reason"] for error in said["errors"][:3]),
+                        f"{dialect}: {path.parent.name}/{path.name}: {report['format']}, "
+                        f"{report['chats']['imported']} of {report['chats']['found']} chats, "
+                        f"{report['messages']['imported']} messages, {points - before} branch points",
+                        *(error["reason"] for error in report["errors"][:3]),
                         highlight=False,
                     )
                 for form in LOSSLESS:
-                    whole[f"{dialect} {form}"] = client.take_out(form)
-        for name, exported in whole.items():
+                    exports[f"{dialect} {form}"] = client.export(form)
+        for name, exported in exports.items():
             for dialect in DIALECTS:
                 with ServiceProcess(database_url=databases.fresh(dialect), log_level="warning") as service:
                     client = Client(service)
-                    said = client.put_in(exported, keep_ids="true")
-                    equal = client.take_out(name.split()[1]) == exported
+                    report = client.import_file(exported, keep_ids="true")
+                    equal = client.export(name.split()[1]) == exported
                     failures += not equal
                     console.print(
-                        f"{name} into {dialect}: {said['messages']['imported']} messages, {len(exported):,} bytes, "
+                        f"{name} into {dialect}: {report['messages']['imported']} messages, {len(exported):,} bytes, "
                         f"{'equal' if equal else 'NOT EQUAL'}",
                         highlight=False,
                     )

@@ -8,7 +8,7 @@ from fastapi import FastAPI
 # A chunk says where its text belongs, so that one sent again changes nothing; a key for each would cost more than it.
 RETRIED_BY_OFFSET = "POST /chats/{chat}/messages/{message}/chunks"
 
-# Its body is files, not JSON: tests/transfer has its retries.
+# Its body is files, not JSON: tests/importing has its retries.
 TAKES_FILES = "POST /import"
 
 

@@ -1,6 +1,7 @@
-"""The formats, one file each. A file that is put here is a format: nothing else names it.
+"""Archive formats: files that chats are exported to and imported from, one module each.
 
-A module has an `EXPORT` (an ExportFormat), an `IMPORT` (an ImportFormat), or both.
+A module that has an `EXPORT` (an ExportFormat), an `IMPORT` (an ImportFormat) or both registers itself: nothing else
+names it.
 """
 
 import pkgutil
@@ -10,19 +11,20 @@ from importlib import import_module
 from typing import Any, Protocol, cast
 
 from app.archive_formats.records import Record
-from app.archive_formats.source import Damage, Found, Source
+from app.archive_formats.source_file import LocatedRecord, ReadFailure, SourceFile
 
 
 class ExportFormat(Protocol):
-    """How records are written.
+    """Writer of a format: a stream of records to bytes.
 
     Attributes:
-        name: as `?format=` has it.
-        media_type: the Content-Type.
-        extension: that of a file of it, without the dot.
-        lossless: whether it says everything that records do. One that does is given every message, with JSON members
-            as `orjson.Fragment` and moments that are `records.writable`: `records.dumps` writes both. Another one gets
-            the active branch of each chat only, and neither revisions nor feedback, with JSON members as values.
+        name: its name in `?format=`.
+        media_type: its Content-Type.
+        extension: the file name extension, without the dot.
+        lossless: whether it holds everything that records do. A lossless format is given every message, with JSON
+            fields as `orjson.Fragment` and timestamps from `records.json_timestamp`: `records.dumps` writes both.
+            Another one is given the active branch of each chat only, without revisions and feedback, and with JSON
+            fields as values.
     """
 
     name: str
@@ -31,7 +33,7 @@ class ExportFormat(Protocol):
     lossless: bool
 
     def write(self, records: Iterable[Record], *, many: bool) -> Iterator[bytes]:
-        """The bytes of a stream of records (see `app.archive_formats.records`), in pieces of any size.
+        """The file of a stream of records (see `app.archive_formats.records`), in chunks of any size.
 
         `many` is false for the export of one chat. Memory does not grow with the records.
         """
@@ -39,41 +41,41 @@ class ExportFormat(Protocol):
 
 
 class ImportFormat(Protocol):
-    """How records are read.
+    """Parser of a format: a file to a stream of records.
 
     Attributes:
-        name: as `?format=` has it.
-        native: whether its chats are Chatkeep's own, ids, versions and all.
+        name: its name in `?format=`.
+        native: whether its chats are Chatkeep's own, with their ids and versions.
     """
 
     name: str
     native: bool
 
-    def recognise(self, source: Source) -> bool:
-        """Whether a file is probably of this format, by its beginning."""
+    def matches(self, source: SourceFile) -> bool:
+        """Whether a file is probably of this format, by its first value."""
         ...
 
-    def check(self, source: Source) -> None:
-        """Goes through a file before anything is stored. Raises BadRequest (400) where it is broken as a whole."""
+    def check(self, source: SourceFile) -> None:
+        """Reads a file to its end before anything is stored. Raises BadRequest (400) where it is broken as a whole."""
         ...
 
-    def read(self, source: Source) -> Iterator[Found | Damage]:
-        """The records that a file says, and what is damaged in it. Memory does not grow with the file."""
+    def read(self, source: SourceFile) -> Iterator[LocatedRecord | ReadFailure]:
+        """The records of a file, and what could not be read of it. Memory does not grow with the file."""
         ...
 
 
 def exports() -> dict[str, ExportFormat]:
-    """The formats that can be written, by name."""
-    return cast(dict[str, ExportFormat], _found("EXPORT"))
+    """The export formats, by name."""
+    return cast(dict[str, ExportFormat], _registered("EXPORT"))
 
 
 def imports() -> dict[str, ImportFormat]:
-    """The formats that can be read, by name."""
-    return cast(dict[str, ImportFormat], _found("IMPORT"))
+    """The import formats, by name."""
+    return cast(dict[str, ImportFormat], _registered("IMPORT"))
 
 
 @cache
-def _found(side: str) -> dict[str, Any]:
+def _registered(attribute: str) -> dict[str, Any]:
     modules = (import_module(f"{__name__}.{module.name}") for module in pkgutil.iter_modules(__path__))
-    formats = (getattr(module, side) for module in modules if hasattr(module, side))
-    return {one.name: one for one in formats}
+    formats = (getattr(module, attribute) for module in modules if hasattr(module, attribute))
+    return {format_.name: format_ for format_ in formats}

@@ -1,96 +1,83 @@
 """Chatbot UI's export (the versions before its database): chats in `history`, or a bare list of them (version 1).
 
-The shapes are those of its `types/export.ts`. A chat's `prompt` is what its model was told first, so it becomes a
-system message; the folder that it is in stands in its metadata by name.
+The shapes are those of its `types/export.ts`. A chat's `prompt` is its system prompt, so it becomes a system message;
+the name of the folder that it is in goes into its metadata.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from functools import partial
 
 from app.archive_formats import foreign_chat
-from app.archive_formats.json_scanner import Broken, Span
+from app.archive_formats.item_format import ItemFormat, read_chat
+from app.archive_formats.json_scanner import Span
 from app.archive_formats.records import Record
-from app.archive_formats.schemas import Damaged
-from app.archive_formats.source import Damage, Found, Item, Source, check_whole, decoded
+from app.archive_formats.schemas import InvalidRecord
+from app.archive_formats.source_file import JsonItem, LocatedRecord, ReadFailure, SourceFile
 
 
-class ChatbotUI:
-    """See ImportFormat."""
-
+class ChatbotUI(ItemFormat):
     name = "chatbotui"
-    native = False
 
-    def recognise(self, source: Source) -> bool:
-        names = source.names()
-        in_history = names.get("history") == b"[" and "folders" in names
-        return in_history or (names.get("messages") == b"[" and {"id", "name"} <= names.keys())
+    def matches_members(self, members: dict[str, bytes]) -> bool:
+        in_history = members.get("history") == b"[" and "folders" in members
+        return in_history or (members.get("messages") == b"[" and {"id", "name"} <= members.keys())
 
-    def check(self, source: Source) -> None:
-        check_whole(source)
-
-    def read(self, source: Source) -> Iterator[Found | Damage]:
+    def read_item(self, source: SourceFile, item: JsonItem) -> Iterator[LocatedRecord | ReadFailure]:
         try:
-            for item in source.items():
-                try:
-                    members = dict(source.members(item.span)) if source.opening(item.span) == b"{" else {}
-                    history = members.get(b'"history"')
-                    if history is None:
-                        chats, folders = iter([item]), {}
-                    else:
-                        chats, folders = _chats(source, history), _folders(source, members.get(b'"folders"'))
-                except Damaged as error:
-                    yield Damage(item.place, str(error))
-                    continue
-                for one in chats:
-                    try:
-                        raw = source.raw(one.span)
-                        yield from list(self._chat(one.place, foreign_chat.object_of(decoded(raw)), raw, folders))
-                    except Damaged as error:
-                        yield Damage(one.place, str(error))
-        except Broken as error:
-            yield Damage(source.name, str(error))
+            members = dict(source.members(item.span)) if source.first_byte(item.span) == b"{" else {}
+            history = members.get(b'"history"')
+            if history is not None and history.first_byte != b"[":
+                raise InvalidRecord("history: no list")
+            chats = iter([item]) if history is None else _chats(source, history)
+            folders = {} if history is None else _folders(source, members.get(b'"folders"'))
+        except InvalidRecord as error:
+            yield ReadFailure(item.location, str(error))
+            return
+        for chat in chats:
+            yield from read_chat(source, chat, partial(self.chat, folders=folders))
 
-    def _chat(self, place: str, item: Record, raw: bytes, folders: dict[str, str]) -> Iterator[Found]:
+    def chat(
+        self, location: str, item: Record, raw: bytes, folders: Mapping[str, str] | None = None
+    ) -> Iterator[LocatedRecord]:
         model = item.get("model")
-        model = foreign_chat.short(model.get("id") if isinstance(model, dict) else model)
+        model = foreign_chat.short_text(model.get("id") if isinstance(model, dict) else model)
         messages = [
-            _message(foreign_chat.object_of(one, "a message"), model)
-            for one in foreign_chat.list_of(item.get("messages"), "messages")
+            _message(foreign_chat.require_object(message, "a message"), model)
+            for message in foreign_chat.require_list(item.get("messages"), "messages")
         ]
         prompt = item.get("prompt")
         if isinstance(prompt, str) and prompt:
             messages.insert(0, {"role": "system", "content": prompt})
         folder = item.get("folderId")
-        unnamed = {**item, "folder": folders.get(str(folder)) if folder is not None else None}
+        others = {**item, "folder": (folders or {}).get(str(folder)) if folder is not None else None}
         details = {
-            "title": foreign_chat.title(item.get("name")),
+            "title": foreign_chat.title_text(item.get("name")),
             "platform": "chatbotui",
-            **foreign_chat.rest(self.name, unnamed, "id", "name", "messages", "prompt", "folderId"),
+            **foreign_chat.extra_metadata(self.name, others, "id", "name", "messages", "prompt", "folderId"),
         }
-        nodes = foreign_chat.in_a_row(messages)
-        yield from foreign_chat.chat(self.name, place, item.get("id"), raw, details, nodes, None)
+        nodes = foreign_chat.linear_nodes(messages)
+        yield from foreign_chat.chat_records(self.name, location, item.get("id"), raw, details, nodes)
 
 
-def _chats(source: Source, history: Span) -> Iterator[Item]:
-    if history.opening != b"[":
-        raise Damaged("history: no list")
+def _chats(source: SourceFile, history: Span) -> Iterator[JsonItem]:
     for number, span in enumerate(source.elements(history), 1):
-        yield Item(source.place(span.line, number), span)
+        yield JsonItem(source.location(span.line, number), span)
 
 
-def _folders(source: Source, span: Span | None) -> dict[str, str]:
-    given = source.value(span) if span is not None else []
-    found = (one for one in given if isinstance(one, dict)) if isinstance(given, list) else ()
-    return {str(one.get("id")): one["name"] for one in found if isinstance(one.get("name"), str)}
+def _folders(source: SourceFile, span: Span | None) -> dict[str, str]:
+    value = source.value(span) if span is not None else []
+    folders = (folder for folder in value if isinstance(folder, dict)) if isinstance(value, list) else ()
+    return {str(folder.get("id")): folder["name"] for folder in folders if isinstance(folder.get("name"), str)}
 
 
 def _message(message: Record, model: str | None) -> Record:
-    role = foreign_chat.role(message.get("role"))
-    content = foreign_chat.content(message.get("content"))
+    role = foreign_chat.role_fields(message.get("role"))
+    content = foreign_chat.message_content(message.get("content"))
     return {
         **role,
         "content": "" if content is None else content,
         "model": model if role["role"] == "assistant" else None,
-        **foreign_chat.rest(
+        **foreign_chat.extra_metadata(
             "chatbotui", message, "role", "content", *(("type",) if message.get("type") == "text" else ())
         ),
     }

@@ -1,4 +1,4 @@
-"""CSV, for spreadsheets (RFC 4180): a row for each message.
+"""CSV export, for spreadsheets (RFC 4180): a row for each message.
 
 It begins with a byte order mark, without which Excel takes UTF-8 for another encoding. A cell that a spreadsheet would
 take for a formula gets an apostrophe before it (https://owasp.org/www-community/attacks/CSV_Injection).
@@ -14,8 +14,8 @@ import orjson
 from app.archive_formats.records import Record
 from app.messages.append.new_message import plain_text
 
-_OF_CHAT = ("chat_id", "key", "title")
-_OF_MESSAGE = (
+_CHAT_COLUMNS = ("chat_id", "key", "title")
+_MESSAGE_COLUMNS = (
     "seq",
     "message_id",
     "role",
@@ -29,13 +29,11 @@ _OF_MESSAGE = (
     "input_tokens",
     "output_tokens",
 )
-# And those that look like them, in full width.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+# How a formula begins, in full-width characters too.
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 
 
 class Csv:
-    """See ExportFormat."""
-
     name = "csv"
     media_type = "text/csv; charset=utf-8; header=present"
     extension = "csv"
@@ -43,35 +41,35 @@ class Csv:
 
     def write(self, records: Iterable[Record], *, many: bool) -> Iterator[bytes]:
         buffer = StringIO(newline="")
-        row = csv.writer(buffer, lineterminator="\r\n").writerow
+        write_row = csv.writer(buffer, lineterminator="\r\n").writerow
 
-        def written(*cells: Any) -> bytes:
-            row([cell(one) for one in cells])
+        def line(*values: Any) -> bytes:
+            write_row([cell(value) for value in values])
             text = buffer.getvalue()
             buffer.seek(0)
             buffer.truncate()
             return text.encode()
 
         yield b"\xef\xbb\xbf"
-        names: tuple[str, ...] = ()
+        chat_columns: tuple[str, ...] = ()
         chat: Record = {}
         for record in records:
-            if record["record"] in ("chat", "end") and not names:
-                # Whose it is, where there are those of several users.
-                names = (*(("user_id",) if "user_id" in record else ()), *_OF_CHAT)
-                yield written(*names, *_OF_MESSAGE)
+            if record["record"] in ("chat", "end") and not chat_columns:
+                # Its user too, in an export over several users.
+                chat_columns = (*(("user_id",) if "user_id" in record else ()), *_CHAT_COLUMNS)
+                yield line(*chat_columns, *_MESSAGE_COLUMNS)
             if record["record"] == "chat":
                 chat = record
             elif record["record"] == "message":
-                said = {**record, "text": plain_text(record.get("content"))}
-                if "tool_calls" in said:
-                    said["tool_calls"] = orjson.dumps(said["tool_calls"]).decode()
-                yield written(*(chat.get(name) for name in names), *(said.get(name) for name in _OF_MESSAGE))
+                fields = {**record, "text": plain_text(record.get("content"))}
+                if "tool_calls" in fields:
+                    fields["tool_calls"] = orjson.dumps(fields["tool_calls"]).decode()
+                yield line(*(chat.get(name) for name in chat_columns), *(fields.get(name) for name in _MESSAGE_COLUMNS))
 
 
 def cell(value: Any) -> Any:
     """A value as a cell that no spreadsheet takes for a formula."""
-    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
+    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA_STARTS) else value
 
 
 EXPORT = Csv()

@@ -1,7 +1,7 @@
-"""What the formats of other services have in common: their chats, translated into our records.
+"""Chats of other services as our records: what the parsers of foreign formats share.
 
-They are read leniently: a role that is not known becomes one that is, a moment that cannot be read is that of the
-message before, and what Chatkeep has no name for stands in `metadata` under the format's name, where it is small.
+They are read leniently: a role that is not known becomes `user`, a message whose timestamp cannot be read gets that of
+the message before, and small values that Chatkeep has no field for go into `metadata` under the format's name.
 """
 
 import hashlib
@@ -16,8 +16,8 @@ from typing import Any
 import orjson
 
 from app.archive_formats.records import Record
-from app.archive_formats.schemas import MAX_SOURCE, Damaged, check
-from app.archive_formats.source import Found
+from app.archive_formats.schemas import MAX_SOURCE, InvalidRecord, check_value
+from app.archive_formats.source_file import LocatedRecord
 from app.chats.schemas import MAX_TAGS
 from app.db.timestamps import now, to_iso
 from app.http.references import is_uuid
@@ -43,50 +43,66 @@ _ROLES = {
     "function_response": "tool",
     "observation": "tool",
 }
-# What is kept of what Chatkeep has no name for: bytes of one value, of all, and how deep.
-_SMALL, _ALL, _FLAT = 2048, 8192, 32
-_TITLE, _SHORT, _TAG = 1024, 512, 128
-_DIGITS = re.compile(r"[+-]?[0-9.]+(?:[eE][+-]?[0-9]+)?")
+# Limits of what goes into `metadata`: bytes of one value, bytes of all, and levels of nesting.
+_MAX_VALUE_BYTES, _MAX_METADATA_BYTES, _MAX_DEPTH = 2048, 8192, 32
+_MAX_TITLE, _MAX_SHORT_TEXT, _MAX_TAG = 1024, 512, 128
+_NUMBER = re.compile(r"[+-]?[0-9.]+(?:[eE][+-]?[0-9]+)?")
 
 
 @dataclass(slots=True)
-class Node:
-    """A message where it hangs in a tree: by its id there, and that of the one that it follows, if any.
+class MessageNode:
+    """A node of a foreign message tree, before seqs are given.
 
-    `message` is its record but for its id, its place and its moment. One that is None says nothing: what follows it
-    follows what it follows.
+    Attributes:
+        id: the message's id in the other service.
+        parent: the id of the message that it follows; None for a root.
+        message: the record without ids, seqs and timestamp; None for a node without a message, which is left out: its
+            children get its parent.
     """
 
     id: str
     parent: str | None
     message: Record | None
-    at: datetime | None = None
-    children: list["Node"] = field(default_factory=list)
+    timestamp: datetime | None = None
+    children: list["MessageNode"] = field(default_factory=list)
 
 
-def chat(
-    form: str, place: str, id_there: Any, raw: bytes, details: Record, nodes: Sequence[Node], head: str | None
-) -> Iterator[Found]:
-    """The records of a chat of another service, with its messages in the order in which they were written.
+def chat_records(
+    format_name: str,
+    location: str,
+    foreign_id: Any,
+    raw: bytes,
+    details: Record,
+    nodes: Sequence[MessageNode],
+    head: str | None = None,
+) -> Iterator[LocatedRecord]:
+    """The records of a foreign chat: its `chat`, then its messages in the order in which they were written.
 
-    `details` are what a `chat` record has, with moments for its times; `head` is the id of the message that it ends
-    with, or None for the last. Raises Damaged.
+    Args:
+        format_name: the name of the import format, for the chat's `source`.
+        location: where the chat stands in its file, for people.
+        foreign_id: the chat's id in the other service, if it has one.
+        raw: the chat as it is written in the file, hashed where it has no id.
+        details: fields of the `chat` record, with datetimes; those that are None are left out.
+        head: the id of the last message of the active branch; None for the last message of all.
+
+    Raises InvalidRecord for a tree that is none.
     """
-    ordered = _in_order(nodes, details.get("created_at"))
+    ordered = _topological_order(nodes, details.get("created_at"))
     seqs = {node.id: seq for seq, (node, _, _) in enumerate(ordered, 1)}
     first = ordered[0][2] if ordered else details.get("created_at") or now()
-    last = max((at for _, _, at in ordered), default=first)
+    last = max((timestamp for _, _, timestamp in ordered), default=first)
     created = details.pop("created_at", None) or first
     updated = details.pop("updated_at", None) or max(created, last)
-    chat_id = {"chat_id": id_there.lower()} if isinstance(id_there, str) and is_uuid(id_there) else {}
+    chat_id = {"chat_id": foreign_id.lower()} if isinstance(foreign_id, str) and is_uuid(foreign_id) else {}
     head_seq = seqs.get(head, len(ordered)) if head is not None else len(ordered)
-    yield Found(
-        place,
+    yield LocatedRecord(
+        location,
         {
             "record": "chat",
             **chat_id,
             **{name: value for name, value in details.items() if value is not None},
-            "source": source_of(form, id_there, raw),
+            "source": _chat_source(format_name, foreign_id, raw),
             "last_seq": len(ordered),
             **({"head_seq": head_seq} if head_seq else {}),
             "created_at": to_iso(created),
@@ -94,88 +110,86 @@ def chat(
             "last_activity_at": to_iso(max(created, last)),
         },
     )
-    for seq, (node, parent, at) in enumerate(ordered, 1):
+    for seq, (node, parent, timestamp) in enumerate(ordered, 1):
         assert node.message is not None
         record = {
             "record": "message",
             "seq": seq,
             "type": "message",
             **{name: value for name, value in node.message.items() if value is not None or name == "content"},
-            "created_at": to_iso(at),
+            "created_at": to_iso(timestamp),
         }
         if is_uuid(node.id):
             record["message_id"] = node.id
         if parent is not None:
             record["parent_seq"] = seqs[parent]
-        yield Found(place, record)
+        yield LocatedRecord(location, record)
 
 
-def in_a_row(messages: Iterable[Record | None], moments: Iterable[datetime | None] = ()) -> list[Node]:
-    """Messages each of which follows the one before it."""
-    at = iter(moments)
-    nodes: list[Node] = []
-    for number, message in enumerate(messages):
-        nodes.append(Node(f"#{number}", f"#{number - 1}" if number else None, message, next(at, None)))
-    return nodes
+def linear_nodes(messages: Iterable[Record]) -> list[MessageNode]:
+    """Nodes of messages each of which follows the one before it."""
+    return [
+        MessageNode(f"#{index}", f"#{index - 1}" if index else None, message) for index, message in enumerate(messages)
+    ]
 
 
-def source_of(form: str, id_there: Any, raw: bytes) -> str:
-    """Where a chat comes from: the format and its id there, or a hash of it where it has none that can be kept."""
-    if isinstance(id_there, str | int) and not isinstance(id_there, bool) and id_there != "":
-        source = f"{form}:{id_there}"
+def _chat_source(format_name: str, foreign_id: Any, raw: bytes) -> str:
+    """A chat's `source`: the format and its id there, or its hash where it has no id that can be kept."""
+    if isinstance(foreign_id, str | int) and not isinstance(foreign_id, bool) and foreign_id != "":
+        source = f"{format_name}:{foreign_id}"
         if len(source) <= MAX_SOURCE:
             return source
-    return f"{form}:sha256-{hashlib.sha256(raw).hexdigest()}"
+    return f"{format_name}:sha256-{hashlib.sha256(raw).hexdigest()}"
 
 
-def role(given: Any) -> Record:
-    """The role of a message, and the name of who said it where that is no role that is known."""
-    text = given if isinstance(given, str) else ""
+def role_fields(foreign_role: Any) -> Record:
+    """The `role` of a message; a role that is not known is `user`, with what it was called as the `name`."""
+    text = foreign_role if isinstance(foreign_role, str) else ""
     known = _ROLES.get(text.strip().lower())
-    return {"role": known} if known else {"role": "user", "name": short(text)}
+    return {"role": known} if known else {"role": "user", "name": short_text(text)}
 
 
-def short(value: Any, longest: int = _SHORT) -> str | None:
-    """A text, cut to what is taken; None for anything else, and for none."""
-    return value[:longest] if isinstance(value, str) and value else None
+def short_text(value: Any, max_length: int = _MAX_SHORT_TEXT) -> str | None:
+    """A text, cut to the longest that is taken; None for anything else, and for an empty one."""
+    return value[:max_length] if isinstance(value, str) and value else None
 
 
-def title(value: Any) -> str | None:
-    """A chat's title."""
-    return short(value, _TITLE)
+def title_text(value: Any) -> str | None:
+    """A chat's title, cut to the longest that is taken."""
+    return short_text(value, _MAX_TITLE)
 
 
-def tags(given: Any) -> list[str]:
-    """The tags of a chat: texts, or objects that name them."""
-    found = [one.get("name") if isinstance(one, dict) else one for one in (given if isinstance(given, list) else ())]
-    return list(dict.fromkeys(tag[:_TAG] for tag in found if isinstance(tag, str) and tag))[:MAX_TAGS]
+def tag_names(value: Any) -> list[str]:
+    """The tags of a chat, which are texts or objects with a `name`; as many as are taken."""
+    names = [tag.get("name") if isinstance(tag, dict) else tag for tag in (value if isinstance(value, list) else ())]
+    return list(dict.fromkeys(name[:_MAX_TAG] for name in names if isinstance(name, str) and name))[:MAX_TAGS]
 
 
-def tokens(value: Any) -> int | None:
-    """A number of tokens; None for what is none."""
+def token_count(value: Any) -> int | None:
+    """A number of tokens; None for anything else."""
     return value if type(value) is int and 0 <= value <= 10**12 else None
 
 
-def content(value: Any) -> Any:
-    """A content as it can be kept: a text, or a list of parts, in which a bare text is a part too."""
+def message_content(value: Any) -> Any:
+    """A content that we take: a text, None, or a list of parts, where what is no object becomes a text part."""
     if value is None or isinstance(value, str):
         return value
     parts = value if isinstance(value, list) else [value]
     return [part if isinstance(part, dict) else {"type": "text", "text": _text(part)} for part in parts]
 
 
-def moment(value: Any) -> datetime | None:
-    """A moment: seconds since 1970, or thousandths or billionths of them, or ISO 8601. None for what is none."""
-    if isinstance(value, str) and _DIGITS.fullmatch(value):
+def parse_timestamp(value: Any) -> datetime | None:
+    """A timestamp from Unix time (in s, ms, µs or ns) or ISO 8601; None for anything else."""
+    if isinstance(value, str) and _NUMBER.fullmatch(value):
         try:
             value = float(value)
         except ValueError:
             return None
     if isinstance(value, int | float) and not isinstance(value, bool):
         seconds = float(value) if abs(value) < 2**63 else math.inf
-        for size in (1e17, 1e14, 1e11):
-            if abs(seconds) >= size:
-                seconds /= {1e17: 1e9, 1e14: 1e6, 1e11: 1e3}[size]
+        for least, units_per_second in ((1e17, 1e9), (1e14, 1e6), (1e11, 1e3)):
+            if abs(seconds) >= least:
+                seconds /= units_per_second
                 break
         try:
             return datetime.fromtimestamp(seconds, UTC)
@@ -183,42 +197,45 @@ def moment(value: Any) -> datetime | None:
             return None
     if isinstance(value, str):
         try:
-            read = datetime.fromisoformat(value)
-            return (read if read.tzinfo else read.replace(tzinfo=UTC)).astimezone(UTC)
+            timestamp = datetime.fromisoformat(value)
+            return (timestamp if timestamp.tzinfo else timestamp.replace(tzinfo=UTC)).astimezone(UTC)
         except (ValueError, OverflowError):
             return None
     return None
 
 
-def rest(form: str, members: Mapping[str, Any], *taken: str) -> Record:
-    """`metadata` with what is not taken, under the format's name: what is small, and can be kept."""
-    kept: Record = {}
+def extra_metadata(format_name: str, members: Mapping[str, Any], *handled: str) -> Record:
+    """A `metadata` field with the members that are not `handled`, under the format's name; nothing where none is left.
+
+    Values that are large, empty or not kept by Chatkeep are left out.
+    """
+    extra: Record = {}
     size = 0
     for name, value in members.items():
-        if name in taken or value in (None, "", [], {}) or not isinstance(name, str):
+        if name in handled or value in (None, "", [], {}) or not isinstance(name, str):
             continue
-        length = _size(value)
-        if length is not None and size + length <= _ALL:
+        length = _json_size(value)
+        if length is not None and size + length <= _MAX_METADATA_BYTES:
             try:
-                check({name: value})
-            except Damaged:
+                check_value({name: value})
+            except InvalidRecord:
                 continue
-            kept[name] = value
+            extra[name] = value
             size += length
-    return {"metadata": {form: kept}} if kept else {}
+    return {"metadata": {format_name: extra}} if extra else {}
 
 
-def object_of(value: Any, what: str = "it") -> Record:
-    """A value that must be an object. Raises Damaged."""
+def require_object(value: Any, what: str = "it") -> Record:
+    """A value that must be an object. Raises InvalidRecord."""
     if not isinstance(value, dict):
-        raise Damaged(f"{what} is no object")
+        raise InvalidRecord(f"{what} is no object")
     return value
 
 
-def list_of(value: Any, what: str) -> list[Any]:
-    """A value that must be a list. Raises Damaged."""
+def require_list(value: Any, what: str) -> list[Any]:
+    """A value that must be a list. Raises InvalidRecord."""
     if not isinstance(value, list):
-        raise Damaged(f"{what}: no list")
+        raise InvalidRecord(f"{what}: no list")
     return value
 
 
@@ -226,59 +243,61 @@ def _text(value: Any) -> str:
     return value if isinstance(value, str) else orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS).decode()
 
 
-def _size(value: Any) -> int | None:
-    """The length of a value as JSON, where it is small and flat."""
+def _json_size(value: Any) -> int | None:
+    """About the length of a value as JSON; None where it is large or deeply nested."""
     if isinstance(value, str | int | float | bool):
         length = len(value) if isinstance(value, str) else 8
-        return length if length <= _SMALL else None
+        return length if length <= _MAX_VALUE_BYTES else None
     pending, size = [(value, 1)], 0
     while pending:
-        one, depth = pending.pop()
-        if depth > _FLAT or size > _SMALL:
+        item, depth = pending.pop()
+        if depth > _MAX_DEPTH or size > _MAX_VALUE_BYTES:
             return None
-        if isinstance(one, dict):
-            size += sum(len(name) + 4 for name in one)
-            pending += [(member, depth + 1) for member in one.values()]
-        elif isinstance(one, list):
-            size += len(one)
-            pending += [(member, depth + 1) for member in one]
+        if isinstance(item, dict):
+            size += sum(len(name) + 4 for name in item)
+            pending += [(member, depth + 1) for member in item.values()]
+        elif isinstance(item, list):
+            size += len(item)
+            pending += [(member, depth + 1) for member in item]
         else:
-            size += len(one) if isinstance(one, str) else 8
-    return size if size <= _SMALL else None
+            size += len(item) if isinstance(item, str) else 8
+    return size if size <= _MAX_VALUE_BYTES else None
 
 
-def _in_order(nodes: Sequence[Node], began: datetime | None) -> list[tuple[Node, str | None, datetime]]:
-    """Nodes that say something, each after the one that it follows, else by their moments and then as they came.
+def _topological_order(
+    nodes: Sequence[MessageNode], chat_created: datetime | None
+) -> list[tuple[MessageNode, str | None, datetime]]:
+    """Nodes with a message, each with the id of the message that it follows, and its timestamp.
 
-    With each the id of the message that it follows, and its moment.
+    Every one comes after its parent; else they are ordered by timestamp, and then as they came.
     """
-    known: dict[str, Node] = {}
+    by_id: dict[str, MessageNode] = {}
     for node in nodes:
-        if node.id in known:
-            raise Damaged("two messages have the same id")
-        known[node.id] = node
+        if node.id in by_id:
+            raise InvalidRecord("two messages have the same id")
+        by_id[node.id] = node
         node.children = []
-    roots: list[Node] = []
+    roots: list[MessageNode] = []
     for node in nodes:
-        parent = known.get(node.parent) if node.parent is not None else None
+        parent = by_id.get(node.parent) if node.parent is not None else None
         (roots if parent is None else parent.children).append(node)
-    places = {node.id: place for place, node in enumerate(nodes)}
-    ordered: list[tuple[Node, str | None, datetime]] = []
-    start = began or min((node.at for node in nodes if node.at), default=None) or now()
-    ready: list[tuple[datetime, int, Node, str | None]] = [
-        (root.at or start, places[root.id], root, None) for root in roots
+    indexes = {node.id: index for index, node in enumerate(nodes)}
+    ordered: list[tuple[MessageNode, str | None, datetime]] = []
+    start = chat_created or min((node.timestamp for node in nodes if node.timestamp), default=None) or now()
+    ready: list[tuple[datetime, int, MessageNode, str | None]] = [
+        (root.timestamp or start, indexes[root.id], root, None) for root in roots
     ]
     heapq.heapify(ready)
     seen = 0
     while ready:
-        at, _, node, before = heapq.heappop(ready)
+        timestamp, _, node, previous = heapq.heappop(ready)
         seen += 1
         if node.message is not None:
-            ordered.append((node, before, at))
-            before = node.id
+            ordered.append((node, previous, timestamp))
+            previous = node.id
         for child in node.children:
-            # For the order, nothing is from before what it follows; what it says of its moment is kept.
-            heapq.heappush(ready, (child.at or at, places[child.id], child, before))
+            # A child may have an earlier timestamp than its parent: it keeps it, and still comes after its parent.
+            heapq.heappush(ready, (child.timestamp or timestamp, indexes[child.id], child, previous))
     if seen != len(nodes):
-        raise Damaged("messages follow each other in a circle")
+        raise InvalidRecord("messages follow each other in a circle")
     return ordered

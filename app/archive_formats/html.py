@@ -1,4 +1,4 @@
-"""HTML, for reading: one file that loads nothing, runs nothing, and needs no network."""
+"""HTML export, for reading: one file that loads nothing, runs nothing, and needs no network."""
 
 import base64
 import hashlib
@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator
 from html import escape
 
 from app.archive_formats.records import Record
-from app.archive_formats.render import link, told
-from app.codecs.parts import Audio, File, Image, Part, Reasoning, Refusal, Text, placeholder
+from app.archive_formats.render import Block, render_blocks, web_url
+from app.codecs.parts import Audio, File, Image, Reasoning, Refusal, Text, placeholder
 from app.codecs.said import Call, Result
 
 _STYLE = """
@@ -44,24 +44,22 @@ _ROLES = frozenset({"user", "assistant", "system", "developer", "tool"})
 
 
 class Html:
-    """See ExportFormat."""
-
     name = "html"
     media_type = "text/html; charset=utf-8"
     extension = "html"
     lossless = False
 
     def write(self, records: Iterable[Record], *, many: bool) -> Iterator[bytes]:
-        begun = False
+        started = False
         for record in records:
             if record["record"] == "chat":
-                if not begun:
+                if not started:
                     yield _HEAD.format(title="Chats" if many else escape(_title(record))).encode()
-                yield (("</section>\n" if begun else "") + _chat(record)).encode()
-                begun = True
+                yield (("</section>\n" if started else "") + _chat(record)).encode()
+                started = True
             elif record["record"] == "message":
                 yield _message(record).encode()
-        yield (_FOOT if begun else _HEAD.format(title="Chats") + _FOOT.removeprefix("</section>\n")).encode()
+        yield (_FOOT if started else _HEAD.format(title="Chats") + _FOOT.removeprefix("</section>\n")).encode()
 
 
 def _title(chat: Record) -> str:
@@ -80,22 +78,22 @@ def _chat(chat: Record) -> str:
 
 def _message(message: Record) -> str:
     role = message["role"] if message["role"] in _ROLES else "other"
-    who = [message["role"], *(message[name] for name in ("name", "model") if name in message)]
+    labels = [message["role"], *(message[name] for name in ("name", "model") if name in message)]
     if message["type"] != "message":
-        who.append(message["type"])
-    shown = " · ".join(f"<bdi>{escape(str(one))}</bdi>" for one in who)
-    at = escape(message["created_at"])
-    blocks = "".join(map(_block, told(message)))
+        labels.append(message["type"])
+    heading = " · ".join(f"<bdi>{escape(str(label))}</bdi>" for label in labels)
+    timestamp = escape(message["created_at"])
+    blocks = "".join(map(_block, render_blocks(message)))
     return (
-        f'<article class="{role}" id="m-{escape(message["message_id"])}">\n<header>{message["seq"]}. {shown} · '
-        f'<time datetime="{at}">{at}</time></header>\n{blocks}</article>\n'
+        f'<article class="{role}" id="m-{escape(message["message_id"])}">\n<header>{message["seq"]}. {heading} · '
+        f'<time datetime="{timestamp}">{timestamp}</time></header>\n{blocks}</article>\n'
     )
 
 
-def _block(one: Part | Call | Result | str) -> str:
-    match one:
+def _block(block: Block) -> str:
+    match block:
         case str():
-            return _text(one)
+            return _text(block)
         case Text(text) | Refusal(text):
             return _text(text)
         case Reasoning(text):
@@ -105,7 +103,7 @@ def _block(one: Part | Call | Result | str) -> str:
         case Result(parts=parts):
             return "<div>Result:</div>\n" + "".join(map(_block, parts))
         case Image() | Audio() | File():
-            name, url = escape(placeholder(one)), link(one)
+            name, url = escape(placeholder(block)), web_url(block)
             if url is None:
                 return f'<div dir="auto">{name}</div>\n'
             return f'<div dir="auto">{name} <a href="{escape(url)}" rel="noopener noreferrer">{escape(url)}</a></div>\n'

@@ -1,41 +1,59 @@
-"""Formats whose files are JSON or JSON Lines, and in which every value is a chat."""
+"""Import formats whose files are JSON or JSON Lines in which every value is a chat."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
-from app.archive_formats.foreign_chat import object_of
-from app.archive_formats.json_scanner import Broken
+from app.archive_formats.foreign_chat import require_object
+from app.archive_formats.json_scanner import MalformedJson
 from app.archive_formats.records import Record
-from app.archive_formats.schemas import Damaged
-from app.archive_formats.source import Damage, Found, Source, check_whole, decoded
+from app.archive_formats.schemas import InvalidRecord
+from app.archive_formats.source_file import (
+    JsonItem,
+    LocatedRecord,
+    ReadFailure,
+    SourceFile,
+    check_structure,
+    decode_json,
+)
 
 
 class ItemFormat:
-    """See ImportFormat. Of a format that is one of these is asked what it looks like and what one chat says."""
+    """An ImportFormat, of which a subclass says what its chats look like and how one is parsed."""
 
     name: str
     native = False
 
-    def knows(self, names: dict[str, bytes]) -> bool:
-        """Whether an object with these names, each with the first byte of its value, is a chat of this format."""
+    def matches_members(self, members: dict[str, bytes]) -> bool:
+        """Whether an object with these members, each with the first byte of its value, is a chat of this format."""
         raise NotImplementedError
 
-    def chat(self, place: str, item: Record, raw: bytes) -> Iterator[Found]:
-        """The records of a chat, from its object and that as it is written. Raises Damaged before the first of them."""
+    def chat(self, location: str, item: Record, raw: bytes) -> Iterator[LocatedRecord]:
+        """The records of a chat, from its object and its bytes in the file. Raises InvalidRecord before the first."""
         raise NotImplementedError
 
-    def recognise(self, source: Source) -> bool:
-        return self.knows(source.names())
+    def read_item(self, source: SourceFile, item: JsonItem) -> Iterator[LocatedRecord | ReadFailure]:
+        """The records of a value of the file, or why there are none."""
+        return read_chat(source, item, self.chat)
 
-    def check(self, source: Source) -> None:
-        check_whole(source)
+    def matches(self, source: SourceFile) -> bool:
+        return self.matches_members(source.first_members())
 
-    def read(self, source: Source) -> Iterator[Found | Damage]:
+    def check(self, source: SourceFile) -> None:
+        check_structure(source)
+
+    def read(self, source: SourceFile) -> Iterator[LocatedRecord | ReadFailure]:
         try:
             for item in source.items():
-                try:
-                    raw = source.raw(item.span)
-                    yield from list(self.chat(item.place, object_of(decoded(raw)), raw))
-                except Damaged as error:
-                    yield Damage(item.place, str(error))
-        except Broken as error:
-            yield Damage(source.name, str(error))
+                yield from self.read_item(source, item)
+        except MalformedJson as error:
+            yield ReadFailure(source.name, str(error))
+
+
+def read_chat(
+    source: SourceFile, item: JsonItem, parse: Callable[[str, Record, bytes], Iterator[LocatedRecord]]
+) -> Iterator[LocatedRecord | ReadFailure]:
+    """The records that `parse` makes of a chat's object (see `ItemFormat.chat`), or why it makes none."""
+    try:
+        raw = source.raw(item.span)
+        yield from list(parse(item.location, require_object(decode_json(raw)), raw))
+    except InvalidRecord as error:
+        yield ReadFailure(item.location, str(error))

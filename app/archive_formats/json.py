@@ -1,21 +1,27 @@
-"""JSON, lossless: `{"conversation": {…}, "messages": […]}`, and a list of these for several chats, each on a line."""
+"""Chatkeep's own JSON, lossless: `{"conversation": {…}, "messages": […]}`, or a list of these, each on a line."""
 
 from collections.abc import Iterable, Iterator
 
-from app.archive_formats.json_scanner import Broken, Span
+from app.archive_formats.json_scanner import MalformedJson, Span
 from app.archive_formats.records import Record, dumps
-from app.archive_formats.schemas import Damaged
-from app.archive_formats.source import Damage, Found, Item, Source, check_whole, parsed
+from app.archive_formats.schemas import InvalidRecord
+from app.archive_formats.source_file import (
+    JsonItem,
+    LocatedRecord,
+    ReadFailure,
+    SourceFile,
+    check_structure,
+    parse_json,
+)
 
-# A chat beyond this is read message by message.
-_LARGE = 4 * 1024 * 1024
+# A chat of more bytes is read message by message.
+_LARGE_BYTES = 4 * 1024 * 1024
 
+# The list in which records of a type stand.
 _LISTS = {"message": "messages", "revision": "revisions", "feedback": "feedback"}
 
 
-class Json:
-    """See ExportFormat."""
-
+class JsonExport:
     name = "json"
     media_type = "application/json"
     extension = "json"
@@ -25,7 +31,7 @@ class Json:
         if many:
             yield b"[\n"
         chats = 0
-        inside = ""
+        current_list = ""
         for record in records:
             kind = record.pop("record")
             if kind == "chat":
@@ -33,12 +39,12 @@ class Json:
                     yield b"]},\n" if many else b"]}\n"
                 chats += 1
                 yield b'{"conversation":%b,"messages":[' % dumps(record)
-                inside = "message"
+                current_list = "message"
                 separator = b""
             elif kind in _LISTS:
-                if kind != inside:
+                if kind != current_list:
                     yield b'],"%b":[' % _LISTS[kind].encode()
-                    inside, separator = kind, b""
+                    current_list, separator = kind, b""
                 yield separator + dumps(record)
                 separator = b","
         if chats:
@@ -47,78 +53,77 @@ class Json:
             yield b"]\n"
 
 
-EXPORT = Json()
+EXPORT = JsonExport()
 
 
-class JsonIn:
-    """See ImportFormat."""
-
+class JsonImport:
     name = "json"
     native = True
 
-    def recognise(self, source: Source) -> bool:
-        names = source.names()
-        return (names == {} and source.is_empty_list()) or {"conversation", "messages"} <= names.keys()
+    def matches(self, source: SourceFile) -> bool:
+        members = source.first_members()
+        return (members == {} and source.is_empty_list()) or {"conversation", "messages"} <= members.keys()
 
-    def check(self, source: Source) -> None:
-        check_whole(source)
+    def check(self, source: SourceFile) -> None:
+        check_structure(source)
 
-    def read(self, source: Source) -> Iterator[Found | Damage]:
+    def read(self, source: SourceFile) -> Iterator[LocatedRecord | ReadFailure]:
         for item in source.items():
-            begun = False
+            started = False
             try:
-                for found in _whole(source, item) if item.span.end - item.span.start < _LARGE else _large(source, item):
-                    begun = True
-                    yield found
-            except (Damaged, Broken) as error:
-                yield Damage(item.place, str(error), own=not begun)
+                is_large = item.span.end - item.span.start >= _LARGE_BYTES
+                for record in (_read_large if is_large else _read_whole)(source, item):
+                    started = True
+                    yield record
+            except (InvalidRecord, MalformedJson) as error:
+                yield ReadFailure(item.location, str(error), starts_chat=not started)
 
 
-def _whole(source: Source, item: Item) -> Iterator[Found]:
-    value, clean = parsed(source.raw(item.span))
+def _read_whole(source: SourceFile, item: JsonItem) -> Iterator[LocatedRecord]:
+    value, is_strict = parse_json(source.raw(item.span))
     if not isinstance(value, dict) or not isinstance(value.get("conversation"), dict):
-        raise Damaged("no chat")
+        raise InvalidRecord("no chat")
     unknown = value.keys() - {"conversation", *_LISTS.values()}
     if unknown:
-        raise Damaged("it has members of other names")
-    yield Found(item.place, {**value["conversation"], "record": "chat"})
+        raise InvalidRecord("it has members of other names")
+    yield LocatedRecord(item.location, {**value["conversation"], "record": "chat"})
     for kind, name in _LISTS.items():
-        some = value.get(name, [])
-        if not isinstance(some, list):
-            raise Damaged(f"{name}: no list")
-        for number, one in enumerate(some, 1):
-            if not isinstance(one, dict):
-                raise Damaged(f"{name}, {number}: no object")
-            one["record"] = kind
-            yield Found(item.place, one, clean)
+        records = value.get(name, [])
+        if not isinstance(records, list):
+            raise InvalidRecord(f"{name}: no list")
+        for number, record in enumerate(records, 1):
+            if not isinstance(record, dict):
+                raise InvalidRecord(f"{name}, {number}: no object")
+            record["record"] = kind
+            yield LocatedRecord(item.location, record, is_strict)
 
 
-def _large(source: Source, item: Item) -> Iterator[Found]:
-    if item.span.opening != b"{":
-        raise Damaged("no chat")
+def _read_large(source: SourceFile, item: JsonItem) -> Iterator[LocatedRecord]:
+    if item.span.first_byte != b"{":
+        raise InvalidRecord("no chat")
     members: dict[bytes, Span] = {}
-    for written, span in source.members(item.span):
-        if written in members:
-            raise Damaged("An object has the same key twice.")
-        members[written] = span
+    for name_text, span in source.members(item.span):
+        if name_text in members:
+            raise InvalidRecord("An object has the same key twice.")
+        members[name_text] = span
     unknown = members.keys() - {b'"conversation"', *(b'"%b"' % name.encode() for name in _LISTS.values())}
     if unknown or b'"conversation"' not in members:
-        raise Damaged("no chat")
-    yield _found(source, item, members[b'"conversation"'], "chat")
+        raise InvalidRecord("no chat")
+    yield _read_record(source, item, members[b'"conversation"'], "chat")
     for kind, name in _LISTS.items():
-        some = members.get(b'"%b"' % name.encode())
-        if some is not None and some.opening != b"[":
-            raise Damaged(f"{name}: no list")
-        for span in source.elements(some) if some is not None else ():
-            yield _found(source, item, span, kind)
+        array = members.get(b'"%b"' % name.encode())
+        if array is not None and array.first_byte != b"[":
+            raise InvalidRecord(f"{name}: no list")
+        for span in source.elements(array) if array is not None else ():
+            yield _read_record(source, item, span, kind)
 
 
-def _found(source: Source, item: Item, span: Span, kind: str) -> Found:
-    record, clean = parsed(source.raw(span))
+def _read_record(source: SourceFile, item: JsonItem, span: Span, kind: str) -> LocatedRecord:
+    record, is_strict = parse_json(source.raw(span))
     if not isinstance(record, dict):
-        raise Damaged("no object")
+        raise InvalidRecord("no object")
     record["record"] = kind
-    return Found(item.place, record, clean)
+    return LocatedRecord(item.location, record, is_strict)
 
 
-IMPORT = JsonIn()
+IMPORT = JsonImport()

@@ -1,21 +1,26 @@
-"""JSON Lines, Chatkeep's own lossless form: every record is a line (https://jsonlines.org)."""
+"""Chatkeep's own JSON Lines, lossless: every record is a line (https://jsonlines.org)."""
 
 from collections.abc import Iterable, Iterator
 
 import orjson
 
 from app.archive_formats.records import Record, dumps, header
-from app.archive_formats.schemas import Damaged
-from app.archive_formats.source import LARGEST, Damage, Found, Source, decoded, parsed
+from app.archive_formats.schemas import InvalidRecord
+from app.archive_formats.source_file import (
+    MAX_VALUE_BYTES,
+    LocatedRecord,
+    ReadFailure,
+    SourceFile,
+    decode_json,
+    parse_json,
+)
 from app.http.errors import BadRequest
 
-# An `end` is shorter.
-_LAST = 1024
+# Longer than an `end` record.
+_TAIL_BYTES = 1024
 
 
-class JsonLines:
-    """See ExportFormat."""
-
+class JsonLinesExport:
     name = "jsonl"
     media_type = "application/jsonl"
     extension = "jsonl"
@@ -26,58 +31,60 @@ class JsonLines:
             yield dumps(record) + b"\n"
 
 
-class JsonLinesIn:
-    """See ImportFormat. A file that does not end with its `end` is broken: nothing of it is imported."""
+class JsonLinesImport:
+    """A file that does not end with its `end` record is broken: nothing of it is imported."""
 
     name = "jsonl"
     native = True
 
-    def recognise(self, source: Source) -> bool:
-        first = source.beginning().lstrip().split(b"\n", 1)[0]
+    def matches(self, source: SourceFile) -> bool:
+        first = source.head().lstrip().split(b"\n", 1)[0]
         try:
-            return bool(decoded(first).get("record") == "chatkeep")
-        except (Damaged, AttributeError):
+            return bool(decode_json(first).get("record") == "chatkeep")
+        except (InvalidRecord, AttributeError):
             return False
 
-    def check(self, source: Source) -> None:
+    def check(self, source: SourceFile) -> None:
         try:
-            version = decoded(source.beginning().lstrip().split(b"\n", 1)[0])
-            last = decoded(source.ending(_LAST).rstrip().rsplit(b"\n", 1)[-1])
-        except Damaged:
+            version = decode_json(source.head().lstrip().split(b"\n", 1)[0])
+            last = decode_json(source.tail(_TAIL_BYTES).rstrip().rsplit(b"\n", 1)[-1])
+        except InvalidRecord:
             version = last = None
         if version != header():
             raise BadRequest(f"The file {source.name} does not begin with {orjson.dumps(header()).decode()}.")
         if not isinstance(last, dict) or last.get("record") != "end":
             raise BadRequest(f"The file {source.name} is broken: it has no end. Nothing of it was imported.")
 
-    def read(self, source: Source) -> Iterator[Found | Damage]:
+    def read(self, source: SourceFile) -> Iterator[LocatedRecord | ReadFailure]:
         lines = source.lines()
         for _, line in lines:
             if line.strip():
                 break  # the header
-        loads, dumped = orjson.loads, orjson.dumps
+        decode, encode = orjson.loads, orjson.dumps
         newline = orjson.OPT_APPEND_NEWLINE
         for number, line in lines:
             try:
-                # As `parsed` does: most lines are as we write them.
-                record = loads(line)
-                if type(record) is dict and dumped(record, None, newline) == line and b"\\u0000" not in line:
-                    yield Found(number, record, True)
+                # As `parse_json` does: most lines are as we write them.
+                record = decode(line)
+                if type(record) is dict and encode(record, None, newline) == line and b"\\u0000" not in line:
+                    yield LocatedRecord(number, record, True)
                     continue
             except orjson.JSONDecodeError:
                 pass
             try:
-                if len(line) > LARGEST:
-                    raise Damaged(f"longer than {LARGEST} bytes")
-                record, clean = parsed(line.strip())
+                if len(line) > MAX_VALUE_BYTES:
+                    raise InvalidRecord(f"longer than {MAX_VALUE_BYTES} bytes")
+                record, is_strict = parse_json(line.strip())
                 if type(record) is not dict:
-                    raise Damaged("no object")
-            except Damaged as error:
+                    raise InvalidRecord("no object")
+            except InvalidRecord as error:
                 if line.strip():
-                    yield Damage(source.place(number), str(error), own=line.startswith(b'{"record":"chat"'))
+                    yield ReadFailure(
+                        source.location(number), str(error), starts_chat=line.startswith(b'{"record":"chat"')
+                    )
                 continue
-            yield Found(number, record, clean)
+            yield LocatedRecord(number, record, is_strict)
 
 
-EXPORT = JsonLines()
-IMPORT = JsonLinesIn()
+EXPORT = JsonLinesExport()
+IMPORT = JsonLinesImport()

@@ -1,4 +1,4 @@
-"""LibreChat's export of a chat as JSON, with its messages in a list, or each with those that follow it in `children`.
+"""LibreChat's export of a chat as JSON, with its messages in a list or nested in `children`.
 
 See https://www.librechat.ai/docs/features/import_convos.
 """
@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from app.archive_formats import foreign_chat
-from app.archive_formats.foreign_chat import Node
+from app.archive_formats.foreign_chat import MessageNode
 from app.archive_formats.item_format import ItemFormat
 from app.archive_formats.records import Record
-from app.archive_formats.source import Found
+from app.archive_formats.source_file import LocatedRecord
 
 _CHAT = ("conversationId", "title", "messages", "exportAt", "branches", "recursive", "createdAt", "updatedAt", "tags")
 _MESSAGE = (
@@ -34,61 +34,60 @@ _MESSAGE = (
 
 
 class LibreChat(ItemFormat):
-    """See ImportFormat."""
-
     name = "librechat"
 
-    def knows(self, names: dict[str, bytes]) -> bool:
-        return "conversationId" in names and names.get("messages") == b"["
+    def matches_members(self, members: dict[str, bytes]) -> bool:
+        return "conversationId" in members and members.get("messages") == b"["
 
-    def chat(self, place: str, item: Record, raw: bytes) -> Iterator[Found]:
-        nodes = list(_nodes(foreign_chat.list_of(item.get("messages"), "messages")))
+    def chat(self, location: str, item: Record, raw: bytes) -> Iterator[LocatedRecord]:
+        nodes = list(_nodes(foreign_chat.require_list(item.get("messages"), "messages")))
         details = {
-            "title": foreign_chat.title(item.get("title")),
+            "title": foreign_chat.title_text(item.get("title")),
             "platform": "librechat",
-            "tags": foreign_chat.tags(item.get("tags")),
-            "created_at": foreign_chat.moment(item.get("createdAt")),
-            "updated_at": foreign_chat.moment(item.get("updatedAt")),
-            **foreign_chat.rest(self.name, item, *_CHAT),
+            "tags": foreign_chat.tag_names(item.get("tags")),
+            "created_at": foreign_chat.parse_timestamp(item.get("createdAt")),
+            "updated_at": foreign_chat.parse_timestamp(item.get("updatedAt")),
+            **foreign_chat.extra_metadata(self.name, item, *_CHAT),
         }
-        yield from foreign_chat.chat(self.name, place, item.get("conversationId"), raw, details, nodes, None)
+        yield from foreign_chat.chat_records(self.name, location, item.get("conversationId"), raw, details, nodes)
 
 
-def _nodes(messages: list[Any]) -> Iterator[Node]:
+def _nodes(messages: list[Any]) -> Iterator[MessageNode]:
     pending: list[tuple[Any, str | None]] = [(message, None) for message in reversed(messages)]
     number = 0
     while pending:
-        given, above = pending.pop()
-        message = foreign_chat.object_of(given, "a message")
+        value, parent_id = pending.pop()
+        message = foreign_chat.require_object(value, "a message")
         number += 1
-        name = message.get("messageId")
-        name = name if isinstance(name, str) and name else f"#{number}"
+        message_id = message.get("messageId")
+        message_id = message_id if isinstance(message_id, str) and message_id else f"#{number}"
         parent = message.get("parentMessageId")
-        at = foreign_chat.moment(message.get("createdAt"))
-        yield Node(name, above or (parent if isinstance(parent, str) else None), _message(message), at)
+        parent_id = parent_id or (parent if isinstance(parent, str) else None)
+        timestamp = foreign_chat.parse_timestamp(message.get("createdAt"))
+        yield MessageNode(message_id, parent_id, _message(message), timestamp)
         children = message.get("children")
-        pending += [(child, name) for child in reversed(children if isinstance(children, list) else [])]
+        pending += [(child, message_id) for child in reversed(children if isinstance(children, list) else [])]
 
 
 def _message(message: Record) -> Record:
     text = message.get("text")
-    content = foreign_chat.content(message.get("content")) if message.get("content") else None
+    content = foreign_chat.message_content(message.get("content")) if message.get("content") else None
     if isinstance(text, str) and (text or content is None):
         content = text
-    role = foreign_chat.role("user" if message.get("isCreatedByUser") is True else "assistant")
+    role = foreign_chat.role_fields("user" if message.get("isCreatedByUser") is True else "assistant")
     failed = "failed" if message.get("error") is True else None
     return {
         **role,
         "content": [_part(part) for part in content] if isinstance(content, list) else content or "",
-        "model": foreign_chat.short(message.get("model")),
-        "tokens": foreign_chat.tokens(message.get("tokenCount")),
+        "model": foreign_chat.short_text(message.get("model")),
+        "tokens": foreign_chat.token_count(message.get("tokenCount")),
         "status": failed or ("incomplete" if message.get("unfinished") is True else None),
-        **foreign_chat.rest("librechat", message, *_MESSAGE),
+        **foreign_chat.extra_metadata("librechat", message, *_MESSAGE),
     }
 
 
 def _part(part: Record) -> Record:
-    """A part; the text of one may be an object that has it as its `value`."""
+    """A content part, whose text may be an object with the text as its `value`."""
     text = part.get("text")
     if part.get("type") == "text" and isinstance(text, dict) and isinstance(text.get("value"), str):
         return {**part, "text": text["value"]}

@@ -1,12 +1,12 @@
-"""Markdown, for reading (CommonMark). What was said stands in fences that it cannot close."""
+"""Markdown export, for reading (CommonMark). Texts stand in fences that they cannot close."""
 
 import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 from app.archive_formats.records import Record
-from app.archive_formats.render import link, told
-from app.codecs.parts import Audio, File, Image, Part, Reasoning, placeholder
+from app.archive_formats.render import Block, render_blocks, web_url
+from app.codecs.parts import Audio, File, Image, Reasoning, placeholder
 from app.codecs.said import Call, Result
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>()#+\-.!|~&])")
@@ -15,8 +15,6 @@ _ESCAPED_IN_URL = str.maketrans({"<": "%3C", ">": "%3E", "\\": "%5C"})
 
 
 class Markdown:
-    """See ExportFormat."""
-
     name = "markdown"
     media_type = "text/markdown; charset=utf-8"
     extension = "md"
@@ -42,17 +40,17 @@ def _chat(chat: Record) -> str:
 
 
 def _message(message: Record) -> str:
-    who = [message["role"], *(message[name] for name in ("name", "model") if name in message)]
+    labels = [message["role"], *(message[name] for name in ("name", "model") if name in message)]
     if message["type"] != "message":
-        who.append(message["type"])
-    blocks = [f"\n## {message['seq']}. {' · '.join(_line(one) for one in who)}", _line(message["created_at"])]
-    return "\n\n".join([*blocks, *map(_block, told(message))]) + "\n"
+        labels.append(message["type"])
+    blocks = [f"\n## {message['seq']}. {' · '.join(_line(label) for label in labels)}", _line(message["created_at"])]
+    return "\n\n".join([*blocks, *map(_block, render_blocks(message))]) + "\n"
 
 
-def _block(one: Part | Call | Result | str) -> str:
-    match one:
+def _block(block: Block) -> str:
+    match block:
         case str():
-            return _fenced(one)
+            return _fenced(block)
         case Call(name=name, arguments=arguments):
             return f"Calls {_line(name)}:\n\n{_fenced(arguments)}"
         case Result(parts=parts):
@@ -60,9 +58,9 @@ def _block(one: Part | Call | Result | str) -> str:
         case Reasoning(text):
             return f"Reasoning:\n\n{_fenced(text)}"
         case Image() | Audio() | File():
-            name, url = _line(placeholder(one)), link(one)
+            name, url = _line(placeholder(block)), web_url(block)
             return f"[{name}](<{url.translate(_ESCAPED_IN_URL)}>)" if url else name
-    return _fenced(one.text)
+    return _fenced(block.text)
 
 
 def _fenced(text: str) -> str:
@@ -71,7 +69,7 @@ def _fenced(text: str) -> str:
 
 
 def _line(value: Any) -> str:
-    """A value as text on one line that means nothing to Markdown."""
+    """A value as escaped text on one line."""
     return _SPECIAL.sub(r"\\\1", " ".join(str(value).split()))
 
 

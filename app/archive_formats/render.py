@@ -1,7 +1,8 @@
-"""What a message tells a reader: its parts, the tools it calls, the results it brings."""
+"""Messages as blocks for formats that people read: text and media parts, tool calls, tool results."""
 
 import re
 from collections.abc import Iterator
+from typing import Any
 
 import orjson
 
@@ -9,52 +10,59 @@ from app.archive_formats.records import Record
 from app.codecs.parts import File, Image, Part, parts_of
 from app.codecs.said import Call, Result, said
 
-# Nothing in it that could end it where it is written, or lead elsewhere than it says.
+# Without characters that could end it where it is written, or make it lead elsewhere than it says.
 _WEB = re.compile(r"https?://[^\s\x00-\x20\x7f\"'`]+", re.IGNORECASE)
 
 
-def told(message: Record) -> Iterator[Part | Call | Result | str]:
-    """What a message tells, in order. What is understood by nobody is JSON text: nothing that it says is left out.
+Block = Part | Call | Result | str
+
+
+def render_blocks(message: Record) -> Iterator[Block]:
+    """The blocks of a message, in order. A part of no known shape becomes JSON text: nothing is left out.
 
     Where a call stands among the parts is not known: it comes before its result, or else last.
     """
     content = message.get("content")
-    one = said({**message, "content": None})
-    left = list(one.calls)
+    other = said({**message, "content": None})
+    pending = list(other.calls)
     if isinstance(content, str):
         if content:
             yield content
     elif isinstance(content, list):
         for part in content:
-            for told_part in _part(message, part):
-                if isinstance(told_part, Result):
-                    answered = [call for call in left if call.id == told_part.call_id]
-                    left = [call for call in left if call not in answered]
+            for block in _render_part(message, part):
+                if isinstance(block, Result):
+                    answered = [call for call in pending if call.id == block.call_id]
+                    pending = [call for call in pending if call not in answered]
                     yield from answered
-                yield told_part
-    yield from left
+                yield block
+    yield from pending
     calls = message.get("tool_calls") or ()
-    for place in one.malformed:
-        if place is not None:
-            yield orjson.dumps(calls[place[1]], option=orjson.OPT_INDENT_2).decode()
+    for position in other.malformed:
+        if position is not None:
+            yield _indented(calls[position[1]])
     if "payload" in message and "content" not in message and not calls:
-        yield orjson.dumps(message["payload"], option=orjson.OPT_INDENT_2).decode()
+        yield _indented(message["payload"])
 
 
-def link(part: Part) -> str | None:
-    """The address of an image or a file, where it is one of the web."""
+def web_url(part: Part) -> str | None:
+    """The URL of an image or a file, where it is an http or https URL; else None."""
     url = part.url if isinstance(part, Image | File) else None
     return url if url is not None and _WEB.fullmatch(url) else None
 
 
-def _part(message: Record, part: object) -> Iterator[Part | Call | Result | str]:
-    if known := parts_of([part]):
-        yield from known
+def _render_part(message: Record, part: object) -> Iterator[Block]:
+    if parts := parts_of([part]):
+        yield from parts
         return
-    one = said({**message, "content": [part], "tool_calls": None})
-    results = [result for result in one.results if result.place is not None]
-    if one.calls or results:
-        yield from one.calls
+    content = said({**message, "content": [part], "tool_calls": None})
+    results = [result for result in content.results if result.place is not None]
+    if content.calls or results:
+        yield from content.calls
         yield from results
     elif not (isinstance(part, dict) and part.get("type") in ("text", "input_text", "output_text")):
-        yield orjson.dumps(part, option=orjson.OPT_INDENT_2).decode()
+        yield _indented(part)
+
+
+def _indented(value: Any) -> str:
+    return orjson.dumps(value, option=orjson.OPT_INDENT_2).decode()

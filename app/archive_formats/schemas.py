@@ -1,4 +1,4 @@
-"""Records on their way in, held against what the API takes: the same fields, lengths and values."""
+"""Schemas of imported records: the same fields, lengths and values that the API takes."""
 
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -20,8 +20,8 @@ MAX_SOURCE = 512
 T = TypeVar("T")
 
 
-class Damaged(Exception):
-    """A record is not what it should be; the message says why, and repeats nothing of what people said."""
+class InvalidRecord(Exception):
+    """A record cannot be imported; the message says why, and repeats nothing of what people wrote."""
 
 
 def _uuid(value: str) -> str:
@@ -30,7 +30,7 @@ def _uuid(value: str) -> str:
     return value.lower()
 
 
-def _user(value: str) -> str:
+def _user_id(value: str) -> str:
     if not is_user_id(value):
         raise ValueError("not the id of a user")
     return value
@@ -41,10 +41,10 @@ Seq = Annotated[int, Field(ge=1, le=MAX_SEQ)]
 
 
 class ChatRecord(ChatDetails):
-    """A chat. What a foreign format does not know is left out."""
+    """A `chat` record. What a foreign format does not have is left out."""
 
     chat_id: Uuid | None = None
-    user_id: Annotated[str, AfterValidator(_user)] | None = None
+    user_id: Annotated[str, AfterValidator(_user_id)] | None = None
     source: Annotated[str, Field(min_length=1, max_length=MAX_SOURCE)] | None = None
     forked_from: Uuid | None = None
     forked_at: Uuid | None = None
@@ -65,7 +65,7 @@ def _checked_payload(payload: Any) -> Any:
 
 
 class MessageRecord(MessageIn):
-    """A message, which may have ended without a word where it has a status."""
+    """A `message` record; one with a status may be empty."""
 
     message_id: Uuid | None = None
     seq: Seq
@@ -80,7 +80,7 @@ class MessageRecord(MessageIn):
 
 
 class RevisionRecord(BaseModel):
-    """What a message was before an edit."""
+    """A `revision` record: what a message was before an edit."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -102,7 +102,7 @@ class RevisionRecord(BaseModel):
 
 
 class FeedbackRecord(FeedbackIn):
-    """What a caller thinks of a message."""
+    """A `feedback` record: what a caller thinks of a message."""
 
     seq: Seq
     caller: Annotated[str, Field(min_length=1, max_length=300)]
@@ -116,47 +116,46 @@ _REVISION = TypeAdapter(RevisionRecord)
 _FEEDBACK = TypeAdapter(FeedbackRecord)
 
 
-def chat_of(record: Record) -> ChatRecord:
-    """A `chat` record, checked. Raises Damaged."""
-    return _checked(_CHAT, record)
+def parse_chat(record: Record) -> ChatRecord:
+    """A `chat` record, validated. Raises InvalidRecord."""
+    return _validated(_CHAT, record)
 
 
-def message_of(record: Record) -> MessageRecord:
-    """A `message` record, checked. Raises Damaged."""
-    return _checked(_MESSAGE, record)
+def parse_message(record: Record) -> MessageRecord:
+    """A `message` record, validated. Raises InvalidRecord."""
+    return _validated(_MESSAGE, record)
 
 
-def revision_of(record: Record) -> RevisionRecord:
-    """A `revision` record, checked. Raises Damaged."""
-    return _checked(_REVISION, record)
+def parse_revision(record: Record) -> RevisionRecord:
+    """A `revision` record, validated. Raises InvalidRecord."""
+    return _validated(_REVISION, record)
 
 
-def feedback_of(record: Record) -> FeedbackRecord:
-    """A `feedback` record, checked. Raises Damaged."""
-    return _checked(_FEEDBACK, record)
+def parse_feedback(record: Record) -> FeedbackRecord:
+    """A `feedback` record, validated. Raises InvalidRecord."""
+    return _validated(_FEEDBACK, record)
 
 
-def check(value: Any) -> None:
-    """Raises Damaged for a value that Chatkeep does not keep, see `app.http.strict_json`."""
+def check_value(value: Any) -> None:
+    """Raises InvalidRecord for a value that Chatkeep does not keep, see `app.http.strict_json`."""
     try:
         strict_json.check(value)
     except Unprocessable as error:
-        raise Damaged(reason_of(error)) from None
+        raise InvalidRecord(error_message(error)) from None
 
 
-def reason_of(error: Unprocessable) -> str:
-    """What a problem says, for a list of reasons."""
+def error_message(error: Unprocessable) -> str:
+    """The message of a problem: that of its first error, if it lists any."""
     return str(error.errors[0]["msg"]) if error.errors else error.detail
 
 
-def _checked(kind: TypeAdapter[T], record: Record) -> T:
-    members = dict(record)
-    members.pop("record", None)
-    check(members)
+def _validated(schema: TypeAdapter[T], record: Record) -> T:
+    fields = {name: value for name, value in record.items() if name != "record"}
+    check_value(fields)
     try:
-        return kind.validate_python(members)
+        return schema.validate_python(fields)
     except ValidationError as error:
         first = error.errors(include_input=False, include_context=False, include_url=False)[0]
-        # A name that is not known may be anything, and as long.
-        where = ".".join(str(part)[:64] for part in first["loc"])
-        raise Damaged(f"{where}: {first['msg']}" if where else first["msg"]) from None
+        # The name of an unknown field may be anything, of any length.
+        location = ".".join(str(part)[:64] for part in first["loc"])
+        raise InvalidRecord(f"{location}: {first['msg']}" if location else first["msg"]) from None

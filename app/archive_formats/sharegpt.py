@@ -1,4 +1,4 @@
-"""ShareGPT: `[{"id", "title", "conversations": [{"from", "value"}]}]`, a chat on each line.
+"""ShareGPT, exported and imported: `[{"id", "title", "conversations": [{"from", "value"}]}]`, a chat on each line.
 
 `from` is `human`, `gpt`, `system`, and for tools `function_call` and `observation`, as LLaMA-Factory has it
 (https://llamafactory.readthedocs.io/en/latest/getting_started/data_preparation.html).
@@ -12,17 +12,15 @@ import orjson
 from app.archive_formats import foreign_chat
 from app.archive_formats.item_format import ItemFormat
 from app.archive_formats.records import Record
-from app.archive_formats.render import told
-from app.archive_formats.source import Found
+from app.archive_formats.render import render_blocks
+from app.archive_formats.source_file import LocatedRecord
 from app.codecs.parts import Part, Reasoning, Refusal, Text, placeholder
 from app.codecs.said import Call, Result
 
 _FROM = {"user": "human", "assistant": "gpt", "system": "system", "developer": "system", "tool": "observation"}
 
 
-class ShareGPT:
-    """See ExportFormat."""
-
+class ShareGPTExport:
     name = "sharegpt"
     media_type = "application/json"
     extension = "json"
@@ -38,28 +36,28 @@ class ShareGPT:
                 yield b'%b%b,"conversations":[' % (b"]},\n" if chats else b"", head)
                 chats, separator = chats + 1, b""
             elif record["record"] == "message" and record["type"] == "message":
-                for said in _said(record):
-                    yield separator + orjson.dumps(said)
+                for turn in _turns(record):
+                    yield separator + orjson.dumps(turn)
                     separator = b","
         yield b"]}\n]\n" if chats else b"]\n"
 
 
-def _said(message: Record) -> Iterator[dict[str, Any]]:
+def _turns(message: Record) -> Iterator[dict[str, Any]]:
     texts: list[str] = []
     others: list[dict[str, Any]] = []
-    for one in told(message):
-        match one:
+    for block in render_blocks(message):
+        match block:
             case Call(name=name, arguments=arguments):
                 value = orjson.dumps({"name": name, "arguments": _arguments(arguments)}).decode()
                 others.append({"from": "function_call", "value": value})
             case Result(parts=parts):
                 others.append({"from": "observation", "value": _text(parts)})
             case str():
-                texts.append(one)
+                texts.append(block)
             case Reasoning():
                 pass
             case _:
-                texts.append(_text((one,)))
+                texts.append(_text((block,)))
     if texts or not others:
         yield {"from": _FROM.get(message["role"], message["role"]), "value": "\n".join(texts)}
     yield from others
@@ -76,41 +74,46 @@ def _arguments(text: str) -> Any:
         return text
 
 
-EXPORT = ShareGPT()
+EXPORT = ShareGPTExport()
 
 
-class ShareGPTIn(ItemFormat):
-    """See ImportFormat."""
-
+class ShareGPTImport(ItemFormat):
     name = "sharegpt"
 
-    def knows(self, names: dict[str, bytes]) -> bool:
-        return names.get("conversations") == b"["
+    def matches_members(self, members: dict[str, bytes]) -> bool:
+        return members.get("conversations") == b"["
 
-    def chat(self, place: str, item: Record, raw: bytes) -> Iterator[Found]:
+    def chat(self, location: str, item: Record, raw: bytes) -> Iterator[LocatedRecord]:
         messages = [
-            _heard(foreign_chat.object_of(one, "a message"))
-            for one in foreign_chat.list_of(item.get("conversations"), "conversations")
+            _message(foreign_chat.require_object(turn, "a message"))
+            for turn in foreign_chat.require_list(item.get("conversations"), "conversations")
         ]
         if isinstance(item.get("system"), str) and item["system"]:
             messages.insert(0, {"role": "system", "content": item["system"]})
         details = {
-            "title": foreign_chat.title(item.get("title")),
-            "created_at": foreign_chat.moment(item.get("created_at")),
-            **foreign_chat.rest(self.name, item, "id", "title", "conversations", "system", "created_at"),
+            "title": foreign_chat.title_text(item.get("title")),
+            "created_at": foreign_chat.parse_timestamp(item.get("created_at")),
+            **foreign_chat.extra_metadata(self.name, item, "id", "title", "conversations", "system", "created_at"),
         }
-        yield from foreign_chat.chat(
-            self.name, place, item.get("id"), raw, details, foreign_chat.in_a_row(messages), None
+        yield from foreign_chat.chat_records(
+            self.name, location, item.get("id"), raw, details, foreign_chat.linear_nodes(messages)
         )
 
 
-def _heard(said: Record) -> Record:
-    by, value = said.get("from", said.get("role")), said.get("value", said.get("content"))
-    kept = {**said, "from": by} if by in ("function_call", "function_response") else said
-    taken = ("value", "content", "role") if kept is not said else ("value", "content", "role", "from")
-    content = foreign_chat.content(value)
-    role = foreign_chat.role(by)
-    return {**role, "content": "" if content is None else content, **foreign_chat.rest("sharegpt", kept, *taken)}
+def _message(turn: Record) -> Record:
+    sender = turn.get("from", turn.get("role"))
+    content = foreign_chat.message_content(turn.get("value", turn.get("content")))
+    handled = ["value", "content", "role"]
+    if sender in ("function_call", "function_response"):
+        # What our roles do not tell.
+        turn = {**turn, "from": sender}
+    else:
+        handled.append("from")
+    return {
+        **foreign_chat.role_fields(sender),
+        "content": "" if content is None else content,
+        **foreign_chat.extra_metadata("sharegpt", turn, *handled),
+    }
 
 
-IMPORT = ShareGPTIn()
+IMPORT = ShareGPTImport()

@@ -15,7 +15,9 @@ from sqlalchemy import delete, event
 from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from app.cli.database import failed, open_database, read_settings
+from app.cli.database import failure, open_database, read_settings
+from app.cli.options import JsonOutput
+from app.cli.terminal import format_json
 from app.db import migrations
 from app.db.database import Database
 from app.db.driver import SessionReader
@@ -73,7 +75,7 @@ def check(
     repair: Annotated[
         bool, typer.Option("--repair", help="Set wrong counters right, and have wrong documents made anew.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
+    json: JsonOutput = False,
 ) -> None:
     """Recount everything and compare: the counters of chats and of the statistics, and the documents of the search.
 
@@ -81,8 +83,8 @@ def check(
     Exits with 0 if all agrees, with 1 and a list of differences if not.
     """
     report = asyncio.run(_check(read_settings(), repair=repair))
-    if as_json:
-        typer.echo(orjson.dumps(report.json(), option=orjson.OPT_INDENT_2).decode())
+    if json:
+        typer.echo(format_json(report.json()))
     else:
         _print(report, repaired=repair)
     raise typer.Exit(int(report.found > 0))
@@ -93,15 +95,15 @@ def _print(report: Report, *, repaired: bool) -> None:
         typer.echo(orjson.dumps(difference).decode())
     if report.found > len(report.differences):
         typer.echo(f"and {report.found - len(report.differences):,} more.")
-    checked = f"{report.messages:,} messages of {report.users:,} users"
+    total = f"{report.messages:,} messages of {report.users:,} users"
     if report.not_indexed:
         typer.echo(f"The search has not come to {report.not_indexed:,} users yet: their documents were not compared.")
     if not report.found:
-        typer.echo(f"All agrees: {checked}.")
+        typer.echo(f"All agrees: {total}.")
     elif repaired:
-        typer.echo(f"{report.found:,} differences in {checked}. What can be was set right; check again to see.")
+        typer.echo(f"{report.found:,} differences in {total}. What can be was set right; check again to see.")
     else:
-        typer.echo(f"{report.found:,} differences in {checked}. chatkeep check --repair sets counters right.")
+        typer.echo(f"{report.found:,} differences in {total}. chatkeep check --repair sets counters right.")
 
 
 async def _check(settings: Settings, *, repair: bool) -> Report:
@@ -109,7 +111,7 @@ async def _check(settings: Settings, *, repair: bool) -> Report:
     async with open_database(settings) as db:
         _remove_limits(db)
         if not await migrations.is_current(db):
-            raise failed("The schema is not the current one: chatkeep migrate")
+            raise failure("The schema is not the current one: chatkeep migrate")
         await _catch_up(db, settings)
         with _progress() as progress:
             async with db.snapshot() as session:

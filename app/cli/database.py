@@ -1,4 +1,4 @@
-"""What commands that work straight on the database share: the settings, the open database, and how they fail."""
+"""Settings and database of the commands that work straight on it, and how commands fail."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,8 +13,8 @@ from app.http.errors import Problem
 from app.settings import Settings
 
 
-def failed(message: str) -> typer.Exit:
-    """Prints why a command failed and gives the exit to raise."""
+def failure(message: str) -> typer.Exit:
+    """Prints why a command failed on the standard error; gives the exit (code 1) to raise."""
     typer.echo(message, err=True)
     return typer.Exit(1)
 
@@ -24,8 +24,8 @@ def read_settings() -> Settings:
     try:
         return Settings()
     except ValidationError as error:
-        problems = [f"{'.'.join(map(str, one['loc']))} {one['msg']}".strip() for one in error.errors()]
-        raise failed(f"The settings are not right: {'; '.join(problems)}") from None
+        problems = [f"{'.'.join(map(str, problem['loc']))} {problem['msg']}".strip() for problem in error.errors()]
+        raise failure(f"The settings are not right: {'; '.join(problems)}") from None
 
 
 @asynccontextmanager
@@ -34,14 +34,14 @@ async def open_database(settings: Settings) -> AsyncIterator[Database]:
     try:
         db = await Database.open(settings)
     except (OSError, ValueError, SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-        raise failed(f"The database cannot be opened: {error}") from None
+        raise failure(f"The database cannot be opened: {error}") from None
     try:
         yield db
     except Problem as problem:
-        raise failed(problem.detail) from None
+        raise failure(problem.detail) from None
     except DBAPIError as error:
-        raise failed(f"The database refused: {error.orig}\nIf it was not migrated yet: chatkeep migrate") from None
+        raise failure(f"The database refused: {error.orig}\nIf it was not migrated yet: chatkeep migrate") from None
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-        raise failed(f"The database failed: {error}") from None
+        raise failure(f"The database failed: {error}") from None
     finally:
         await db.close()

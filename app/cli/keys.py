@@ -2,7 +2,6 @@
 
 import asyncio
 import re
-import sys
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from typing import Annotated, Any, TypeVar
@@ -10,21 +9,20 @@ from typing import Annotated, Any, TypeVar
 import orjson
 import typer
 from pydantic import ValidationError
-from rich.console import Console
 from rich.table import Table
 
 from app.auth.caller import CHATS_READ, CHATS_WRITE, SCOPES
 from app.auth.schemas import ApiKeyIn, key_fields
 from app.auth.store import ApiKeyStore
 from app.cli.database import open_database, read_settings
+from app.cli.options import JsonOutput
+from app.cli.terminal import console, format_json
 from app.db.timestamps import now, to_iso
 from app.http.paging import MAX_LIMIT
 
 T = TypeVar("T")
 
 app = typer.Typer(no_args_is_help=True, help="Make, list and revoke API keys, straight on the database.")
-
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 
 
 @app.command()
@@ -37,40 +35,40 @@ def create(
     expires: Annotated[
         str | None, typer.Option(help="When it stops working: in so many days, as 90d, or at 2030-01-31T12:00:00Z.")
     ] = None,
-    as_json: AsJson = False,
+    json: JsonOutput = False,
 ) -> None:
     """Make an API key and print it: this once, since only its SHA-256 is stored.
 
     Without --scope it may read and write chats. Only the key goes to the standard output:
     KEY=$(chatkeep keys create --name "my agent")
     """
-    asked = {
+    fields = {
         "name": name,
         "user_id": user,
         "scopes": scope or [CHATS_READ, CHATS_WRITE],
         "expires_at": _expiry(expires) if expires else None,
     }
     try:
-        key = ApiKeyIn.model_validate(asked)
+        key = ApiKeyIn.model_validate(fields)
     except ValidationError as error:
         first = error.errors()[0]
         raise typer.BadParameter(f"{first['loc'][0]}: {first['msg']}") from None
-    answer = _run(lambda store: store.create(key))
-    made: dict[str, Any] = orjson.loads(answer.body)
-    if as_json:
-        typer.echo(_json(made))
+    response = _with_store(lambda store: store.create(key))
+    created: dict[str, Any] = orjson.loads(response.body)
+    if json:
+        typer.echo(format_json(created))
     else:
-        owner_of = f"for the user {made['user_id']}" if made["user_id"] else "a service key"
-        typer.echo(made["key"])
-        typer.echo(f"{made['key_id']}: {owner_of}, {' '.join(made['scopes'])}. It is not shown again.", err=True)
+        owner = f"for the user {created['user_id']}" if created["user_id"] else "a service key"
+        typer.echo(created["key"])
+        typer.echo(f"{created['key_id']}: {owner}, {' '.join(created['scopes'])}. It is not shown again.", err=True)
 
 
 @app.command(name="list")
-def show(as_json: AsJson = False) -> None:
+def show(json: JsonOutput = False) -> None:
     """List the API keys, newest first, revoked ones too. Their secrets are not stored, so they are not shown."""
-    rows = _run(_every_key)
-    if as_json:
-        typer.echo(_json(rows))
+    rows = _with_store(_all_keys)
+    if json:
+        typer.echo(format_json(rows))
         return
     columns = ("key_id", "name", "user_id", "scopes", "hint", "created_at", "expires_at", "revoked_at")
     table = Table(*columns, box=None)
@@ -78,8 +76,7 @@ def show(as_json: AsJson = False) -> None:
     for row in rows:
         row = {**row, "user_id": row["user_id"] or "(service key)", "scopes": " ".join(row["scopes"])}
         table.add_row(*(str(row[column] or "-") for column in columns))
-    # Where there is no terminal, a line is as long as it has to be.
-    Console(markup=False, width=None if sys.stdout.isatty() else 10_000).print(table)
+    console().print(table)
 
 
 @app.command()
@@ -87,11 +84,11 @@ def revoke(
     key_id: Annotated[str, typer.Argument(metavar="KEY_ID", help="The key_id that create and list show.")],
 ) -> None:
     """Revoke an API key for good: every running process refuses it within 5 seconds."""
-    _run(lambda store: store.revoke(key_id))
+    _with_store(lambda store: store.revoke(key_id))
     typer.echo(f"{key_id} is revoked.", err=True)
 
 
-async def _every_key(store: ApiKeyStore) -> list[dict[str, Any]]:
+async def _all_keys(store: ApiKeyStore) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     after = None
     while page := await store.page(MAX_LIMIT, after):
@@ -101,21 +98,17 @@ async def _every_key(store: ApiKeyStore) -> list[dict[str, Any]]:
 
 
 def _expiry(text: str) -> str:
-    """An ISO 8601 moment from one, or from a number of days; what is neither is refused by ApiKeyIn."""
+    """An ISO 8601 timestamp, from one or from a number of days; what is neither is refused by ApiKeyIn."""
     if days := re.fullmatch(r"([1-9]\d{0,5})d", text):
         return to_iso(now() + timedelta(days=int(days[1])))
     try:
-        moment = datetime.fromisoformat(text)
+        timestamp = datetime.fromisoformat(text)
     except ValueError:
         return text
-    return text if moment.tzinfo else f"{moment.isoformat()}Z"
+    return text if timestamp.tzinfo else f"{timestamp.isoformat()}Z"
 
 
-def _json(value: Any) -> str:
-    return orjson.dumps(value, option=orjson.OPT_INDENT_2).decode()
-
-
-def _run(work: Callable[[ApiKeyStore], Awaitable[T]]) -> T:
+def _with_store(work: Callable[[ApiKeyStore], Awaitable[T]]) -> T:
     async def open_and_work() -> T:
         async with open_database(read_settings()) as db:
             return await work(ApiKeyStore(db))

@@ -11,7 +11,7 @@ import uvicorn
 from uvicorn.supervisors import Multiprocess
 
 from app.auth.bootstrap import first_key
-from app.cli.database import failed, open_database, read_settings
+from app.cli.database import failure, open_database, read_settings
 from app.db import migrations
 from app.http import logs
 from app.settings import Settings
@@ -76,8 +76,8 @@ def _listen(host: str, port: int) -> socket.socket:
     except OSError as error:
         listening.close()
         if error.errno == errno.EADDRINUSE:
-            raise failed(f"Port {port} is in use: choose another with CHATKEEP_PORT or --port.") from None
-        raise failed(f"Cannot listen on {host}, port {port}: {error.strerror or error}.") from None
+            raise failure(f"Port {port} is in use: choose another with CHATKEEP_PORT or --port.") from None
+        raise failure(f"Cannot listen on {host}, port {port}: {error.strerror or error}.") from None
     listening.set_inheritable(True)
     if hasattr(socket, "TCP_USER_TIMEOUT"):
         # For every connection: who takes nothing of what we sent for so long is cut off by the system (RFC 5482), which

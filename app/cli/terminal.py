@@ -1,4 +1,4 @@
-"""What commands show: text that is safe on a terminal, and how far something long has come."""
+"""Terminal output of commands: text made safe to print, progress bars, and input that Ctrl-C interrupts."""
 
 import asyncio
 import re
@@ -7,7 +7,9 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
+import orjson
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -21,29 +23,34 @@ from rich.progress import (
 )
 
 # Where there is no terminal, a line is as long as it has to be.
-UNLIMITED = 10_000
+_UNLIMITED_WIDTH = 10_000
 _SPACE = re.compile(r"\s+")
-_STEERING = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+_CONTROL_CHARACTERS = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
 def console() -> Console:
     """The standard output."""
-    return Console(markup=False, highlight=False, emoji=False, width=None if sys.stdout.isatty() else UNLIMITED)
+    return Console(markup=False, highlight=False, emoji=False, width=None if sys.stdout.isatty() else _UNLIMITED_WIDTH)
 
 
-def shown(text: str) -> str:
+def printable(text: str) -> str:
     """Somebody's text on one line, without what could steer a terminal or turn its direction."""
-    return _STEERING.sub("\N{REPLACEMENT CHARACTER}", _SPACE.sub(" ", text))
+    return _CONTROL_CHARACTERS.sub("\N{REPLACEMENT CHARACTER}", _SPACE.sub(" ", text))
 
 
-def moment(text: str) -> str:
-    """A moment of the API, to the second: `2026-01-31 12:00:00Z`."""
+def format_json(value: Any) -> str:
+    """JSON for people and programs."""
+    return orjson.dumps(value, option=orjson.OPT_INDENT_2).decode()
+
+
+def short_timestamp(text: str) -> str:
+    """A timestamp of the API, to the second: `2026-01-31 12:00:00Z`."""
     return f"{text[:19].replace('T', ' ')}Z"
 
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Lets Ctrl-C end what blocks in here. Otherwise asyncio only marks it, and waits for that to end."""
+    """Lets Ctrl-C end a blocking call in here. Otherwise asyncio only marks it, and waits for the call to end."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -54,7 +61,7 @@ def interruptible() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
-async def readable(descriptor: int) -> None:
+async def wait_readable(descriptor: int) -> None:
     """Waits until reading would not block: of a pipe or a terminal. A file never blocks."""
     loop, ready = asyncio.get_running_loop(), asyncio.Event()
     try:
@@ -67,8 +74,8 @@ async def readable(descriptor: int) -> None:
         loop.remove_reader(descriptor)
 
 
-class Bar:
-    """How far it has come: in bytes, and in messages where they can be counted."""
+class ProgressBar:
+    """Progress of a transfer: in bytes, and in messages where they can be counted."""
 
     def __init__(self, progress: Progress | None, task: TaskID, size: int | None, then: str) -> None:
         self._progress = progress
@@ -77,23 +84,23 @@ class Bar:
         self._then = then
         self.bytes = 0
 
-    def on(self, size: int, messages: int | None = None) -> None:
-        """So many bytes more; `messages` are those of all."""
+    def advance(self, size: int, messages: int | None = None) -> None:
+        """Adds `size` bytes; `messages` is how many there were in all."""
         self.bytes += size
         if self._progress is not None:
-            said = "" if messages is None else f"{messages:,} messages"
-            said = self._then if self.bytes == self._size else said
-            self._progress.update(self._task, completed=self.bytes, said=said)
+            status = "" if messages is None else f"{messages:,} messages"
+            status = self._then if self.bytes == self._size else status
+            self._progress.update(self._task, completed=self.bytes, status=status)
 
 
 @contextmanager
-def bar(what: str, size: int | None = None, then: str = "") -> Iterator[Bar]:
+def progress_bar(what: str, size: int | None = None, then: str = "") -> Iterator[ProgressBar]:
     """A bar on the standard error, if that is a terminal.
 
     `size` is the bytes that there will be, if that is known, and `then` what is waited for after them.
     """
     if not sys.stderr.isatty():
-        yield Bar(None, TaskID(0), size, then)
+        yield ProgressBar(None, TaskID(0), size, then)
         return
     columns = (
         SpinnerColumn(),
@@ -101,8 +108,8 @@ def bar(what: str, size: int | None = None, then: str = "") -> Iterator[Bar]:
         BarColumn(),
         DownloadColumn(),
         TransferSpeedColumn(),
-        TextColumn("{task.fields[said]}", markup=False),
+        TextColumn("{task.fields[status]}", markup=False),
         TimeElapsedColumn(),
     )
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        yield Bar(progress, progress.add_task(what, total=size, said=""), size, then)
+        yield ProgressBar(progress, progress.add_task(what, total=size, status=""), size, then)

@@ -1,1 +1,1 @@
-"""Exports: chats read from one snapshot as records, written in an archive format, compressed and sent."""
+"""Exports: chats are read from one snapshot as records, written in an archive format, compressed and streamed."""

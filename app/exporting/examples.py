@@ -1,4 +1,4 @@
-"""What the OpenAPI document shows of each format: a chat of two messages, as it writes it."""
+"""OpenAPI examples of export formats: a chat of two messages, as each format writes it."""
 
 from typing import Any
 
@@ -6,9 +6,9 @@ import orjson
 
 from app.archive_formats import exports, records
 
-_AT = "2026-01-31T12:00:00.000000Z"
-_MOMENTS = dict.fromkeys(("created_at", "updated_at", "last_activity_at"), _AT)
-_SAID = (("user", "How do I boil an egg?"), ("assistant", "Eight minutes in boiling water."))
+_TIMESTAMP = "2026-01-31T12:00:00.000000Z"
+_TIMESTAMPS = dict.fromkeys(("created_at", "updated_at", "last_activity_at"), _TIMESTAMP)
+_MESSAGES = (("user", "How do I boil an egg?"), ("assistant", "Eight minutes in boiling water."))
 
 
 def _stream() -> list[records.Record]:
@@ -16,25 +16,25 @@ def _stream() -> list[records.Record]:
     chat_id = "01932c07-1f3e-7000-8000-abcdef012345"
     stream = [
         records.header(),
-        {"record": "chat", "chat_id": chat_id, "title": "Eggs", **counters, **_MOMENTS},
+        {"record": "chat", "chat_id": chat_id, "title": "Eggs", **counters, **_TIMESTAMPS},
     ]
-    for seq, (role, content) in enumerate(_SAID, 1):
-        place = {"message_id": f"01932c07-209c-7000-8000-00000000000{seq}", "seq": seq}
+    for seq, (role, content) in enumerate(_MESSAGES, 1):
+        ids = {"message_id": f"01932c07-209c-7000-8000-00000000000{seq}", "seq": seq}
         parent = {"parent_seq": seq - 1} if seq > 1 else {}
-        said = {"role": role, "type": "message", "content": content, "created_at": _AT}
-        stream.append({"record": "message", **place, **parent, **said})
+        fields = {"role": role, "type": "message", "content": content, "created_at": _TIMESTAMP}
+        stream.append({"record": "message", **ids, **parent, **fields})
     return [*stream, records.end(1, 2)]
 
 
-def contents(*, many: bool, first: str) -> dict[str, Any]:
-    """The media types of all formats with an example of each, for a response in the OpenAPI document.
+def response_content(*, many: bool, first: str) -> dict[str, Any]:
+    """The `content` of an OpenAPI response: every media type that formats have, with an example.
 
-    Where formats share a type, the example is that of the format named first, or else of any.
+    Where formats share a media type, the example is that of the format named `first`, or else of any.
     """
-    found: dict[str, Any] = {}
-    for form in sorted(exports().values(), key=lambda one: one.name != first):
-        media_type = form.media_type.partition(";")[0]
-        text = b"".join(form.write(iter(_stream()), many=many)).decode("utf-8-sig")
+    content: dict[str, Any] = {}
+    for format_ in sorted(exports().values(), key=lambda format_: format_.name != first):
+        media_type = format_.media_type.partition(";")[0]
+        text = b"".join(format_.write(iter(_stream()), many=many)).decode("utf-8-sig")
         example = orjson.loads(text) if media_type == "application/json" else text
-        found.setdefault(media_type, {"example": example})
-    return found
+        content.setdefault(media_type, {"example": example})
+    return content

@@ -1,7 +1,7 @@
-"""A snapshot of Postgres: a transaction, with server-side cursors, on an event loop of the thread that reads it.
+"""Snapshots of Postgres: a transaction with server-side cursors, on an event loop of the thread that reads it.
 
-Rows come in pages of a bounded number. So that they are bounded in bytes too, what is long is left out of them and
-asked for row by row: that takes no longer, since long rows are few to the megabyte.
+Rows come in pages of a bounded number. So that pages are bounded in bytes too, large values are left out of them and
+fetched row by row: that takes no longer, since few large rows make a megabyte.
 """
 
 import asyncio
@@ -9,6 +9,7 @@ from bisect import bisect_right
 from collections.abc import Awaitable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from itertools import chain
+from operator import itemgetter
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -21,21 +22,19 @@ from app.exporting.queries import Table
 T = TypeVar("T")
 Rows = Sequence[Row]
 
-# Messages that are fetched at once, and chats whose messages may be; rows of other tables.
-_MESSAGES, _CHATS, _ROWS = 1000, 250, 400
-_LONG_BYTES = 8192
-_WAIT_SECONDS = 5
+# The most messages, chats and rows of other tables in one fetch.
+_PAGE_MESSAGES, _PAGE_CHATS, _PAGE_ROWS = 1000, 250, 400
+_LARGE_VALUE_BYTES = 8192
+_CLOSE_SECONDS = 5
 
 
 class PostgresSnapshot:
-    """See Snapshot."""
-
-    by_user = 'user_id COLLATE "C"'
+    user_order = 'user_id COLLATE "C"'
 
     def __init__(self, url: str, pgbouncer: bool) -> None:
         self._url = url
         self._options = postgres.connection_options(pgbouncer, postgres.SERVER_SETTINGS)
-        self._coming: asyncio.Future[Rows] | None = None
+        self._next_page: asyncio.Future[Rows] | None = None
 
     def __enter__(self) -> Self:
         self._loop = asyncio.new_event_loop()
@@ -43,7 +42,7 @@ class PostgresSnapshot:
             self._connection = self._run(asyncpg.connect(postgres.dsn(self._url), **self._options))
             transaction = self._connection.transaction(isolation="repeatable_read", readonly=True)
             self._run(transaction.start())
-            # Compiling costs more than the plainest of plans gains.
+            # Compiling costs more than it gains for plans as plain as these.
             self._run(self._connection.execute("SET LOCAL jit = off"))
         except BaseException:
             self._loop.close()
@@ -53,11 +52,11 @@ class PostgresSnapshot:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._coming is not None:
-            self._coming.cancel()
+        if self._next_page is not None:
+            self._next_page.cancel()
         with suppress(Exception):
             if kind is None:
-                self._run(self._connection.close(timeout=_WAIT_SECONDS))
+                self._run(self._connection.close(timeout=_CLOSE_SECONDS))
             self._connection.terminate()
             self._run(asyncio.sleep(0))
         self._loop.close()
@@ -67,27 +66,27 @@ class PostgresSnapshot:
         for name in table.columns:
             if name in table.ids:
                 columns.append(f"CAST(t.{name} AS TEXT)")
-            elif name in table.long:
-                columns.append(f"CASE WHEN {_long(name)} THEN NULL ELSE t.{name} END")
+            elif name in table.large_columns:
+                columns.append(f"CASE WHEN {_is_large(name)} THEN NULL ELSE t.{name} END")
             else:
                 columns.append(f"t.{name}")
-        long = " OR ".join(f"coalesce({_long(name)}, false)" for name in table.long)
-        return ", ".join([*columns, long or "false"])
+        any_large = " OR ".join(f"coalesce({_is_large(name)}, false)" for name in table.large_columns)
+        return ", ".join([*columns, any_large or "false"])
 
     def rows(self, sql: str, *arguments: Any) -> Iterator[Row]:
         cursor = self._run(self._open(sql, arguments))
-        while rows := self._run(cursor.fetch(_ROWS)):
+        while rows := self._run(cursor.fetch(_PAGE_ROWS)):
             yield from rows
 
-    def messages(self, table: Table, chats: Iterable[Row], size: int) -> Iterator[tuple[Row, Iterable[Row]]]:
-        pages = self._pages(table, _batches(chats, size))
+    def messages(self, table: Table, chats: Iterable[Row], count_index: int) -> Iterator[tuple[Row, Iterable[Row]]]:
+        pages = self._pages(table, _batches(chats, count_index))
         for batch, rows, more in pages:
             if len(batch) == 1:
-                yield batch[0], chain(rows, _rest(pages)) if more else rows
+                yield batch[0], chain(rows, _following(pages)) if more else rows
                 continue
             start = 0
-            for place, chat in enumerate(batch, 1):
-                end = bisect_right(rows, place, start, key=_place)
+            for ordinal, chat in enumerate(batch, 1):
+                end = bisect_right(rows, ordinal, start, key=itemgetter(-1))
                 yield chat, rows[start:end]
                 start = end
 
@@ -104,47 +103,47 @@ class PostgresSnapshot:
             self._loop.call_soon_threadsafe(self._connection.terminate)
 
     def _pages(self, table: Table, batches: Iterator[list[Row]]) -> Iterator[tuple[list[Row], Rows, bool]]:
-        """The messages of batches, in pages, and whether the batch has more. The server is always one page ahead."""
+        """The messages of batches of chats, in pages, and whether the batch has more. The next page is under way."""
         columns = self.columns(table)
-        of_one = (
+        one_chat = (
             f"SELECT {columns} FROM {table.name} t WHERE t.user_id = $1 AND t.chat_id = $2 AND t.seq > $3 "
-            f"ORDER BY t.seq LIMIT {_MESSAGES}"
+            f"ORDER BY t.seq LIMIT {_PAGE_MESSAGES}"
         )
-        of_many = (
-            f"SELECT {columns}, c.place FROM unnest($1::text[], $2::uuid[]) WITH ORDINALITY AS c(user_id, chat_id, "
-            f"place) JOIN {table.name} t ON t.user_id = c.user_id AND t.chat_id = c.chat_id ORDER BY c.place, t.seq"
+        many_chats = (
+            f"SELECT {columns}, c.ordinal FROM unnest($1::text[], $2::uuid[]) WITH ORDINALITY AS c(user_id, chat_id, "
+            f"ordinal) JOIN {table.name} t ON t.user_id = c.user_id AND t.chat_id = c.chat_id ORDER BY c.ordinal, t.seq"
         )
         seq = table.columns.index("seq")
         batch, after = next(batches, None), 0
         while batch:
-            if self._coming is None:
-                self._begin(of_one, of_many, batch, after)
-            rows = self._arrived()
-            more = len(batch) == 1 and len(rows) == _MESSAGES
+            if self._next_page is None:
+                self._fetch(one_chat, many_chats, batch, after)
+            rows = self._fetched()
+            more = len(batch) == 1 and len(rows) == _PAGE_MESSAGES
             following, after = (batch, rows[-1][seq]) if more else (next(batches, None), 0)
             if following:
-                self._begin(of_one, of_many, following, after)
+                self._fetch(one_chat, many_chats, following, after)
             yield batch, rows, more
             batch = following
 
-    def _begin(self, of_one: str, of_many: str, batch: list[Row], after: int) -> None:
+    def _fetch(self, one_chat: str, many_chats: str, batch: list[Row], after: int) -> None:
         if len(batch) == 1:
-            fetch = self._connection.fetch(of_one, batch[0][0], batch[0][1], after)
+            fetch = self._connection.fetch(one_chat, batch[0][0], batch[0][1], after)
         else:
-            fetch = self._connection.fetch(of_many, [chat[0] for chat in batch], [chat[1] for chat in batch])
-        self._coming = self._loop.create_task(fetch)
-        # Its first step sends the query.
+            fetch = self._connection.fetch(many_chats, [chat[0] for chat in batch], [chat[1] for chat in batch])
+        self._next_page = self._loop.create_task(fetch)
+        # The first step of the task sends the query.
         self._loop.run_until_complete(asyncio.sleep(0))
 
-    def _arrived(self) -> Rows:
-        assert self._coming is not None
-        coming, self._coming = self._coming, None
-        return self._loop.run_until_complete(coming)
+    def _fetched(self) -> Rows:
+        assert self._next_page is not None
+        page, self._next_page = self._next_page, None
+        return self._loop.run_until_complete(page)
 
     def _run(self, awaitable: Awaitable[T]) -> T:
-        """What an awaitable gives. A connection does one thing at a time: what is coming comes first."""
-        if self._coming is not None:
-            self._loop.run_until_complete(asyncio.wait([self._coming]))
+        """The result of an awaitable. A connection does one thing at a time: a page under way comes first."""
+        if self._next_page is not None:
+            self._loop.run_until_complete(asyncio.wait([self._next_page]))
         return self._loop.run_until_complete(_awaited(awaitable))
 
     async def _open(self, sql: str, arguments: Sequence[Any]) -> Any:
@@ -155,32 +154,27 @@ async def _awaited(awaitable: Awaitable[T]) -> T:
     return await awaitable
 
 
-def _place(row: Row) -> int:
-    place: int = row[-1]
-    return place
+def _is_large(name: str) -> str:
+    return f"octet_length(CAST(t.{name} AS TEXT)) > {_LARGE_VALUE_BYTES}"
 
 
-def _long(name: str) -> str:
-    return f"octet_length(CAST(t.{name} AS TEXT)) > {_LONG_BYTES}"
-
-
-def _rest(pages: Iterator[tuple[list[Row], Rows, bool]]) -> Iterator[Row]:
-    """The other messages of a chat of which a page was read."""
+def _following(pages: Iterator[tuple[list[Row], Rows, bool]]) -> Iterator[Row]:
+    """The other messages of a chat whose first page was read."""
     for _, rows, more in pages:
         yield from rows
         if not more:
             return
 
 
-def _batches(chats: Iterable[Row], size: int) -> Iterator[list[Row]]:
-    """Chats whose messages are fetched at once. One that has more of them than that is alone."""
+def _batches(chats: Iterable[Row], count_index: int) -> Iterator[list[Row]]:
+    """Chats whose messages fit into one page. One with more messages than that is alone."""
     batch: list[Row] = []
     messages = 0
     for chat in chats:
-        if batch and (messages + chat[size] > _MESSAGES or len(batch) == _CHATS):
+        if batch and (messages + chat[count_index] > _PAGE_MESSAGES or len(batch) == _PAGE_CHATS):
             yield batch
             batch, messages = [], 0
         batch.append(chat)
-        messages += chat[size]
+        messages += chat[count_index]
     if batch:
         yield batch

@@ -1,4 +1,4 @@
-"""The tables that exports read: their columns, in the order of the records that are made of them."""
+"""Tables that exports read: their columns, in the order of the records that are made of them."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -8,11 +8,11 @@ from app.archive_formats import records
 
 @dataclass(frozen=True)
 class Table:
-    """What is read of a table.
+    """A table and its columns that are read.
 
     Attributes:
-        key: its primary key.
-        columns: what is read of it, in order.
+        key: the columns of its primary key.
+        columns: the columns that are read, in order.
         ids: those of the columns that are UUIDs, and are read as text.
     """
 
@@ -22,29 +22,32 @@ class Table:
     ids: frozenset[str] = frozenset({"chat_id"})
 
     @cached_property
-    def long(self) -> tuple[str, ...]:
-        """The columns that can hold much, megabytes of JSON for instance."""
-        return tuple(name for name in self.columns if name in records.JSON or name == "summary")
+    def large_columns(self) -> tuple[str, ...]:
+        """The columns whose values can be large, such as megabytes of JSON."""
+        return tuple(name for name in self.columns if name in records.JSON_FIELDS or name == "summary")
 
     @cached_property
     def width(self) -> int:
-        """How many columns there are. After them a row says whether long JSON was left out."""
+        """How many columns there are. After them a row says whether large values were left out."""
         return len(self.columns)
 
 
+_OWNER = ("user_id", "chat_id")
 CHATS = Table(
     "chats",
-    ("user_id", "chat_id"),
-    ("user_id", *(name for name in records.CHAT if name != "user_id"), "tree_version", "segment"),
+    _OWNER,
+    ("user_id", *(name for name in records.CHAT_FIELDS if name != "user_id"), "tree_version", "segment"),
     frozenset({"chat_id", "forked_from", "forked_at"}),
 )
-_MOSTLY_NULL = tuple(name for name in records.MESSAGE[6:] if name not in ("created_at", "edited_at"))
+_OPTIONAL_COLUMNS = tuple(name for name in records.MESSAGE_FIELDS[6:] if name not in ("created_at", "edited_at"))
 MESSAGES = Table(
     "messages",
-    ("user_id", "chat_id", "seq"),
-    # Those that most messages have come first.
-    (*records.MESSAGE[:6], "created_at", "segment", *_MOSTLY_NULL, "edited_at"),
+    (*_OWNER, "seq"),
+    # The columns that every message has come first.
+    (*records.MESSAGE_FIELDS[:6], "created_at", "segment", *_OPTIONAL_COLUMNS, "edited_at"),
     frozenset({"message_id"}),
 )
-REVISIONS = Table("revisions", ("user_id", "chat_id", "seq", "revision"), ("user_id", "chat_id", *records.REVISION))
-FEEDBACK = Table("feedback", ("user_id", "chat_id", "seq", "caller"), ("user_id", "chat_id", *records.FEEDBACK))
+REVISIONS = Table(
+    "revisions", ("user_id", "chat_id", "seq", "revision"), ("user_id", "chat_id", *records.REVISION_FIELDS)
+)
+FEEDBACK = Table("feedback", (*_OWNER, "seq", "caller"), (*_OWNER, *records.FEEDBACK_FIELDS))

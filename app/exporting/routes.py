@@ -1,5 +1,6 @@
-"""The routes of exports: of one chat, and of many."""
+"""Export routes: one chat, or many, as a file."""
 
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
@@ -15,10 +16,10 @@ from app.chats.schemas import ChatFilters
 from app.chats.serialize import FIELDS
 from app.chats.store import ChatStore
 from app.db.database import Database
-from app.exporting.compression import chosen
-from app.exporting.content_disposition import attachment
-from app.exporting.examples import contents
-from app.exporting.exporter import ExportResponse, Exports, headers_of, today
+from app.exporting.compression import negotiate_encoding
+from app.exporting.content_disposition import attachment_header
+from app.exporting.examples import response_content
+from app.exporting.exporter import ExportResponse, ExportRunner, export_headers
 from app.exporting.reader import Selection
 from app.http.errors import NotFound, responses
 from app.http.openapi import READ_ERRORS
@@ -30,13 +31,13 @@ _STATES = {"active": ("deleted_at IS NULL",), "deleted": ("deleted_at IS NOT NUL
 router = APIRouter(tags=["export and import"], route_class=AuthenticatedRoute)
 
 
-def _known(name: str) -> str:
+def _format_name(name: str) -> str:
     if name not in exports():
         raise ValueError(f"a format is one of {', '.join(sorted(exports()))}")
     return name
 
 
-Format = Annotated[str, AfterValidator(_known), Field(json_schema_extra={"enum": sorted(exports())})]
+Format = Annotated[str, AfterValidator(_format_name), Field(json_schema_extra={"enum": sorted(exports())})]
 ChatFormat = Annotated[Format, Query(alias="format", description="In which format.")]
 _HEADERS = {
     "Content-Disposition": {"schema": {"type": "string"}, "description": "A name for the file."},
@@ -51,8 +52,8 @@ _ACCEPT_ENCODING: dict[str, Any] = {
 }
 
 
-def _documented(description: str, *, many: bool) -> dict[int | str, dict[str, Any]]:
-    content = contents(many=many, first="jsonl" if many else "json")
+def _success(description: str, *, many: bool) -> dict[int | str, dict[str, Any]]:
+    content = response_content(many=many, first="jsonl" if many else "json")
     return {200: {"description": description, "headers": _HEADERS, "content": content}}
 
 
@@ -63,29 +64,30 @@ class ExportQuery(OwnerQuery, ChatFilters):
 
 
 async def _response(request: Request, selection: Selection, name: str, *, many: bool) -> Response:
-    """The export of what is selected. What goes wrong before its first byte is raised."""
-    written = exports()[name]
-    coding = chosen(",".join(request.headers.getlist("accept-encoding")))
-    under_way = service(request, Exports)
-    export = under_way.start(selection, written, many=many, coding=coding)
+    """The response with an export. What goes wrong before its first byte is raised."""
+    format_ = exports()[name]
+    coding = negotiate_encoding(",".join(request.headers.getlist("accept-encoding")))
+    runner = service(request, ExportRunner)
+    job = runner.start(selection, format_, many=many, coding=coding)
     try:
-        first = await export.next()
+        first = await job.next()
     except BaseException:
-        export.stop()
+        job.stop()
         raise
-    chat = {} if many or export.chat is None else export.chat
-    disposition = attachment(chat.get("title") or chat.get("key"), f"chatkeep-export-{today()}", written.extension)
-    return ExportResponse(export, first, headers_of(coding, disposition), written.media_type)
+    chat = {} if many or job.chat is None else job.chat
+    default_name = f"chatkeep-export-{datetime.now(UTC).date().isoformat()}"
+    disposition = attachment_header(chat.get("title") or chat.get("key"), default_name, format_.extension)
+    return ExportResponse(job, first, export_headers(coding, disposition), format_.media_type)
 
 
 @router.get(
     "/chats/{chat}/export",
     summary="Export a chat",
     response_class=Response,
-    responses={**_documented("The chat, as a file.", many=False), **responses(NotFound, *READ_ERRORS)},
+    responses={**_success("The chat, as a file.", many=False), **responses(NotFound, *READ_ERRORS)},
     openapi_extra={"parameters": [_ACCEPT_ENCODING]},
 )
-async def export_chat(request: Request, user: Reader, chat: ChatPath, written: ChatFormat = "json") -> Response:
+async def export_chat(request: Request, user: Reader, chat: ChatPath, format_: ChatFormat = "json") -> Response:
     """All of it in `json` and `jsonl`: every branch, what was edited, the feedback. The active branch in the others.
 
     It is streamed, as it was at one moment. If the answer has no clean end, it is not all there.
@@ -93,14 +95,14 @@ async def export_chat(request: Request, user: Reader, chat: ChatPath, written: C
     row = await chat_store(request, user).get(ChatRef.parse(chat))
     chat_id = str(row[FIELDS.index("chat_id")])
     conditions = ("user_id = $1", "chat_id = $2", "deleted_at IS NULL")
-    return await _response(request, Selection(user.user_id, conditions, (user.user_id, chat_id)), written, many=False)
+    return await _response(request, Selection(user.user_id, conditions, (user.user_id, chat_id)), format_, many=False)
 
 
 @router.get(
     "/export",
     summary="Export chats",
     response_class=Response,
-    responses={**_documented("The chats, as a file.", many=True), **responses(*READ_ERRORS)},
+    responses={**_success("The chats, as a file.", many=True), **responses(*READ_ERRORS)},
     openapi_extra={"parameters": [METADATA_PARAMETER, _ACCEPT_ENCODING]},
 )
 async def export_chats(request: Request, caller: ReaderOrAdmin, query: Annotated[ExportQuery, Query()]) -> Response:

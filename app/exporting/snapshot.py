@@ -1,4 +1,4 @@
-"""One moment of the database, read from beginning to end by a connection of its own, on a thread of its own."""
+"""Snapshots: a consistent read of the database, by a connection of its own on a thread of its own."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -12,44 +12,44 @@ from app.exporting.sqlite import SqliteSnapshot
 
 
 class Snapshot(Protocol):
-    """Reads one moment. Everything but `interrupt` is called on the thread that entered it.
+    """A read-only transaction with one view of the data. All but `interrupt` is called on the thread that entered it.
 
-    SQL has `$1`, `$2` …; rows are as those of `app.db.driver.Reader`, with ids as text. A row may come without what
-    is long in it (see `Table.long`): `whole` gives it.
+    SQL has `$1`, `$2` …; rows are as those of `app.db.driver.Reader`, with ids as text. A row may come without its
+    large values (see `Table.large_columns`): `whole` reads it again with them.
     """
 
-    by_user: str
-    """What to order by, so that users come in the order of their names' bytes."""
+    user_order: str
+    """The ORDER BY term by which users come in the order of their ids' bytes."""
 
     def columns(self, table: Table) -> str:
-        """The columns of `table`, which is called t, for a SELECT; then whether something long is left out."""
+        """The SELECT list of a table with the alias t: its columns, then whether large values are left out."""
         ...
 
     def rows(self, sql: str, *arguments: Any) -> Iterator[Row]:
-        """The rows of a query, a few at a time. It may be read in turns with others."""
+        """The rows of a query, fetched in pages. Several queries may be read in turns."""
         ...
 
-    def messages(self, table: Table, chats: Iterable[Row], size: int) -> Iterator[tuple[Row, Iterable[Row]]]:
-        """Chats, each with its messages by seq, which are read to their end before the next chat.
+    def messages(self, table: Table, chats: Iterable[Row], count_index: int) -> Iterator[tuple[Row, Iterable[Row]]]:
+        """Chats, each with its messages by seq, which are to be read to their end before the next chat.
 
-        The rows of chats begin with user_id and chat_id, and have at the place `size` how many messages there are.
+        The rows of chats begin with user_id and chat_id; `count_index` is the index of their `message_count`.
         """
         ...
 
     def whole(self, table: Table, key: Sequence[Any]) -> Row:
-        """The row of a table with a key, whole."""
+        """The row of a table with this primary key, large values included."""
         ...
 
     def interrupt(self) -> None:
-        """Has whatever is being read fail soon. From any thread."""
+        """Makes the read that is under way fail soon. May be called on any thread."""
         ...
 
 
 OpenSnapshot = Callable[[], AbstractContextManager[Snapshot]]
 
 
-def opener(db: Database) -> OpenSnapshot:
-    """Opens snapshots of a database: to be called, entered and left on one thread."""
+def snapshot_opener(db: Database) -> OpenSnapshot:
+    """What opens snapshots of a database: to be called, entered and left on one thread."""
     if db.kind == "sqlite":
         return lambda: SqliteSnapshot(db.url)
     return lambda: PostgresSnapshot(db.url, db.pgbouncer)

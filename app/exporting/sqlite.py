@@ -1,4 +1,4 @@
-"""A snapshot of SQLite: a read transaction, whose rows are read one by one."""
+"""Snapshots of SQLite: a read transaction, whose rows are read one by one."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from types import TracebackType
@@ -10,16 +10,14 @@ from app.exporting.queries import Table
 
 
 class SqliteSnapshot:
-    """See Snapshot."""
-
-    by_user = "user_id COLLATE BINARY"
+    user_order = "user_id COLLATE BINARY"
 
     def __init__(self, url: str) -> None:
         self._path = sqlite.path(url)
 
     def __enter__(self) -> Self:
         self._connection = sqlite.connect(self._path)
-        # What is read once needs no cache.
+        # Every page is read once: a cache would not help.
         self._connection.execute("PRAGMA cache_size = -2000")
         self._connection.execute("PRAGMA query_only = ON")
         self._connection.execute("BEGIN")
@@ -36,7 +34,7 @@ class SqliteSnapshot:
     def rows(self, sql: str, *arguments: Any) -> Iterator[Row]:
         return self._connection.execute(numbered(sql), sqlite.bindable(arguments))
 
-    def messages(self, table: Table, chats: Iterable[Row], size: int) -> Iterator[tuple[Row, Iterable[Row]]]:
+    def messages(self, table: Table, chats: Iterable[Row], count_index: int) -> Iterator[tuple[Row, Iterable[Row]]]:
         columns = self.columns(table)
         sql = f"SELECT {columns} FROM {table.name} t WHERE t.user_id = $1 AND t.chat_id = $2 ORDER BY t.seq"
         for chat in chats:

@@ -1,1 +1,1 @@
-"""Imports: files are taken in, recognised and read as records, and these are stored chat by chat."""
+"""Imports: files are received, their formats detected, their records read, and their chats stored one by one."""

@@ -1,4 +1,4 @@
-"""Zip archives, refused by what they really inflate to: what their headers say is believed nowhere."""
+"""Zip archives: unpacked to temporary files, with limits on what they really inflate to. No header is trusted."""
 
 import re
 import stat
@@ -9,16 +9,16 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import BinaryIO, cast
 
-from app.archive_formats.source import Source
+from app.archive_formats.source_file import SourceFile
 from app.http.errors import BadRequest, BodyTooLarge
 
 MAX_ENTRIES = 10_000
-# How many times its size an archive of JSON may have in it, once that is more than a little. JSON gets to 30 or so.
+# The most times its size that an archive may inflate to, beyond the free bytes. Archives of JSON get to 30 or so.
 MAX_RATIO = 200
-LITTLE = 32 * 1024 * 1024
-# The list of an archive's entries is read at once.
-_LONGEST_READ = 8 * 1024 * 1024
-_CHUNK = 256 * 1024
+FREE_BYTES = 32 * 1024 * 1024
+# zipfile reads the list of entries at once.
+_MAX_READ_BYTES = 8 * 1024 * 1024
+_CHUNK_BYTES = 256 * 1024
 
 _MAGIC = (b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08")
 _CONVERSATIONS = re.compile(r"(?:.*/)?conversations[^/]*\.json", re.IGNORECASE)
@@ -27,30 +27,30 @@ _FAILURES = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, Runt
 
 
 @dataclass(frozen=True, slots=True)
-class Expanded:
-    """The files of an archive that are to be read, and their size in all."""
+class Unpacked:
+    """The files of an archive that are to be read, and their total size in bytes."""
 
-    sources: list[Source]
+    sources: list[SourceFile]
     size: int
 
 
-class _Guarded:
-    """A file of which nothing long is read at once."""
+class _LimitedReader:
+    """A file that refuses long reads."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
 
     def read(self, size: int = -1) -> bytes:
-        if size > _LONGEST_READ:
+        if size > _MAX_READ_BYTES:
             raise zipfile.BadZipFile("its list of entries is too long")
         return self._file.read(size)
 
     def seekable(self) -> bool:
         return True
 
-    def seek(self, at: int, whence: int = 0) -> int:
+    def seek(self, offset: int, whence: int = 0) -> int:
         try:
-            return self._file.seek(at, whence)
+            return self._file.seek(offset, whence)
         except OSError:
             raise zipfile.BadZipFile("an entry of it is nowhere") from None
 
@@ -67,40 +67,42 @@ def is_archive(file: BinaryIO) -> bool:
     return file.read(4) in _MAGIC
 
 
-def expanded(name: str, file: BinaryIO, closing: ExitStack, limit: int) -> Expanded:
-    """What is to be read of an archive: its `conversations….json`, or else every JSON file of a format that is known.
+def unpack(name: str, file: BinaryIO, stack: ExitStack, limit: int) -> Unpacked:
+    """The files to import of an archive: its `conversations….json`, or else every JSON file of a known format.
 
-    Each is a temporary file, closed with `closing`; together they have `limit` bytes at most. Raises BadRequest (400)
-    for an archive that is broken or has entries that one made for this has not, and BodyTooLarge (413).
+    They are temporary files, closed with `stack`, of `limit` bytes at most in all. Raises BadRequest (400) for an
+    archive that is broken or has suspicious entries, and BodyTooLarge (413).
     """
     size = file.seek(0, 2)
-    most = min(limit, max(LITTLE, MAX_RATIO * size))
+    max_size = min(limit, max(FREE_BYTES, MAX_RATIO * size))
     try:
-        with zipfile.ZipFile(cast(BinaryIO, _Guarded(file))) as archive:
+        with zipfile.ZipFile(cast(BinaryIO, _LimitedReader(file))) as archive:
             entries = archive.infolist()
             _check(name, entries)
-            wanted = [entry for entry in entries if _CONVERSATIONS.fullmatch(entry.filename)]
-            optional = not wanted
-            wanted = wanted or [entry for entry in entries if _JSON.fullmatch(entry.filename)]
-            if not wanted:
+            selected = [entry for entry in entries if _CONVERSATIONS.fullmatch(entry.filename)]
+            optional = not selected
+            selected = selected or [entry for entry in entries if _JSON.fullmatch(entry.filename)]
+            if not selected:
                 raise BadRequest(f"There is no JSON file in {name}; archives in archives are not opened.")
-            sources: list[Source] = []
+            sources: list[SourceFile] = []
             total = 0
-            for entry in sorted(wanted, key=lambda one: one.filename):
-                inside = cast(BinaryIO, closing.enter_context(tempfile.TemporaryFile()))  # noqa: SIM115 - it is closed with others
+            for entry in sorted(selected, key=lambda entry: entry.filename):
+                unpacked = cast(BinaryIO, stack.enter_context(tempfile.TemporaryFile()))  # noqa: SIM115 - closed with the stack
                 with archive.open(entry) as packed:
-                    while chunk := packed.read(_CHUNK):
+                    while chunk := packed.read(_CHUNK_BYTES):
                         total += len(chunk)
-                        if total > most:
-                            raise BodyTooLarge(f"{name} inflates to more than {most} bytes.")
-                        inside.write(chunk)
-                inside.flush()
-                if is_archive(inside):
+                        if total > max_size:
+                            raise BodyTooLarge(f"{name} inflates to more than {max_size} bytes.")
+                        unpacked.write(chunk)
+                unpacked.flush()
+                if is_archive(unpacked):
                     raise BadRequest(f"An entry of {name} is an archive itself.")
-                sources.append(Source(_shown(entry.filename), inside, optional=optional))
+                sources.append(SourceFile(_printable(entry.filename)[-200:], unpacked, optional=optional))
     except _FAILURES as error:
-        raise BadRequest(f"The archive {name} is broken, or not one that can be read: {_said(error)}") from None
-    return Expanded(sources, total)
+        # Some messages repeat the name of an entry, which may be anything.
+        reason = _printable(str(error)[:200]) or type(error).__name__
+        raise BadRequest(f"The archive {name} is broken, or not one that can be read: {reason}") from None
+    return Unpacked(sources, total)
 
 
 def _check(name: str, entries: list[zipfile.ZipInfo]) -> None:
@@ -118,10 +120,5 @@ def _check(name: str, entries: list[zipfile.ZipInfo]) -> None:
             raise BadRequest(f"{name} has an entry whose name leads elsewhere.")
 
 
-def _said(error: BaseException) -> str:
-    # Some of these repeat a name of an entry, which may be anything.
-    return "".join(character for character in str(error)[:200] if character.isprintable()) or type(error).__name__
-
-
-def _shown(path: str) -> str:
-    return "".join(character for character in path if character.isprintable())[-200:]
+def _printable(text: str) -> str:
+    return "".join(character for character in text if character.isprintable())

@@ -1,4 +1,4 @@
-"""Putting many rows into a table at once, as either database does it best."""
+"""Bulk insert: many rows into a table at once, in the fastest way that the database has."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -6,29 +6,29 @@ from typing import Protocol
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from app.db.database import Database
-from app.importing.chat_builder import Moments, Row
+from app.importing.chat_builder import ConvertTimestamp, Row
 from app.importing.postgres import PostgresLoader
 from app.importing.sqlite import SqliteLoader
 
 
 class Loader(Protocol):
-    """Puts rows into tables."""
+    """Bulk insert of one database kind."""
 
     @property
-    def moment(self) -> Moments | None:
-        """How it is given moments; None for text."""
+    def timestamp(self) -> ConvertTimestamp | None:
+        """What timestamps must be made into; None for ISO 8601 text."""
         ...
 
     @property
     def rows_at_once(self) -> int:
-        """How many messages are to be stored in one transaction, so that other writers do not wait for long."""
+        """The most messages in one transaction, so that other writers do not wait for long."""
         ...
 
     async def load(self, session: AsyncSession, table: str, columns: Sequence[str], rows: Sequence[Row]) -> None:
-        """Stores rows in the session's transaction, which has begun. JSON comes as text. Raises what drivers do."""
+        """Inserts rows in the session's open transaction. JSON comes as text. Raises the driver's errors."""
         ...
 
 
-def loader(db: Database) -> Loader:
-    """That of a database."""
+def loader_of(db: Database) -> Loader:
+    """The loader for a database."""
     return SqliteLoader() if db.kind == "sqlite" else PostgresLoader()

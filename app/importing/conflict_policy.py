@@ -1,4 +1,4 @@
-"""What is to be done with a chat that comes in, given what its user has by now."""
+"""Conflict policy: what is done with an imported chat, given the chats that its user has already."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -9,81 +9,84 @@ from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 from uuid_utils import uuid7
 
-from app.importing.chat_builder import Intake, Row, Rows
+from app.importing.chat_builder import MESSAGE_COLUMNS, ChatBuilder, Row, Rows
 from app.models import Chat
 
 OnConflict = Literal["skip", "replace", "copy"]
 Action = Literal["import", "skip", "replace", "copy", "fail"]
 ON_CONFLICT: tuple[str, ...] = get_args(OnConflict)
 
-_SEQ, _MESSAGE_ID = 2, 3
+_SEQ, _MESSAGE_ID = MESSAGE_COLUMNS.index("seq"), MESSAGE_COLUMNS.index("message_id")
 
 
 @dataclass(frozen=True, slots=True)
 class Existing:
-    """A chat that is there already."""
+    """A chat that is stored already."""
 
     chat_id: str
     source: str | None
     key: str | None
     is_deleted: bool
     version: int
-    tree: int
+    tree_version: int
 
 
 @dataclass(slots=True)
 class Plan:
-    """What happens to a chat that comes in.
+    """What is done with an imported chat.
 
     Attributes:
-        chat_id, source, key, version: what it will have.
-        tree: the number of its tree is to be higher, where there was one with this id before; 0 where there was none.
-        replaces: the chats that go for it.
-        fresh: whether its messages get new ids, those it came with being taken.
+        chat_id, source, key, version: the fields that it is stored with.
+        tree_version: that of the chat with this id that it replaces, 0 for none; its own must be higher.
+        replaces: the ids of the chats that are erased for it.
+        new_message_ids: whether its messages get new ids, since those in the file are in use.
+        reason: why it fails, for the action `fail`.
     """
 
-    intake: Intake
+    builder: ChatBuilder
     action: Action
     chat_id: str
     source: str | None
     key: str | None
     version: int
-    tree: int = 0
+    tree_version: int = 0
     replaces: Sequence[str] = ()
-    fresh: bool = False
+    new_message_ids: bool = False
     reason: str = ""
     head_id: str | None = None
 
-    def renamed(self, rows: Rows) -> Rows:
-        """The rows of the chat, with the ids that it will have."""
-        intake = self.intake
-        if self.chat_id == intake.chat_id and not self.fresh:
-            self.head_id = intake.head_id
+    def with_stored_ids(self, rows: Rows) -> Rows:
+        """Rows of the chat, with the ids that it is stored with."""
+        builder = self.builder
+        if self.chat_id == builder.chat_id and not self.new_message_ids:
+            self.head_id = builder.head_id
             return rows
-        owner = (intake.user_id, self.chat_id)
+        owner = (builder.user_id, self.chat_id)
         messages = rows.messages
-        if self.fresh:
+        if self.new_message_ids:
             messages = [(*row[:_MESSAGE_ID], str(uuid7()), *row[_MESSAGE_ID + 1 :]) for row in messages]
         for row in messages:
-            if row[_SEQ] == intake.chat.head_seq:
+            if row[_SEQ] == builder.chat.head_seq:
                 self.head_id = row[_MESSAGE_ID]
 
-        def of(owned: Iterable[Row]) -> list[Row]:
-            return [(*owner, *row[2:]) for row in owned]
+        def owned(rows: Iterable[Row]) -> list[Row]:
+            return [(*owner, *row[2:]) for row in rows]
 
-        return Rows(of(messages), of(rows.segments), of(rows.revisions), of(rows.feedback))
+        return Rows(owned(messages), owned(rows.segments), owned(rows.revisions), owned(rows.feedback))
 
 
-async def existing(session: AsyncSession, user_id: str, chats: Iterable[Intake], mark: str | None) -> list[Existing]:
-    """The chats of a user that any of these could be, or whose key one of these has."""
+async def find_existing(
+    session: AsyncSession, user_id: str, chats: Iterable[ChatBuilder], mark: str | None
+) -> list[Existing]:
+    """The stored chats of a user that have an id, a source or a key of one of these. For `mark` see `plan`."""
     ids: list[str] = []
     sources: list[str] = []
     keys: list[str] = []
-    for one in chats:
-        ids += _ids(one)
-        sources += [one.chat.source] if one.chat.source else []
-        sources += [copied] if mark and (copied := _copy_source(one, mark)) else []
-        keys += [one.chat.key] if one.chat.key else []
+    for builder in chats:
+        ids += _ids(builder)
+        sources += [builder.chat.source] if builder.chat.source else []
+        sources += [source] if mark and (source := _copy_source(builder, mark)) else []
+        keys += [builder.chat.key] if builder.chat.key else []
     statement = select(
         col(Chat.chat_id),
         col(Chat.source),
@@ -104,50 +107,53 @@ async def existing(session: AsyncSession, user_id: str, chats: Iterable[Intake],
 
 
 def plan(
-    intake: Intake, there: Sequence[Existing], on_conflict: OnConflict, *, keep_ids: bool, mark: str | None
+    builder: ChatBuilder, existing: Sequence[Existing], on_conflict: OnConflict, *, keep_ids: bool, mark: str | None
 ) -> Plan:
-    """What to do with a chat, given the chats that it could be.
+    """What to do with a chat, given the stored chats that it may be in conflict with.
 
-    `mark` tells the copies that one request makes from those of others, so that none is made twice by it.
+    `mark` is part of the source of copies: by it the retry of a request finds the copies that it made before.
     """
-    chat = intake.chat
-    made = Plan(intake, "import", intake.chat_id, chat.source, chat.key, chat.version)
-    same = [one for one in there if one.chat_id in _ids(intake) or (one.source and one.source == chat.source)]
+    chat = builder.chat
+    result = Plan(builder, "import", builder.chat_id, chat.source, chat.key, chat.version)
+    ids = _ids(builder)
+    same = [other for other in existing if other.chat_id in ids or (other.source and other.source == chat.source)]
     if same and on_conflict == "skip":
-        made.action = "skip"
-        return made
+        result.action = "skip"
+        return result
     if same and on_conflict == "copy":
-        made.action, made.chat_id, made.fresh = "copy", str(uuid7()), keep_ids
-        made.source = _copy_source(intake, mark) if mark else None
-        if made.source and any(one.source == made.source for one in there):
-            made.action = "skip"
-            return made
+        result.action, result.chat_id, result.new_message_ids = "copy", str(uuid7()), keep_ids
+        result.source = _copy_source(builder, mark) if mark else None
+        if result.source and any(other.source == result.source for other in existing):
+            result.action = "skip"
+            return result
     if same and on_conflict == "replace":
-        made.action, made.replaces = "replace", [one.chat_id for one in same]
+        result.action, result.replaces = "replace", [other.chat_id for other in same]
         if not keep_ids:
-            made.chat_id = same[0].chat_id
-        for one in same:
-            if one.chat_id == made.chat_id:
-                made.version, made.tree = max(made.version, one.version + 1), one.tree
-    taken = (
-        made.key is not None
+            result.chat_id = same[0].chat_id
+        for other in same:
+            if other.chat_id == result.chat_id:
+                result.version, result.tree_version = max(result.version, other.version + 1), other.tree_version
+    key_in_use = (
+        result.key is not None
         and chat.deleted_at is None
-        and any(one.key == made.key and not one.is_deleted and one.chat_id not in made.replaces for one in there)
+        and any(
+            other.key == result.key and not other.is_deleted and other.chat_id not in result.replaces
+            for other in existing
+        )
     )
-    if taken and on_conflict == "copy":
-        made.key = None
-    elif taken:
-        made.action, made.reason = "fail", "key: another chat has it"
-    return made
+    if key_in_use and on_conflict == "copy":
+        result.key = None
+    elif key_in_use:
+        result.action, result.reason = "fail", "key: another chat has it"
+    return result
 
 
-def _ids(intake: Intake) -> set[str]:
-    """The ids under which a chat is there already: that which it will have, and that which it had where it comes from,
-    which may be here."""
-    return {intake.chat_id, intake.chat.chat_id or intake.chat_id}
+def _ids(builder: ChatBuilder) -> set[str]:
+    """The ids by which a chat may be stored already: the id that it gets, and the one that it has in the file."""
+    return {builder.chat_id, builder.chat.chat_id or builder.chat_id}
 
 
-def _copy_source(intake: Intake, mark: str) -> str | None:
-    """Where a copy comes from: no other copy comes from there."""
-    source: Any = intake.chat.source or (f"chatkeep:{intake.chat_id}" if intake.chat.chat_id else None)
+def _copy_source(builder: ChatBuilder, mark: str) -> str | None:
+    """The source of a copy, which no other copy has."""
+    source: Any = builder.chat.source or (f"chatkeep:{builder.chat_id}" if builder.chat.chat_id else None)
     return f"{source}#{mark}" if source else None

@@ -1,4 +1,4 @@
-"""Many rows at once on Postgres: COPY, in its binary form."""
+"""Bulk insert on Postgres: COPY in its binary form."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -8,14 +8,12 @@ import asyncpg
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 
-def _as_it_is(moment: datetime) -> datetime:
-    return moment
+def _unchanged(timestamp: datetime) -> datetime:
+    return timestamp
 
 
 class PostgresLoader:
-    """See Loader."""
-
-    moment = staticmethod(_as_it_is)
+    timestamp = staticmethod(_unchanged)
     rows_at_once = 5_000
 
     async def load(

@@ -1,4 +1,4 @@
-"""From records to whole chats, in batches that one transaction stores. Runs on a thread beside the event loop."""
+"""Import reader: records to whole chats, in batches for one transaction each. Runs beside the event loop."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -7,104 +7,104 @@ from typing import Any
 from uuid_utils import uuid7
 
 from app.archive_formats.records import Record
-from app.archive_formats.schemas import Damaged, chat_of
-from app.archive_formats.source import Damage, Found, Source
-from app.importing.chat_builder import Intake, Moments, Rows
+from app.archive_formats.schemas import InvalidRecord, parse_chat
+from app.archive_formats.source_file import LocatedRecord, ReadFailure, SourceFile
+from app.importing.chat_builder import ChatBuilder, ConvertTimestamp, Rows
 
-# A chat beyond this is stored in parts, all in one transaction: whole it may not fit into memory.
-LARGE_MESSAGES = 5_000
-LARGE_BYTES = 8 * 1024 * 1024
-CHATS_AT_ONCE = 250
+# A chat with more is stored in parts, all in one transaction: whole it may not fit into memory.
+MAX_PART_MESSAGES = 5_000
+MAX_PART_BYTES = 8 * 1024 * 1024
+MAX_BATCH_CHATS = 250
 _STRAY = "it belongs to no chat"
 
 
 @dataclass(frozen=True, slots=True)
-class Whole:
-    """A chat that is all there."""
+class WholeChat:
+    """A chat all of whose records were read."""
 
-    place: str
-    intake: Intake
+    location: str
+    builder: ChatBuilder
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
-    """The rows that came next of a large chat. Only where it is the `last` is the rest of the intake as it will be."""
+class ChatPart:
+    """The next rows of a large chat. The builder is complete only when the `last` part has come."""
 
-    place: str
-    intake: Intake
+    location: str
+    builder: ChatBuilder
     rows: Rows
     last: bool
 
 
 @dataclass(frozen=True, slots=True)
-class Failed:
-    """What is wrong: a chat that is not stored, unless `is_chat` says that it is something else."""
+class Failure:
+    """Something that is not imported, and why; `is_chat` says whether it is a chat."""
 
-    place: str
+    location: str
     reason: str
     is_chat: bool = True
 
 
-Step = Whole | Part | Failed
+Step = WholeChat | ChatPart | Failure
 
 
 @dataclass(slots=True)
 class Batch:
-    """Chats to be stored together, and what failed among them. A part of a large chat stands alone, at the end."""
+    """Chats to be stored together, and the failures among them; at the end perhaps a part of a large chat."""
 
-    chats: list[Whole] = field(default_factory=list)
-    failed: list[Failed] = field(default_factory=list)
-    part: Part | None = None
+    chats: list[WholeChat] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
+    part: ChatPart | None = None
     messages: int = 0
     bytes: int = 0
     names: set[tuple[str, str]] = field(default_factory=set)
 
     def add(self, step: Step) -> bool:
-        """Takes a step in, and says whether there is room for more."""
-        if type(step) is Failed:
-            self.failed.append(step)
-            return len(self.failed) < CHATS_AT_ONCE
-        if type(step) is Part:
+        """Adds a step, and says whether there is room for more."""
+        if type(step) is Failure:
+            self.failures.append(step)
+            return len(self.failures) < MAX_BATCH_CHATS
+        if type(step) is ChatPart:
             self.part = step
             return False
-        assert type(step) is Whole
+        assert type(step) is WholeChat
         self.chats.append(step)
-        self.messages += step.intake.count
-        self.bytes += step.intake.bytes
-        self.names |= _names(step.intake)
-        return self.messages < LARGE_MESSAGES and self.bytes < LARGE_BYTES and len(self.chats) < CHATS_AT_ONCE
+        self.messages += step.builder.count
+        self.bytes += step.builder.bytes
+        self.names |= _names(step.builder)
+        return self.messages < MAX_PART_MESSAGES and self.bytes < MAX_PART_BYTES and len(self.chats) < MAX_BATCH_CHATS
 
-    def knows(self, step: Step) -> bool:
-        """Whether a chat that it has goes by a name of this one: then that one is there before this one comes."""
-        return type(step) is Whole and not self.names.isdisjoint(_names(step.intake))
+    def conflicts(self, step: Step) -> bool:
+        """Whether a chat of this batch has a name of this one, and so must be stored before this one is planned."""
+        return type(step) is WholeChat and not self.names.isdisjoint(_names(step.builder))
 
 
-def _names(intake: Intake) -> set[tuple[str, str]]:
-    chat = intake.chat
-    return {(intake.user_id, name) for name in (intake.chat_id, chat.source, chat.key and f"key:{chat.key}") if name}
+def _names(builder: ChatBuilder) -> set[tuple[str, str]]:
+    chat = builder.chat
+    return {(builder.user_id, name) for name in (builder.chat_id, chat.source, chat.key and f"key:{chat.key}") if name}
 
 
 @dataclass(slots=True)
 class Reader:
-    """Makes chats of records.
+    """Builds chats from records.
 
     Attributes:
-        user_id: whose they become, where the records do not say it or `all_users` is not wanted.
-        moment: how the database is given moments; None for text.
-        messages: how many messages were seen.
+        user_id: the user who gets the chats; with `all_users` only those whose records name no user.
+        timestamp: see `Loader.timestamp`.
+        messages: how many messages were read.
     """
 
     user_id: str | None
     all_users: bool
     keep_ids: bool
-    moment: Moments | None
+    timestamp: ConvertTimestamp | None
     messages: int = 0
 
     def batches(self, steps: Iterable[Step]) -> Iterator[Batch]:
-        """Steps, in batches."""
+        """Steps in batches. A chat that a batch may conflict with begins the next one."""
         batch = Batch()
         for step in steps:
-            if batch.knows(step):
+            if batch.conflicts(step):
                 yield batch
                 batch = Batch()
             if not batch.add(step):
@@ -112,122 +112,123 @@ class Reader:
                 batch = Batch()
         yield batch
 
-    def steps(self, source: Source, found: Iterable[Found | Damage], *, native: bool) -> Iterator[Step]:
-        """The chats that the records of a file say; `native` where those are Chatkeep's own. What is damaged is a step
-        of its own."""
+    def steps(
+        self, source: SourceFile, records: Iterable[LocatedRecord | ReadFailure], *, native: bool
+    ) -> Iterator[Step]:
+        """The chats of a file and its failures, from its records; `native` where these are Chatkeep's own."""
         assembly = _Assembly(self, source, native)
-        for one in found:
-            yield from assembly.damage(one) if isinstance(one, Damage) else assembly.take(one)
-        yield from assembly.over()
+        for record in records:
+            yield from assembly.fail(record) if isinstance(record, ReadFailure) else assembly.add(record)
+        yield from assembly.finish()
 
-    def begun(self, record: Record, native: bool) -> Intake:
-        """A chat that begins with this record. Raises Damaged."""
-        chat = chat_of(record)
+    def start_chat(self, record: Record, native: bool) -> ChatBuilder:
+        """The builder of a chat that begins with this record. Raises InvalidRecord."""
+        chat = parse_chat(record)
         user_id = (chat.user_id if self.all_users else None) or self.user_id
         if user_id is None:
-            raise Damaged("user_id: it does not say whose it is")
+            raise InvalidRecord("user_id: it does not say whose it is")
         chat_id = chat.chat_id if self.keep_ids and chat.chat_id else str(uuid7())
         if native:
             if chat.chat_id is None or chat.message_count is None:
-                raise Damaged("it has no chat_id, or no message_count")
+                raise InvalidRecord("it has no chat_id, or no message_count")
             if not self.keep_ids:
-                # What these name is not here.
+                # The ids that these name are not kept.
                 chat.source, chat.forked_from, chat.forked_at = f"chatkeep:{chat.chat_id}", None, None
                 chat.version = 1
-        return Intake(chat, user_id, chat_id, keep_ids=self.keep_ids, moment=self.moment)
+        return ChatBuilder(chat, user_id, chat_id, keep_ids=self.keep_ids, timestamp=self.timestamp)
 
 
 class _Assembly:
-    """Makes chats of the records of a file, one after the other."""
+    """Builds the chats of a file, one after the other."""
 
-    def __init__(self, reader: Reader, source: Source, native: bool) -> None:
+    def __init__(self, reader: Reader, source: SourceFile, native: bool) -> None:
         self._reader = reader
         self._source = source
         self._native = native
-        self._intake: Intake | None = None
-        self._place = ""
+        self._builder: ChatBuilder | None = None
+        self._location = ""
         self._chats = self._messages = 0
-        # Whether what comes belongs to a chat that is damaged, and whether some of a chat was given already.
+        # Whether what comes belongs to a chat that failed, and whether parts of the chat were given already.
         self._skipping = self._in_parts = False
 
-    def take(self, found: Found) -> Sequence[Step]:
-        """What one more record completes."""
+    def add(self, item: LocatedRecord) -> Sequence[Step]:
+        """The steps that a record completes."""
         try:
-            return self._taken(found, found.record.get("record"))
-        except Damaged as error:
-            failed = () if self._skipping else (Failed(_place(self._source, found), str(error)),)
-            self._intake, self._skipping = None, True
-            return failed
+            return self._add(item, item.record.get("record"))
+        except InvalidRecord as error:
+            failures = () if self._skipping else (Failure(_location(self._source, item), str(error)),)
+            self._builder, self._skipping = None, True
+            return failures
 
-    def damage(self, found: Damage) -> Sequence[Step]:
-        """What a record that cannot be read ends."""
-        steps = self.over() if found.own else []
-        if found.own or not self._skipping:
-            steps.append(Failed(found.place, found.reason))
-        self._intake, self._skipping = None, True
+    def fail(self, failure: ReadFailure) -> Sequence[Step]:
+        """The steps that a record completes which could not be read."""
+        steps = self.finish() if failure.starts_chat else []
+        if failure.starts_chat or not self._skipping:
+            steps.append(Failure(failure.location, failure.reason))
+        self._builder, self._skipping = None, True
         return steps
 
-    def over(self) -> list[Step]:
-        """What is complete when nothing more of it comes."""
-        intake, self._intake = self._intake, None
-        return [] if intake is None else [_finished(self._place, intake, self._in_parts)]
+    def finish(self) -> list[Step]:
+        """The chat, now that nothing more of it comes."""
+        builder, self._builder = self._builder, None
+        if builder is None:
+            return []
+        try:
+            builder.finish()
+        except InvalidRecord as error:
+            return [Failure(self._location, str(error))]
+        if self._in_parts:
+            return [ChatPart(self._location, builder, builder.rows, last=True)]
+        return [WholeChat(self._location, builder)]
 
-    def _taken(self, found: Found, kind: Any) -> Sequence[Step]:
+    def _add(self, item: LocatedRecord, kind: Any) -> Sequence[Step]:
         if kind == "message":
-            return self._message(found)
+            return self._add_message(item)
         if kind == "chat":
-            return self._chat(found)
+            return self._start_chat(item)
         if kind == "end":
-            return self._end(found)
+            return self._end(item)
         if kind not in ("revision", "feedback"):
-            raise Damaged("no such record")
-        if self._intake is not None:
-            (self._intake.revision if kind == "revision" else self._intake.rating)(found.record)
+            raise InvalidRecord("no such record")
+        if self._builder is not None:
+            (self._builder.add_revision if kind == "revision" else self._builder.add_feedback)(item.record)
         elif not self._skipping:
-            raise Damaged(_STRAY)
+            raise InvalidRecord(_STRAY)
         return ()
 
-    def _message(self, found: Found) -> Sequence[Step]:
+    def _add_message(self, item: LocatedRecord) -> Sequence[Step]:
         self._messages += 1
         self._reader.messages += 1
-        intake = self._intake
-        if intake is not None:
-            intake.message(found.record, clean=found.clean)
-            if len(intake.rows.messages) >= LARGE_MESSAGES or intake.bytes >= LARGE_BYTES:
+        builder = self._builder
+        if builder is not None:
+            builder.add_message(item.record, is_strict=item.is_strict)
+            if len(builder.rows.messages) >= MAX_PART_MESSAGES or builder.bytes >= MAX_PART_BYTES:
                 self._in_parts = True
-                return (Part(self._place, intake, intake.take(), last=False),)
+                return (ChatPart(self._location, builder, builder.take_rows(), last=False),)
         elif not self._skipping:
-            raise Damaged(_STRAY)
+            raise InvalidRecord(_STRAY)
         return ()
 
-    def _chat(self, found: Found) -> Sequence[Step]:
-        steps = self.over()
+    def _start_chat(self, item: LocatedRecord) -> Sequence[Step]:
+        steps = self.finish()
         self._skipping = self._in_parts = False
         self._chats += 1
-        self._place = _place(self._source, found)
+        self._location = _location(self._source, item)
         try:
-            self._intake = self._reader.begun(found.record, self._native)
-        except Damaged as error:
-            steps.append(Failed(self._place, str(error)))
+            self._builder = self._reader.start_chat(item.record, self._native)
+        except InvalidRecord as error:
+            steps.append(Failure(self._location, str(error)))
             self._skipping = True
         return steps
 
-    def _end(self, found: Found) -> Sequence[Step]:
-        steps, record = self.over(), found.record
+    def _end(self, item: LocatedRecord) -> Sequence[Step]:
+        steps, record = self.finish(), item.record
         self._skipping = True
         if (record.get("chats"), record.get("messages")) != (self._chats, self._messages):
-            came = f"{self._chats} chats and {self._messages} messages came, and the end says otherwise"
-            steps.append(Failed(_place(self._source, found), came, is_chat=False))
+            reason = f"{self._chats} chats and {self._messages} messages came, and the end says otherwise"
+            steps.append(Failure(_location(self._source, item), reason, is_chat=False))
         return steps
 
 
-def _place(source: Source, found: Found) -> str:
-    return found.place if isinstance(found.place, str) else source.place(found.place)
-
-
-def _finished(place: str, intake: Intake, parts: bool) -> Step:
-    try:
-        intake.finish()
-    except Damaged as error:
-        return Failed(place, str(error))
-    return Part(place, intake, intake.rows, last=True) if parts else Whole(place, intake)
+def _location(source: SourceFile, item: LocatedRecord) -> str:
+    return item.location if isinstance(item.location, str) else source.location(item.location)

@@ -1,4 +1,4 @@
-"""What an import did, or would do."""
+"""Import report: what an import did or, as a dry run, would do; counted while it runs."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -75,22 +75,22 @@ class Report:
     errors: list[dict[str, str]] = field(default_factory=list)
     errors_total: int = 0
 
-    def did(self, what: str, messages: int = 0) -> None:
-        """Counts a chat, and the messages that were stored with it."""
+    def add_chat(self, outcome: str, messages: int = 0) -> None:
+        """Counts a chat by its outcome, and the messages that were stored with it."""
         self.chats["found"] += 1
-        self.chats[what] += 1
+        self.chats[outcome] += 1
         self.messages_imported += messages
 
-    def wrong(self, place: str, reason: str, *, is_chat: bool = True) -> None:
-        """Notes what is wrong with a chat, or with something else."""
+    def add_error(self, location: str, reason: str, *, is_chat: bool = True) -> None:
+        """Adds an error, of a chat unless `is_chat` is false."""
         if is_chat:
-            self.did("failed")
+            self.add_chat("failed")
         self.errors_total += 1
         if len(self.errors) < MAX_ERRORS:
-            self.errors.append({"place": place[:500], "reason": reason[:500]})
+            self.errors.append({"place": location[:500], "reason": reason[:500]})
 
     def as_json(self) -> dict[str, Any]:
-        """It as it is answered."""
+        """The body of the response, an ImportOut."""
         return {
             "format": ",".join(dict.fromkeys(self.formats)),
             "dry_run": self.dry_run,

@@ -1,4 +1,4 @@
-"""The route of imports."""
+"""Import route: uploads of files, with idempotency."""
 
 import asyncio
 import hashlib
@@ -30,7 +30,7 @@ from app.http.openapi import BODY_ERRORS, documented
 from app.http.services import service
 from app.importing.importer import Importer, Options
 from app.importing.report import ImportOut
-from app.importing.uploads import Upload, full, uploaded
+from app.importing.uploads import Upload, receive_upload, storage_error
 from app.settings import Settings
 
 router = APIRouter(tags=["export and import"], route_class=AuthenticatedRoute)
@@ -39,13 +39,13 @@ router = APIRouter(tags=["export and import"], route_class=AuthenticatedRoute)
 _running: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
 
 
-def _known(name: str) -> str:
+def _format_name(name: str) -> str:
     if name not in imports():
         raise ValueError(f"a format is one of {', '.join(sorted(imports()))}")
     return name
 
 
-Format = Annotated[str, AfterValidator(_known), Field(json_schema_extra={"enum": sorted(imports())})]
+Format = Annotated[str, AfterValidator(_format_name), Field(json_schema_extra={"enum": sorted(imports())})]
 
 
 class ImportQuery(BaseModel):
@@ -100,23 +100,24 @@ async def import_chats(
     What is damaged is reported and left out. Of a file that is broken as a whole nothing is stored. The same file
     again adds nothing.
     """
-    user_id = _whose(caller, query)
+    user_id = _default_user(caller, query)
     key = idempotency_key(request)
     limit = service(request, Settings).max_import_bytes
-    async with uploaded(request, limit) as upload:
+    async with receive_upload(request, limit) as upload:
         if key is None:
-            answer = await _run(request, query, user_id, upload, limit, None)
+            response = await _run(request, query, user_id, upload, limit, None)
         else:
-            asked = await asyncio.to_thread(upload.sha256)
-            idempotency, owner = idempotent_request_of(request, key, asked.encode()), user_id or caller.principal
+            body_hash = await asyncio.to_thread(upload.sha256)
+            idempotency = idempotent_request_of(request, key, body_hash.encode())
+            owner = user_id or caller.principal
             lock = _running.setdefault((owner, key), asyncio.Lock())
             async with lock:
-                answer = await _idempotent(request, query, user_id, upload, limit, idempotency, owner)
-    return answer.response()
+                response = await _idempotent(request, query, user_id, upload, limit, idempotency, owner)
+    return response.response()
 
 
-def _whose(caller: Caller, query: ImportQuery) -> str | None:
-    """Whose the chats become that name nobody. Raises BadRequest (400) and Forbidden (403)."""
+def _default_user(caller: Caller, query: ImportQuery) -> str | None:
+    """The user who gets the chats that name no user. Raises BadRequest (400) and Forbidden (403)."""
     if query.all_users and ADMIN not in caller.scopes:
         raise Forbidden("To keep the users of the chats needs the scope admin.")
     if not query.all_users and CHATS_WRITE not in caller.scopes:
@@ -137,20 +138,20 @@ async def _idempotent(
     idempotency: IdempotentRequest,
     owner: str,
 ) -> StoredResponse:
-    """The import, unless the request is a retry: then what it was answered first.
+    """Runs the import, or for a retry gives the first response again.
 
-    The answer is kept when all is done, in a transaction of its own: a process that ends before runs it again at the
-    retry, which finds what it stored then. That is why copies are marked.
+    The response is stored when all is done, in a transaction of its own. If the process ends before, a retry runs the
+    import again and finds the chats that are stored already; that is why copies are marked.
     """
     db = service(request, Database)
     async with db.read() as session:
-        before = await stored_response(session, owner, idempotency)
-    if before is not None:
-        return before
-    answer = await _run(request, query, user_id, upload, limit, idempotency)
+        first_response = await stored_response(session, owner, idempotency)
+    if first_response is not None:
+        return first_response
+    response = await _run(request, query, user_id, upload, limit, idempotency)
 
     async def effect() -> StoredResponse:
-        return answer
+        return response
 
     async with db.write() as session:
         return await run_idempotent(session, owner, idempotency, effect)
@@ -164,22 +165,15 @@ async def _run(
     limit: int,
     idempotency: IdempotentRequest | None,
 ) -> StoredResponse:
-    options = Options(
-        user_id,
-        query.all_users,
-        query.format,
-        query.dry_run,
-        query.on_conflict,
-        query.keep_ids,
-        None
-        if idempotency is None
-        else hashlib.sha256(f"{idempotency.key}\0{idempotency.request_sha256}".encode()).hexdigest()[:16],
-    )
-    with ExitStack() as closing:
+    mark = None
+    if idempotency is not None:
+        mark = hashlib.sha256(f"{idempotency.key}\0{idempotency.request_sha256}".encode()).hexdigest()[:16]
+    options = Options(user_id, **query.model_dump(), mark=mark)
+    with ExitStack() as stack:
         try:
-            sources = await asyncio.to_thread(upload.sources, closing, limit)
+            sources = await asyncio.to_thread(upload.sources, stack, limit)
         except OSError as error:
-            raise full(error) from error
+            raise storage_error(error) from error
         # What follows the feeds would take half of the processor meanwhile.
         with service(request, Rest).held():
             report = await Importer(service(request, Database), options).run(sources)

@@ -1,4 +1,4 @@
-"""Many rows at once on SQLite: one statement, run for each of them by the driver."""
+"""Bulk insert on SQLite: one statement, which the driver runs for each row."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,9 +7,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 
 class SqliteLoader:
-    """See Loader."""
-
-    moment = None
+    timestamp = None
     rows_at_once = 1_500
 
     async def load(

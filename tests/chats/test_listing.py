@@ -14,7 +14,7 @@ from uuid_utils import uuid7
 
 from app.models import Chat
 from tests.callers import Json, acting, every_item, ok, problem
-from tests.damage import DAMAGE, FORGED_PLACES, Damage, forged
+from tests.invalid_cursors import CORRUPTIONS, FORGED_POSITIONS, Corrupt, forged
 from tests.statements import statements
 
 ORDERS = ("last_activity_at", "created_at", "updated_at")
@@ -240,15 +240,15 @@ async def test_a_cursor_is_good_for_its_list_and_user_only(
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(damage=DAMAGE)
-async def test_a_damaged_cursor_is_refused(many: httpx2.AsyncClient, damage: Damage) -> None:
+@given(damage=CORRUPTIONS)
+async def test_a_damaged_cursor_is_refused(many: httpx2.AsyncClient, damage: Corrupt) -> None:
     cursor = ok(await many.get("/chats", params={"limit": 1}))["next_cursor"]
     damaged = damage(cursor)
     if damaged != cursor:
         problem(await many.get("/chats", params={"cursor": damaged}), 400)
 
 
-@pytest.mark.parametrize("place", FORGED_PLACES, ids=ascii)
+@pytest.mark.parametrize("place", FORGED_POSITIONS, ids=ascii)
 async def test_a_forged_cursor_is_refused_or_harmless(
     many: httpx2.AsyncClient, another: httpx2.AsyncClient, place: bytes
 ) -> None:

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.callers import Json, every_item, ok, problem
-from tests.damage import DAMAGE, FORGED_PLACES, Damage, forged
+from tests.invalid_cursors import CORRUPTIONS, FORGED_POSITIONS, Corrupt, forged
 from tests.messages.strategies import CONTENT, MESSAGES, OBJECTS, TEXT, TOKENS
 from tests.statements import statements
 from tests.tables import stored
@@ -238,8 +238,8 @@ async def test_revisions_by_pages(app: FastAPI, me: httpx2.AsyncClient, path: st
 
 
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(damage=DAMAGE)
-async def test_a_damaged_cursor_is_refused(me: httpx2.AsyncClient, damage: Damage) -> None:
+@given(damage=CORRUPTIONS)
+async def test_a_damaged_cursor_is_refused(me: httpx2.AsyncClient, damage: Corrupt) -> None:
     at = "/chats/key:damaged/messages/1"
     if not ok(await me.put("/chats/key:damaged"))["message_count"]:
         ok(await me.post("/chats/key:damaged/messages", json=HELLO))
@@ -251,7 +251,7 @@ async def test_a_damaged_cursor_is_refused(me: httpx2.AsyncClient, damage: Damag
     assert answer.status_code in ((200,) if damaged == cursor else (400, 422))
 
 
-@pytest.mark.parametrize("place", FORGED_PLACES, ids=ascii)
+@pytest.mark.parametrize("place", FORGED_POSITIONS, ids=ascii)
 @pytest.mark.parametrize("end", ["revisions", "feedback"])
 async def test_a_forged_cursor_is_refused_or_harmless(
     me: httpx2.AsyncClient, path: str, place: bytes, end: str

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from app.models import Message
 from app.settings import Settings
 from tests.callers import Json, acting, every_item, ok, problem, started
-from tests.damage import DAMAGE, FORGED_PLACES, Damage, forged
+from tests.invalid_cursors import CORRUPTIONS, FORGED_POSITIONS, Corrupt, forged
 from tests.messages.roundtrip import in_a_line
 from tests.messages.strategies import ROLES
 from tests.tables import stored
@@ -158,8 +158,8 @@ async def test_a_query_that_makes_no_sense_is_refused(long: Long, query: Json) -
 
 
 @settings(bounded, max_examples=150)
-@given(damage=DAMAGE)
-async def test_a_damaged_cursor_is_refused(long: Long, damage: Damage) -> None:
+@given(damage=CORRUPTIONS)
+async def test_a_damaged_cursor_is_refused(long: Long, damage: Corrupt) -> None:
     cursor = ok(await long.client.get(long.path, params={"limit": 10}))["next_cursor"]
     damaged = damage(cursor)
     if damaged != cursor:
@@ -178,7 +178,7 @@ async def test_a_cursor_is_good_for_its_chat_and_query_only(
     assert (await me.get(long.path, params={"cursor": cursor})).status_code in (400, 404)
 
 
-@pytest.mark.parametrize("place", FORGED_PLACES, ids=ascii)
+@pytest.mark.parametrize("place", FORGED_POSITIONS, ids=ascii)
 async def test_a_forged_cursor_is_refused_or_harmless(long: Long, place: bytes) -> None:
     chat_id = long.path.split("/")[2]
     binding = ["messages", long.client.headers["X-User-Id"], chat_id, "asc", None, None, None, None, None, False]

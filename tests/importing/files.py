@@ -24,8 +24,8 @@ async def send(client: httpx2.AsyncClient, file: bytes | str | Any, **query: Any
 
 async def imported(client: httpx2.AsyncClient, file: bytes | str | Any, **query: Any) -> Json:
     """What an import that must succeed is answered."""
-    said: Json = ok(await send(client, file, **query))
-    return said
+    report: Json = ok(await send(client, file, **query))
+    return report
 
 
 async def trees(client: httpx2.AsyncClient) -> list[tuple[Json, list[Json]]]:
@@ -36,9 +36,9 @@ async def trees(client: httpx2.AsyncClient) -> list[tuple[Json, list[Json]]]:
 
 async def exported(client: httpx2.AsyncClient, form: str = "jsonl", **query: str) -> bytes:
     """Everything of the caller's, the trash too."""
-    answer = await client.get("/export", params={"format": form, "state": "all", **query})
-    assert answer.status_code == 200, answer.text
-    return answer.content
+    response = await client.get("/export", params={"format": form, "state": "all", **query})
+    assert response.status_code == 200, response.text
+    return response.content
 
 
 def lines(*records: Json) -> bytes:
@@ -84,11 +84,11 @@ def a_message(number: int, seq: int, text: Any, **members: Any) -> Json:
 
 def zipped(**files: bytes) -> bytes:
     """A zip of files; `__` in a name is a slash, and `_json` its extension."""
-    made = io.BytesIO()
-    with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as archive:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in files.items():
             archive.writestr(name.replace("__", "/").replace("_json", ".json"), content)
-    return made.getvalue()
+    return buffer.getvalue()
 
 
 def chatgpt(title: str, tree: dict[str, tuple[str | None, str, str]], head: str, **members: Any) -> Json:

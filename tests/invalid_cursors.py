@@ -1,4 +1,4 @@
-"""Cursors that no list ever gave: damaged ones, and ones made by somebody who knows how they are made."""
+"""Invalid cursors: corrupted ones, and forged ones with a valid checksum."""
 
 import base64
 import hashlib
@@ -8,36 +8,36 @@ from typing import Any
 import orjson
 from hypothesis import strategies as st
 
-Damage = Callable[[str], str]
-PLACES = st.integers(0, 400)
+Corrupt = Callable[[str], str]
+INDEXES = st.integers(0, 400)
 CHARACTERS = st.characters(exclude_categories=["Cs"])
 
 # What can happen to a cursor: a bit flipped, a character swapped, cut, made longer, or any text in its place.
-DAMAGE: st.SearchStrategy[Damage] = st.one_of(
-    st.tuples(PLACES, st.integers(0, 6)).map(lambda how: lambda cursor: _flipped(cursor, *how)),
-    st.tuples(PLACES, CHARACTERS).map(lambda how: lambda cursor: _swapped(cursor, *how)),
-    PLACES.map(lambda at: lambda cursor: cursor[: at % len(cursor)]),
+CORRUPTIONS: st.SearchStrategy[Corrupt] = st.one_of(
+    st.tuples(INDEXES, st.integers(0, 6)).map(lambda arguments: lambda cursor: _flipped(cursor, *arguments)),
+    st.tuples(INDEXES, CHARACTERS).map(lambda arguments: lambda cursor: _swapped(cursor, *arguments)),
+    INDEXES.map(lambda index: lambda cursor: cursor[: index % len(cursor)]),
     st.text(st.sampled_from("AQgw01-_=+/. %"), min_size=1, max_size=8).map(lambda more: lambda cursor: cursor + more),
     st.text(CHARACTERS, max_size=200).map(lambda text: lambda _cursor: text),
 )
 
 
-def _flipped(text: str, at: int, bit: int) -> str:
-    return _swapped(text, at, chr(ord(text[at % len(text)]) ^ (1 << bit)))
+def _flipped(text: str, index: int, bit: int) -> str:
+    return _swapped(text, index, chr(ord(text[index % len(text)]) ^ (1 << bit)))
 
 
-def _swapped(text: str, at: int, character: str) -> str:
-    at %= len(text)
-    return text[:at] + character + text[at + 1 :]
+def _swapped(text: str, index: int, character: str) -> str:
+    index %= len(text)
+    return text[:index] + character + text[index + 1 :]
 
 
-def forged(binding: Any, place: bytes) -> str:
-    """A cursor with any place in it, made as `app.http.paging` makes them: no secret is in one, only a checksum."""
-    digest = hashlib.blake2b(orjson.dumps(binding) + b"\0" + place, digest_size=12).digest()
-    return base64.urlsafe_b64encode(digest + place).rstrip(b"=").decode()
+def forged(binding: Any, position: bytes) -> str:
+    """A cursor with any position in it, made as `app.http.paging` makes them: no secret is in one, only a checksum."""
+    digest = hashlib.blake2b(orjson.dumps(binding) + b"\0" + position, digest_size=12).digest()
+    return base64.urlsafe_b64encode(digest + position).rstrip(b"=").decode()
 
 
-FORGED_PLACES = [
+FORGED_POSITIONS = [
     b"",
     b"null",
     b"1",

@@ -12,11 +12,11 @@ from openai.types.chat import ChatCompletionMessageParam
 from pydantic import TypeAdapter
 
 from app.archive_formats import exports
-from app.exporting.compression import ENCODERS, chosen, zstd
-from app.exporting.content_disposition import attachment
-from app.exporting.exporter import MOST
+from app.exporting.compression import COMPRESSORS, negotiate_encoding, zstd
+from app.exporting.content_disposition import attachment_header
+from app.exporting.exporter import MAX_JOBS
+from tests.archive_formats.exported_texts import page, table, texts
 from tests.callers import Json, acting, ok, problem
-from tests.transfer.reading_back import page, table, texts
 
 TOOL: Json = {"id": "call_1", "type": "function", "function": {"name": "timer", "arguments": '{"minutes": 8}'}}
 CONVERSATION: list[Json] = [
@@ -36,10 +36,10 @@ CONVERSATION: list[Json] = [
 
 async def lines(client: httpx2.AsyncClient, path: str = "/export", **query: Any) -> list[Json]:
     """The records of an export as JSON Lines."""
-    answer = await client.get(path, params={"format": "jsonl", **query})
-    assert answer.status_code == 200, answer.text
-    assert answer.headers["content-type"] == "application/jsonl"
-    found = [orjson.loads(line) for line in answer.content.splitlines()]
+    response = await client.get(path, params={"format": "jsonl", **query})
+    assert response.status_code == 200, response.text
+    assert response.headers["content-type"] == "application/jsonl"
+    found = [orjson.loads(line) for line in response.content.splitlines()]
     assert (found[0]["record"], found[-1]["record"]) == ("chatkeep", "end")
     return found
 
@@ -82,8 +82,8 @@ async def test_other_formats_have_the_active_branch(me: httpx2.AsyncClient, name
     ok(await me.post(f"{path}/messages", json={"role": "assistant", "content": "Ten minutes.", "parent": 4}))
     ok(await me.post(f"{path}/messages", json={"role": "user", "content": "Thanks."}))
     for address in (f"{path}/export", "/export"):
-        answer = await me.get(address, params={"format": name})
-        found = "\n".join(texts(answer.headers["content-type"], answer.content))
+        response = await me.get(address, params={"format": name})
+        found = "\n".join(texts(response.headers["content-type"], response.content))
         assert "Ten minutes." in found
         assert "Thanks." in found
         assert "Eight minutes." not in found
@@ -91,10 +91,10 @@ async def test_other_formats_have_the_active_branch(me: httpx2.AsyncClient, name
 
 async def test_csv(me: httpx2.AsyncClient) -> None:
     ok(await me.put("/chats/key:k", json={"title": "=T", "conversation": CONVERSATION}))
-    answer = await me.get("/chats/key:k/export?format=csv")
-    assert answer.headers["content-type"] == "text/csv; charset=utf-8; header=present"
-    assert answer.content.startswith(b"\xef\xbb\xbfchat_id,key,title,seq,message_id,role,name,model,created_at,text,")
-    header, *rows = table(answer.content)
+    response = await me.get("/chats/key:k/export?format=csv")
+    assert response.headers["content-type"] == "text/csv; charset=utf-8; header=present"
+    assert response.content.startswith(b"\xef\xbb\xbfchat_id,key,title,seq,message_id,role,name,model,created_at,text,")
+    header, *rows = table(response.content)
     said = [dict(zip(header, row, strict=True)) for row in rows]
     assert [one["text"] for one in said] == ["You cook.", "How long?", "", "started", "Eight minutes."]
     assert {one["title"] for one in said} == {"'=T"}
@@ -106,8 +106,8 @@ async def test_openai(me: httpx2.AsyncClient) -> None:
     conversation = [*CONVERSATION, {"role": "developer", "content": "Be brief.", "name": "boss"}]
     tools = [{"type": "function", "function": {"name": "timer", "parameters": {}}}]
     ok(await me.put("/chats/key:k", json={"metadata": {"tools": tools}, "conversation": conversation}))
-    answer = await me.get("/chats/key:k/export?format=openai")
-    (line,) = answer.content.splitlines()
+    response = await me.get("/chats/key:k/export?format=openai")
+    (line,) = response.content.splitlines()
     said = orjson.loads(line)
     assert said["tools"] == tools
     names = ("role", "content", "tool_calls", "tool_call_id", "name")
@@ -142,10 +142,10 @@ async def test_html_leads_nowhere_but_to_the_web(me: httpx2.AsyncClient) -> None
     ]
     parts = [{"type": "image_url", "image_url": {"url": url}} for url in [*urls, "https://a.example/?a=1&b=<2>"]]
     ok(await me.put("/chats/key:k", json={"title": "שלום", "conversation": [{"role": "user", "content": parts}]}))
-    answer = await me.get("/chats/key:k/export?format=html")
-    assert page(answer.text).links == ["https://a.example/?a=1&b=<2>"]
-    assert "sandbox" in answer.headers["content-security-policy"]
-    assert answer.headers["x-content-type-options"] == "nosniff"
+    response = await me.get("/chats/key:k/export?format=html")
+    assert page(response.text).links == ["https://a.example/?a=1&b=<2>"]
+    assert "sandbox" in response.headers["content-security-policy"]
+    assert response.headers["x-content-type-options"] == "nosniff"
     markdown = (await me.get("/chats/key:k/export?format=markdown")).text
     assert markdown.count("](<") == 1
     assert "](<https://a.example/?a=1&b=%3C2%3E>)" in markdown
@@ -245,18 +245,18 @@ async def test_codings(me: httpx2.AsyncClient) -> None:
     ok(await me.put("/chats/key:k", json={"conversation": CONVERSATION}))
     plain = await me.get("/chats/key:k/export", headers={"Accept-Encoding": "identity"})
     assert "content-encoding" not in plain.headers
-    for asked, coding in (
+    for accepted, coding in (
         ("gzip", "gzip"),
         ("zstd", "zstd"),
         ("gzip, deflate, br, zstd", "zstd"),
         ("", None),
         ("br", None),
     ):
-        request = me.build_request("GET", "/chats/key:k/export", headers={"Accept-Encoding": asked})
-        answer = await me.send(request, stream=True)
-        raw = b"".join([piece async for piece in answer.aiter_raw()])
-        assert answer.headers.get("content-encoding") == coding
-        assert answer.headers["vary"] == "Accept-Encoding"
+        request = me.build_request("GET", "/chats/key:k/export", headers={"Accept-Encoding": accepted})
+        response = await me.send(request, stream=True)
+        raw = b"".join([chunk async for chunk in response.aiter_raw()])
+        assert response.headers.get("content-encoding") == coding
+        assert response.headers["vary"] == "Accept-Encoding"
         decode: Any = {"gzip": gzip.decompress, "zstd": zstd.decompress, None: bytes}[coding]
         body = decode(raw)
         assert body == plain.content
@@ -289,19 +289,19 @@ async def test_codings(me: httpx2.AsyncClient) -> None:
     ],
 )
 def test_the_coding_is_the_one_wanted_most(header: str | None, coding: str) -> None:
-    assert chosen(header) == coding
+    assert negotiate_encoding(header) == coding
 
 
 @pytest.mark.parametrize(
     ("coding", "reader"), [("gzip", lambda: zlib.decompressobj(31)), ("zstd", zstd.ZstdDecompressor)]
 )
 def test_what_was_sent_of_a_compressed_file_can_be_read_before_its_end(coding: str, reader: Any) -> None:
-    encoder, decoder = ENCODERS[coding](), reader()
+    encoder, decoder = COMPRESSORS[coding](), reader()
     for text in (b"x" * 1000, b"y" * 1000):
-        assert decoder.decompress(encoder.piece(text)) == text
+        assert decoder.decompress(encoder.compress(text)) == text
     # What has no end is seen to be broken.
     assert not decoder.eof
-    decoder.decompress(encoder.end())
+    decoder.decompress(encoder.finish())
     assert decoder.eof
 
 
@@ -329,26 +329,26 @@ def test_what_was_sent_of_a_compressed_file_can_be_read_before_its_end(coding: s
     ],
 )
 def test_what_a_download_is_called(name: str | None, header: str) -> None:
-    assert attachment(name, "chat", "json") == header
+    assert attachment_header(name, "chat", "json") == header
 
 
 async def test_downloads_have_names(me: httpx2.AsyncClient) -> None:
     ok(await me.put("/chats/key:a:b", json={}))
-    answer = await me.get("/chats/key:a:b/export")
-    assert answer.headers["content-disposition"].startswith('attachment; filename="a-b.json"')
+    response = await me.get("/chats/key:a:b/export")
+    assert response.headers["content-disposition"].startswith('attachment; filename="a-b.json"')
     ok(await me.patch("/chats/key:a:b", json={"title": 'x"\r\nY: z'}))
-    answer = await me.get("/chats/key:a:b/export?format=html")
-    assert answer.headers["content-disposition"].startswith('attachment; filename="x-Y-z.html"')
-    assert "y" not in answer.headers
-    answer = await me.get("/export")
-    assert answer.headers["content-disposition"].startswith('attachment; filename="chatkeep-export-20')
-    assert answer.headers["content-disposition"].endswith('.jsonl"')
+    response = await me.get("/chats/key:a:b/export?format=html")
+    assert response.headers["content-disposition"].startswith('attachment; filename="x-Y-z.html"')
+    assert "y" not in response.headers
+    response = await me.get("/export")
+    assert response.headers["content-disposition"].startswith('attachment; filename="chatkeep-export-20')
+    assert response.headers["content-disposition"].endswith('.jsonl"')
 
 
 async def test_no_more_than_a_few_at_once(app: FastAPI, me: httpx2.AsyncClient) -> None:
     ok(await me.put("/chats/key:k", json={"conversation": CONVERSATION}))
     running: set[Any] = app.state.services.exports._running
-    held = {object() for _ in range(MOST)}
+    held = {object() for _ in range(MAX_JOBS)}
     running.update(held)
     try:
         details = await me.get("/export")

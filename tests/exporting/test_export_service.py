@@ -58,13 +58,13 @@ def test_an_export_whose_database_goes_away_has_no_end(
     running = service()
     query = {"format": form}
     with filled(running) as client:
-        with client.stream("GET", "/export", params=query, headers={"Accept-Encoding": coding}) as answer:
-            assert answer.status_code == 200
-            pieces = answer.iter_raw(4096)
-            next(pieces)
+        with client.stream("GET", "/export", params=query, headers={"Accept-Encoding": coding}) as response:
+            assert response.status_code == 200
+            chunks = response.iter_raw(4096)
+            next(chunks)
             break_off(dialect, fresh_database_url)
             with pytest.raises(httpx2.RemoteProtocolError):
-                list(pieces)
+                list(chunks)
         assert "an export broke off" in running.log
         if dialect == "postgres":
             # The service goes on.
@@ -98,8 +98,8 @@ def test_nothing_is_left_when_the_client_goes(service: StartService) -> None:
         client.get("/export")
         before = threads(running)
         for _ in range(3):
-            with client.stream("GET", "/export", headers=IDENTITY) as answer:
-                next(answer.iter_raw(4096))
+            with client.stream("GET", "/export", headers=IDENTITY) as response:
+                next(response.iter_raw(4096))
                 assert threads(running) > before
             assert until(lambda: threads(running) <= before)
         assert len(ok(client.get("/export?format=json"))[0]["messages"]) == MESSAGES
@@ -109,28 +109,28 @@ def test_nothing_is_left_when_the_client_goes(service: StartService) -> None:
 
 def test_a_client_that_does_not_read_holds_up_nobody(service: StartService) -> None:
     running = service()
-    with filled(running) as client, client.stream("GET", "/export", headers=IDENTITY) as answer:
-        pieces = answer.iter_raw(4096)
-        next(pieces)
+    with filled(running) as client, client.stream("GET", "/export", headers=IDENTITY) as response:
+        chunks = response.iter_raw(4096)
+        next(chunks)
         with httpx2.Client(base_url=running.base_url, headers=client.headers, trust_env=False) as other:
             for _ in range(20):
                 began = time.monotonic()
                 ok(other.post("/chats/key:long/messages", json={"role": "user", "content": "later"}))
                 assert time.monotonic() - began < 2
-        body = b"".join(pieces)
+        body = b"".join(chunks)
         # What was written meanwhile is not in it.
         assert body.endswith(b'{"record":"end","chats":1,"messages":%d}\n' % MESSAGES)
 
 
 def test_an_export_is_cut_off_when_the_service_stops(service: StartService) -> None:
     running = service()
-    with filled(running) as client, client.stream("GET", "/export", headers=IDENTITY) as answer:
-        pieces = answer.iter_raw(4096)
-        next(pieces)
+    with filled(running) as client, client.stream("GET", "/export", headers=IDENTITY) as response:
+        chunks = response.iter_raw(4096)
+        next(chunks)
         began = time.monotonic()
         os.kill(running.process_id, signal.SIGTERM)
         with pytest.raises(httpx2.TransportError):
-            list(pieces)
+            list(chunks)
         assert running.wait(15) in (0, -signal.SIGTERM)
         assert time.monotonic() - began < 6
 
@@ -143,9 +143,9 @@ def test_memory_does_not_grow_with_what_is_exported(service: StartService) -> No
         for form in ("jsonl", "html", "json", "jsonl"):
             before = process.memory_info().rss
             size = peak = 0
-            with client.stream("GET", "/export", params={"format": form}, headers=IDENTITY) as answer:
-                for piece in answer.iter_raw():
-                    size += len(piece)
+            with client.stream("GET", "/export", params={"format": form}, headers=IDENTITY) as response:
+                for chunk in response.iter_raw():
+                    size += len(chunk)
                     peak = max(peak, process.memory_info().rss)
             assert size > TOTAL
             peaks.append(peak - before)

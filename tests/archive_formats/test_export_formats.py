@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.archive_formats import ExportFormat, exports
-from app.exporting.compression import encoded
+from app.exporting.compression import compress
+from tests.archive_formats.exported_texts import texts
+from tests.archive_formats.record_streams import HOSTILE, chat, message, stream, written
 from tests.callers import Json
-from tests.transfer.reading_back import texts
-from tests.transfer.streams import HOSTILE, chat, message, stream, written
 
 FORMATS = list(exports().values())
 every_format = pytest.mark.parametrize("form", FORMATS, ids=lambda form: form.name)
@@ -116,7 +116,7 @@ def test_a_file_is_written_as_it_is_read(form: ExportFormat) -> None:
             yield record
 
     size, last = 0, 0
-    for piece in encoded(form.write(counted(), many=True), "identity"):
+    for piece in compress(form.write(counted(), many=True), "identity"):
         size += len(piece)
         # Never much more in memory than a piece or two: what was read was written.
         assert (read - last) * 1000 < 3 * 256 * 1024

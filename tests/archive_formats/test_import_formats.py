@@ -7,21 +7,21 @@ import httpx2
 import pytest
 
 from tests.callers import Json, ok
+from tests.importing.files import chatgpt, imported, send, trees
 from tests.test_hostile_input import everything_reads
-from tests.transfer.importing import chatgpt, imported, send, trees
 
 ID = "b123942f-ca1a-4b16-9e1f-ea4af5171168"
 
 
-def said(messages: list[Json]) -> list[tuple[str, Any]]:
-    """By whom and what."""
-    return [(one["role"], one["content"]) for one in messages]
+def turns(messages: list[Json]) -> list[tuple[str, Any]]:
+    """Role and content of each message."""
+    return [(message["role"], message["content"]) for message in messages]
 
 
 def parents(messages: list[Json]) -> list[int | None]:
     """Which message each one follows, by seq."""
-    seqs = {one["message_id"]: one["seq"] for one in messages}
-    return [seqs.get(one["parent_id"]) for one in messages]
+    seqs = {message["message_id"]: message["seq"] for message in messages}
+    return [seqs.get(message["parent_id"]) for message in messages]
 
 
 async def test_chatgpt(me: httpx2.AsyncClient) -> None:
@@ -42,8 +42,8 @@ async def test_chatgpt(me: httpx2.AsyncClient) -> None:
         "status": "in_progress",
         "recipient": "assistant",
     }
-    answer = await imported(me, [chat], keep_ids=True)
-    assert (answer["format"], answer["errors"]) == ("chatgpt", [])
+    report = await imported(me, [chat], keep_ids=True)
+    assert (report["format"], report["errors"]) == ("chatgpt", [])
     ((found, messages),) = await trees(me)
     assert (found["chat_id"], found["title"], found["is_pinned"]) == (ID, "Branches", True)
     assert (found["created_at"], found["updated_at"]) == ("2024-01-07T12:18:35.250000Z", "2024-01-08T12:37:22.500000Z")
@@ -51,7 +51,7 @@ async def test_chatgpt(me: httpx2.AsyncClient) -> None:
     image = {"type": "image_asset_pointer", "asset_pointer": "file://x", "width": 1}
     two = [{"type": "text", "text": "look"}, image]
     talk = [("user", "hi"), ("assistant", "one"), ("assistant", "two"), ("user", two), ("tool", "42")]
-    assert said(messages) == talk
+    assert turns(messages) == talk
     assert parents(messages) == [None, 1, 1, 3, 1]
     assert found["head_id"] == messages[3]["message_id"]
     assert messages[1]["model"] == "gpt-4"
@@ -95,7 +95,7 @@ async def test_librechat(me: httpx2.AsyncClient, recursive: bool) -> None:
     assert (await imported(me, file))["format"] == "librechat"
     ((chat, found),) = await trees(me)
     parts = [{"type": "text", "text": "x"}, {"type": "think"}]
-    assert said(found) == [("user", "q"), ("assistant", "one"), ("assistant", "two"), ("assistant", parts)]
+    assert turns(found) == [("user", "q"), ("assistant", "one"), ("assistant", "two"), ("assistant", parts)]
     assert parents(found) == [None, 1, 1, 3]
     assert (chat["title"], chat["metadata"]["librechat"]["options"]) == ("T", {"model": "m"})
     assert (found[0]["tokens"], found[1]["model"], found[2]["status"]) == (9, "gpt-4o", "incomplete")
@@ -145,15 +145,15 @@ async def test_openwebui(me: httpx2.AsyncClient, bare: bool) -> None:
     assert (await imported(me, [chat if bare else row]))["format"] == "openwebui"
     ((found, got),) = await trees(me)
     question = [{"type": "text", "text": "q"}, {"type": "image_url", "image_url": {"url": image["url"]}}]
-    assert said(got) == [("user", question), ("assistant", "one"), ("assistant", "two")]
+    assert turns(got) == [("user", question), ("assistant", "one"), ("assistant", "two")]
     assert parents(got) == [None, 1, 1]
     assert found["head_id"] == got[1]["message_id"]
     assert (got[1]["model"], got[2]["status"]) == ("llama", "incomplete")
     assert (got[2]["input_tokens"], got[2]["output_tokens"], got[2]["tokens"]) == (3, 4, 7)
     assert (found["title"], found["tags"], found["is_pinned"]) == ("T" if bare else "Row", ["x", "y"], not bare)
     assert found["created_at"] == ("2023-11-14T22:13:20.123000Z" if bare else "2023-11-14T22:13:20.000000Z")
-    kept = found["metadata"]["openwebui"]
-    assert kept == {"models": ["llama"]} | ({} if bare else {"archived": True})
+    extra = found["metadata"]["openwebui"]
+    assert extra == {"models": ["llama"]} | ({} if bare else {"archived": True})
 
 
 @pytest.mark.parametrize("version", [1, 4])
@@ -164,13 +164,22 @@ async def test_chatbotui(me: httpx2.AsyncClient, version: int) -> None:
         {"id": 2, "name": "Two", "messages": []},
     ]
     whole = {"version": 4, "history": chats, "folders": [{"id": "f", "name": "Folder", "type": "chat"}], "prompts": []}
-    answer = await imported(me, chats if version == 1 else whole)
-    assert (answer["format"], answer["chats"]["imported"]) == ("chatbotui", 2)
+    report = await imported(me, chats if version == 1 else whole)
+    assert (report["format"], report["chats"]["imported"]) == ("chatbotui", 2)
     (chat, found), (other, nothing) = await trees(me)
-    assert said(found) == [("system", "Be."), ("user", "q"), ("assistant", "a")]
+    assert turns(found) == [("system", "Be."), ("user", "q"), ("assistant", "a")]
     assert (chat["title"], other["title"], nothing, found[2]["model"]) == ("One", "Two", [], "gpt-4")
     folder = {} if version == 1 else {"folder": "Folder"}
     assert chat["metadata"] == {"chatbotui": {"model": {"id": "gpt-4"}, **folder}}
+
+
+async def test_a_line_of_chatbotui_that_has_no_chats_is_damaged_alone(me: httpx2.AsyncClient) -> None:
+    chat = {"id": 1, "name": "One", "messages": []}
+    histories: list[Any] = [[chat], {}, [{**chat, "id": 2}]]
+    file = "\n".join(json.dumps({"history": history, "folders": []}) for history in histories)
+    report = await imported(me, file)
+    assert (report["format"], report["chats"]["imported"], report["chats"]["failed"]) == ("chatbotui", 2, 1)
+    assert report["errors"] == [{"place": "file body, line 2", "reason": "history: no list"}]
 
 
 @pytest.mark.parametrize("in_lines", [True, False])
@@ -184,10 +193,10 @@ async def test_sharegpt(me: httpx2.AsyncClient, in_lines: bool) -> None:
     file: Any = "\n".join(json.dumps(chat) for chat in chats) if in_lines else chats
     assert (await imported(me, file))["format"] == "sharegpt"
     (_, found), (_, other) = await trees(me)
-    assert said(found) == [("system", "Be."), ("user", "q"), ("assistant", "a"), ("user", "z")]
+    assert turns(found) == [("system", "Be."), ("user", "q"), ("assistant", "a"), ("user", "z")]
     assert found[3]["name"] == "narrator"
     assert found[2]["metadata"] == {"sharegpt": {"weight": 1}}
-    assert said(other) == [("user", "q")]
+    assert turns(other) == [("user", "q")]
     assert (await imported(me, file))["chats"]["skipped"] == 2
 
 
@@ -204,10 +213,10 @@ async def test_openai(me: httpx2.AsyncClient) -> None:
     assert (await imported(me, file))["chats"]["imported"] == 2
     (chat, found), (_, two), (four, _) = await trees(me)
     asked = [("system", "Be."), ("user", [{"type": "text", "text": "q"}])]
-    assert said(found) == [*asked, ("assistant", None), ("tool", "42")]
+    assert turns(found) == [*asked, ("assistant", None), ("tool", "42")]
     assert (found[2]["tool_calls"], found[3]["tool_call_id"]) == ([call], "c")
     assert chat["head_id"] == found[3]["message_id"]
-    assert said(two) == asked
+    assert turns(two) == asked
     assert four["metadata"] == {"tools": [{"type": "function"}]}
     assert (await imported(me, talk))["chats"]["skipped"] == 1
 
@@ -231,13 +240,13 @@ async def test_oasst(me: httpx2.AsyncClient, shape: str) -> None:
         one[0]["replies"], one[2]["replies"], two[0]["replies"] = one[1:3], one[3:], two[1:]
         pair = [{"message_tree_id": root["message_id"], "tree_state": "t", "prompt": root} for root in (one[0], two[0])]
         file = "\n".join(map(json.dumps, pair))
-    answer = await imported(me, file)
-    assert (answer["format"], answer["chats"]["imported"], answer["errors"]) == ("oasst", 2, [])
+    report = await imported(me, file)
+    assert (report["format"], report["chats"]["imported"], report["errors"]) == ("oasst", 2, [])
     (chat, found), (_, other) = await trees(me)
-    assert [text for _, text in said(found)] == ["text a", "text b", "text c", "text d"]
+    assert [text for _, text in turns(found)] == ["text a", "text b", "text c", "text d"]
     assert parents(found) == [None, 1, 1, 3]
     assert chat["head_id"] == found[3]["message_id"]
-    assert [role for role, _ in said(other)] == ["user", "assistant"]
+    assert [role for role, _ in turns(other)] == ["user", "assistant"]
     assert (await imported(me, file))["chats"]["skipped"] == 2
 
 
@@ -251,5 +260,5 @@ async def test_a_format_may_be_named(me: httpx2.AsyncClient) -> None:
 async def test_messages_in_a_circle_are_damage(me: httpx2.AsyncClient) -> None:
     chat = chatgpt("x", {"a": (None, "user", "hi"), "b": ("a", "user", "ho")}, "b")
     chat["mapping"]["a"]["parent"] = "b"
-    answer = await imported(me, [chat])
-    assert answer["errors"][0]["reason"] == "messages follow each other in a circle"
+    report = await imported(me, [chat])
+    assert report["errors"][0]["reason"] == "messages follow each other in a circle"

@@ -14,11 +14,11 @@ from fastapi import FastAPI
 
 from tests.callers import Json, acting, every_item, ok, problem, started
 from tests.conftest import settings_for
-from tests.damage_to_files import cut, flipped, fuzzed
+from tests.corrupt_files import cut, flipped, fuzzed
+from tests.importing.files import BYTES, a_chat, chatgpt, exported, imported, lines, send, trees, zipped
 from tests.servers.databases import Databases
 from tests.tables import stored
 from tests.test_hostile_input import Body, asked, everything_reads
-from tests.transfer.importing import BYTES, a_chat, chatgpt, exported, imported, lines, send, trees, zipped
 
 LIMIT = 2_000_000
 SMALL = chatgpt("Small", {"a": (None, "user", "hi"), "b": ("a", "assistant", "ho")}, "b")
@@ -29,8 +29,8 @@ async def app(databases: Databases, dialect: str, tmp_path_factory: pytest.TempP
     """The service on a database with nothing in it but what is made here, and with a small limit."""
     url = databases.fresh(dialect)
     settings = settings_for(url, tmp_path_factory.mktemp("data")).model_copy(update={"max_import_bytes": LIMIT})
-    async with started(settings) as made:
-        yield made
+    async with started(settings) as service:
+        yield service
     databases.drop(url)
 
 
@@ -40,10 +40,10 @@ async def test_several_files_come_as_a_form(me: httpx2.AsyncClient) -> None:
         ("file", ("more.jsonl", lines(*a_chat(1, "a")), "text/plain")),
         ("other", ("export.zip", zipped(x__conversations_json=json.dumps([{**SMALL, "id": "y"}]).encode()), "")),
     ]
-    said = ok(await me.post("/import", files=files))
-    assert said["format"] == "chatgpt,jsonl"
-    assert said["chats"]["imported"] == 2
-    assert said["chats"]["skipped"] == 1
+    report = ok(await me.post("/import", files=files))
+    assert report["format"] == "chatgpt,jsonl"
+    assert report["chats"]["imported"] == 2
+    assert report["chats"]["skipped"] == 1
     problem(await me.post("/import", files=[*files[:1], ("file", ("x.json", b'{"a": 1}', ""))]), 400)
     problem(await me.post("/import", data={"file": "no file"}, headers={}), 415)
     for broken in (b"--x\r\n", b"", b'--x\r\nContent-Disposition: form-data; name="a"\r\n\r\nb\r\n--x--\r\n'):
@@ -65,8 +65,8 @@ async def test_what_chatgpt_sends_is_a_zip(me: httpx2.AsyncClient) -> None:
             "chat.html": b"<html>",
         },
     )
-    said = await imported(me, file)
-    assert (said["format"], said["chats"]["imported"]) == ("chatgpt", 4)
+    report = await imported(me, file)
+    assert (report["format"], report["chats"]["imported"]) == ("chatgpt", 4)
     assert (await imported(me, file))["chats"]["skipped"] == 4
 
 
@@ -80,13 +80,13 @@ async def test_a_zip_may_have_any_of_the_formats(me: httpx2.AsyncClient) -> None
 
 def entry(name: str, content: bytes = b"[]", attributes: int = 0o644 << 16) -> bytes:
     """A zip with an entry of any name and kind."""
-    made = io.BytesIO()
-    with zipfile.ZipFile(made, "w") as archive:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
         info = zipfile.ZipInfo(name)
         info.external_attr = attributes
         archive.writestr("conversations.json", json.dumps([SMALL]))
         archive.writestr(info, content)
-    return made.getvalue()
+    return buffer.getvalue()
 
 
 def patched(file: bytes, before: bytes, after: bytes) -> bytes:
@@ -112,11 +112,11 @@ def lying() -> bytes:
 
 def many() -> bytes:
     """A zip with more entries than anybody needs."""
-    made = io.BytesIO()
-    with zipfile.ZipFile(made, "w") as archive:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
         for number in range(10_001):
             archive.writestr(f"{number}.txt", b"")
-    return made.getvalue()
+    return buffer.getvalue()
 
 
 HARMFUL: dict[str, tuple[Callable[[], bytes], tuple[int, ...]]] = {
@@ -142,8 +142,8 @@ async def test_a_zip_that_does_harm_is_refused(
     app: FastAPI, me: httpx2.AsyncClient, make: Callable[[], bytes], statuses: tuple[int, ...]
 ) -> None:
     before = await stored(app, me.headers["X-User-Id"])
-    answer = await send(me, make())
-    assert answer.status_code in statuses, answer.text
+    response = await send(me, make())
+    assert response.status_code in statuses, response.text
     assert await stored(app, me.headers["X-User-Id"]) == before
 
 
@@ -183,10 +183,10 @@ UNKNOWN = {
 async def test_what_is_of_no_format_is_refused(me: httpx2.AsyncClient, file: bytes) -> None:
     problem(await send(me, file), 400)
     for form in ("jsonl", "json", "chatgpt", "librechat", "openwebui", "chatbotui", "sharegpt", "openai", "oasst"):
-        answer = await send(me, file, format=form)
-        assert answer.status_code in (200, 400)
-        if answer.status_code == 200:
-            assert answer.json()["chats"]["imported"] == 0
+        response = await send(me, file, format=form)
+        assert response.status_code in (200, 400)
+        if response.status_code == 200:
+            assert response.json()["chats"]["imported"] == 0
     problem(await send(me, file, format="csv"), 422)
 
 
@@ -200,9 +200,9 @@ async def test_one_damaged_item_leaves_the_others(me: httpx2.AsyncClient) -> Non
     second = {**SMALL, "conversation_id": "2"}
     second["mapping"] = {**SMALL["mapping"], "b": 5}
     chats = [SMALL, second, {**SMALL, "conversation_id": "3"}, 7]
-    said = await imported(me, json.dumps(chats, indent=1))
-    assert (said["chats"]["imported"], said["chats"]["failed"]) == (2, 2)
-    assert said["errors"][0]["place"].startswith("file body, item 2 (line ")
+    report = await imported(me, json.dumps(chats, indent=1))
+    assert (report["chats"]["imported"], report["chats"]["failed"]) == (2, 2)
+    assert report["errors"][0]["place"].startswith("file body, item 2 (line ")
 
 
 FILES: dict[str, bytes] = {
@@ -221,14 +221,14 @@ async def test_damage_anywhere_stores_no_half_of_a_chat(
     async with acting(app, {**admin, "X-User-Id": f"whole {form} {damage.__name__}"}) as client:
         await imported(client, FILES["jsonl"] if form == "json" else FILES[form])
         file = FILES[form] or await exported(client, "json")
-        whole = sorted([one["content"] for one in messages] for _, messages in await trees(client))
+        whole = sorted([message["content"] for message in messages] for _, messages in await trees(client))
     async with acting(app, {**admin, "X-User-Id": f"damaged {form} {damage.__name__}"}) as client:
         for at in range(0, len(file), 2 if form == "zip" else 5):
-            answer = await send(client, damage(file, at))
-            assert answer.status_code in (200, 400, 413), (at, answer.text)
-            if answer.status_code == 200 and answer.json()["chats"]["imported"]:
+            response = await send(client, damage(file, at))
+            assert response.status_code in (200, 400, 413), (at, response.text)
+            if response.status_code == 200 and response.json()["chats"]["imported"]:
                 for chat, messages in await trees(client):
-                    assert chat["message_count"] == len(messages) in {len(one) for one in whole}, at
+                    assert chat["message_count"] == len(messages) in {len(message) for message in whole}, at
                     ok(await client.delete(f"/chats/{chat['chat_id']}", params={"hard": "true"}))
                 # But for the newline at its end, a file that was cut is broken.
                 assert damage is flipped or at == len(file) - 1, at
@@ -246,8 +246,8 @@ async def test_fuzzed_files_break_nothing(app: FastAPI, admin: dict[str, str]) -
             file = fuzzed(source, list(FILES.values())[number % 3] or FILES["jsonl"])
             query: Json = {"on_conflict": source.choice(["skip", "replace", "copy"])}
             query |= {"keep_ids": source.random() < 0.5, "dry_run": source.random() < 0.2}
-            answer = await send(client, file, **query)
-            assert answer.status_code in (200, 400), (answer.text, file)
+            response = await send(client, file, **query)
+            assert response.status_code in (200, 400), (response.text, file)
         chats = await every_item(client, "/chats", state="all")
         for chat in random.Random(1).sample(chats, min(40, len(chats))):
             if chat["is_active"]:
@@ -258,8 +258,8 @@ async def test_fuzzed_files_break_nothing(app: FastAPI, admin: dict[str, str]) -
 
 async def test_two_imports_of_the_same_file_at_once_add_it_once(me: httpx2.AsyncClient) -> None:
     records = [record for number in range(50) for record in a_chat(number, "a", "b")]
-    answers = await asyncio.gather(*(imported(me, lines(*records)) for _ in range(4)))
-    assert sum(answer["chats"]["imported"] for answer in answers) == 50
-    assert sum(answer["chats"]["skipped"] for answer in answers) == 150
+    reports = await asyncio.gather(*(imported(me, lines(*records)) for _ in range(4)))
+    assert sum(response["chats"]["imported"] for response in reports) == 50
+    assert sum(response["chats"]["skipped"] for response in reports) == 150
     assert len(await every_item(me, "/chats")) == 50
     await everything_reads(me)

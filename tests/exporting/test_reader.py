@@ -17,21 +17,21 @@ from app.chats.listing import FilterConditions
 from app.chats.schemas import ChatFilters
 from app.chats.store import ChatStore
 from app.db.database import Database
-from app.exporting.compression import encoded
+from app.exporting.compression import compress
 from app.exporting.reader import Selection, read
-from app.exporting.snapshot import opener
+from app.exporting.snapshot import snapshot_opener
 from app.models import metadata
 from app.settings import Settings
+from tests.archive_formats.record_streams import TIMESTAMP
 from tests.callers import Json
 from tests.servers.databases import DIALECTS, Databases
-from tests.transfer.streams import AT
 
-MOMENT = datetime.fromisoformat(AT)
+NOW = datetime.fromisoformat(TIMESTAMP)
 # Their order is another in most languages than by bytes.
 USERS = ["Zoe", "ann", "bob", "Ä", "á", "🥚", "_", "ann b", "ann-b"]
 # Longer than what comes along with other rows.
 LONG = "x" * 9_000
-NOW = (datetime.max.replace(tzinfo=UTC), datetime.min.replace(tzinfo=UTC), MOMENT, MOMENT + timedelta(microseconds=7))
+TIMES = (datetime.max.replace(tzinfo=UTC), datetime.min.replace(tzinfo=UTC), NOW, NOW + timedelta(microseconds=7))
 
 
 class Rows:
@@ -53,7 +53,7 @@ class Rows:
 
     def chat(self, user_id: str, messages: int, **said: Any) -> Json:
         """Adds a chat and its messages."""
-        at = self.random.choice(NOW)
+        at = self.random.choice(TIMES)
         owner = {"user_id": user_id, "chat_id": self.uuid()}
         counters = {"message_count": messages, "last_seq": messages, "head_seq": messages or None}
         # Databases check keys when rows come: the chat first.
@@ -76,15 +76,15 @@ class Rows:
 
     def message(self, owner: Json, seq: int, **said: Any) -> None:
         """Adds a message, and what hangs on it."""
-        one = self.random
-        content = one.choice(["x", "x", "x", LONG, [{"type": "text", "text": "ä\n\u2028"}], JSON.NULL, None])
+        random = self.random
+        content = random.choice(["x", "x", "x", LONG, [{"type": "text", "text": "ä\n\u2028"}], JSON.NULL, None])
         extra = {
-            "metadata": one.choice([None, {}, {"a": [1.5, -0.0, 1e22]}]),
-            "payload": one.choice([None, {"type": "reasoning", "x": LONG}]),
-            "tokens": one.choice([None, 0, 5]),
-            "model": one.choice([None, "m"]),
-            "edited_at": one.choice([None, *NOW]),
-            "status": one.choice([None, "failed"]),
+            "metadata": random.choice([None, {}, {"a": [1.5, -0.0, 1e22]}]),
+            "payload": random.choice([None, {"type": "reasoning", "x": LONG}]),
+            "tokens": random.choice([None, 0, 5]),
+            "model": random.choice([None, "m"]),
+            "edited_at": random.choice([None, *TIMES]),
+            "status": random.choice([None, "failed"]),
         }
         self.add(
             "messages",
@@ -94,24 +94,29 @@ class Rows:
                 "message_id": self.uuid(),
                 "parent_seq": seq - 1 or None,
                 "segment": 0,
-                "role": one.choice(["user", "assistant"]),
+                "role": random.choice(["user", "assistant"]),
                 "type": "message",
                 "content": content,
                 "text": "",
-                "created_at": one.choice(NOW),
+                "created_at": random.choice(TIMES),
                 "tool_calls": None,
-                **(extra if one.random() < 0.3 else dict.fromkeys(extra)),
+                **(extra if random.random() < 0.3 else dict.fromkeys(extra)),
                 **said,
             },
         )
-        if one.random() < 0.1:
-            for revision in range(1, one.choice([2, 4])):
-                kept = {"role": "user", "type": "message", "content": one.choice([LONG, "y", None]), "tool_calls": None}
-                self.add("revisions", **owner, seq=seq, revision=revision, **kept, replaced_at=one.choice(NOW))
-        if one.random() < 0.1:
+        if random.random() < 0.1:
+            for revision in range(1, random.choice([2, 4])):
+                fields = {
+                    "role": "user",
+                    "type": "message",
+                    "content": random.choice([LONG, "y", None]),
+                    "tool_calls": None,
+                }
+                self.add("revisions", **owner, seq=seq, revision=revision, **fields, replaced_at=random.choice(TIMES))
+        if random.random() < 0.1:
             for caller in ("user:Z", "user:a", "key:ä"):
-                moments = {"created_at": MOMENT, "updated_at": MOMENT}
-                self.add("feedback", **owner, seq=seq, caller=caller, rating=1, reason=None, text="t", **moments)
+                timestamps = {"created_at": NOW, "updated_at": NOW}
+                self.add("feedback", **owner, seq=seq, caller=caller, rating=1, reason=None, text="t", **timestamps)
 
     def shuffled(self) -> Iterator[tuple[str, list[Json]]]:
         """The tables with their rows, in another order than they are read; owners first."""
@@ -121,7 +126,7 @@ class Rows:
             yield name, rows
 
 
-def some() -> Rows:
+def sample_rows() -> Rows:
     """Chats of several users: large, small and empty ones, one in the trash, one with an answer in progress."""
     rows = Rows()
     for user_id in USERS:
@@ -131,13 +136,13 @@ def some() -> Rows:
         rows.chat("many", rows.random.choice([0, 1, 2, 9]))
     for size in (1000, 1001, 2001):
         rows.chat("large", size)
-    rows.chat("bob", 3, deleted_at=MOMENT, platform="web", key="k", expires_at=MOMENT, source="x:1", summary="s")
+    rows.chat("bob", 3, deleted_at=NOW, platform="web", key="k", expires_at=NOW, source="x:1", summary="s")
     grows = rows.chat("bob", 0, message_count=1, last_seq=1, head_seq=1)
-    place = {"user_id": "bob", "chat_id": grows["chat_id"], "seq": 1}
-    rows.message(place, 1, status="in_progress", content=None, metadata={"a": 1}, tokens=3)
-    rows.add("streaming_messages", **place, stored=4, touched_at=MOMENT)
-    rows.add("chunks", **place, start=0, text="so ")
-    rows.add("chunks", **place, start=3, text="f")
+    position = {"user_id": "bob", "chat_id": grows["chat_id"], "seq": 1}
+    rows.message(position, 1, status="in_progress", content=None, metadata={"a": 1}, tokens=3)
+    rows.add("streaming_messages", **position, stored=4, touched_at=NOW)
+    rows.add("chunks", **position, start=0, text="so ")
+    rows.add("chunks", **position, start=3, text="f")
     return rows
 
 
@@ -189,32 +194,32 @@ async def exported(db: Database, name: str, selection: Selection = ALL, *, many:
 
     def make() -> bytes:
         form = exports()[name]
-        with opener(db)() as snapshot:
+        with snapshot_opener(db)() as snapshot:
             records = read(snapshot, selection, lossless=form.lossless)
-            return b"".join(encoded(form.write(records, many=many), "identity"))
+            return b"".join(compress(form.write(records, many=many), "identity"))
 
     return await asyncio.to_thread(make)
 
 
 @pytest.fixture(scope="module")
-async def made(databases: Databases) -> Any:
+async def both(databases: Databases) -> Any:
     """Both databases with the same in them, and what that is."""
-    rows = some()
+    rows = sample_rows()
     async with filled(databases, "sqlite", rows) as one, filled(databases, "postgres", rows) as other:
         yield rows, {"sqlite": one, "postgres": other}
 
 
 @pytest.mark.parametrize("name", exports())
-async def test_both_databases_give_the_same_bytes(made: Any, name: str) -> None:
-    _, dbs = made
+async def test_both_databases_give_the_same_bytes(both: Any, name: str) -> None:
+    _, dbs = both
     for selection in (ALL, of("large"), of("nobody")) if name == "jsonl" else (of("bob"), of("many")):
         one, other = [await exported(dbs[dialect], name, selection) for dialect in DIALECTS]
         assert one == other
 
 
 @pytest.mark.parametrize("dialect_name", DIALECTS)
-async def test_everything_is_there_in_order(made: Any, dialect_name: str) -> None:
-    rows, dbs = made
+async def test_everything_is_there_in_order(both: Any, dialect_name: str) -> None:
+    rows, dbs = both
     body = await exported(dbs[dialect_name], "jsonl")
     lines = [orjson.loads(line) for line in body.splitlines()]
     tables = rows.tables
@@ -228,15 +233,15 @@ async def test_everything_is_there_in_order(made: Any, dialect_name: str) -> Non
         "feedback": len(tables["feedback"]),
     }
     assert lines[-1] == {"record": "end", "chats": counted["chat"], "messages": counted["message"]}
-    places = []
+    positions = []
     owner = ("", "")
     for line in lines[1:-1]:
         if line["record"] == "chat":
             owner = (line["user_id"], line["chat_id"])
         rank = ("chat", "message", "revision", "feedback").index(line["record"])
         last = line.get("revision", 0), line.get("caller", "").encode()
-        places.append(((owner[0].encode(), owner[1]), rank, line.get("seq", 0), last))
-    assert places == sorted(places)
+        positions.append(((owner[0].encode(), owner[1]), rank, line.get("seq", 0), last))
+    assert positions == sorted(positions)
     contents = {(row["user_id"], row["chat_id"], row["seq"]): row for row in tables["messages"]}
     for line in lines[1:-1]:
         if line["record"] == "chat":
@@ -252,8 +257,8 @@ async def test_everything_is_there_in_order(made: Any, dialect_name: str) -> Non
 
 
 @pytest.mark.parametrize("dialect_name", DIALECTS)
-async def test_an_answer_in_progress_is_exported_with_the_text_on_disk(made: Any, dialect_name: str) -> None:
-    _, dbs = made
+async def test_an_answer_in_progress_is_exported_with_the_text_on_disk(both: Any, dialect_name: str) -> None:
+    _, dbs = both
     lines = [orjson.loads(line) for line in (await exported(dbs[dialect_name], "jsonl", of("bob"))).splitlines()]
     (growing,) = [line for line in lines if line.get("status") == "incomplete"]
     assert growing["content"] == "so f"
@@ -262,34 +267,34 @@ async def test_an_answer_in_progress_is_exported_with_the_text_on_disk(made: Any
 
 
 @pytest.mark.parametrize("dialect_name", DIALECTS)
-async def test_filters(made: Any, dialect_name: str) -> None:
-    rows, dbs = made
+async def test_filters(both: Any, dialect_name: str) -> None:
+    rows, dbs = both
     db = dbs[dialect_name]
     filters = FilterConditions(None, ChatFilters(pinned=True, tag=["x"]), {"a": "1.0"}, ChatStore(db, "").json)
     selection = Selection(None, (*filters.conditions, "deleted_at IS NULL"), tuple(filters.arguments))
     lines = [orjson.loads(line) for line in (await exported(db, "jsonl", selection)).splitlines()]
-    wanted = [
+    expected = [
         row["chat_id"]
         for row in rows.tables["chats"]
         if row["is_pinned"] and row["tags"] and row["metadata"].get("a") == 1.0 and not row.get("deleted_at")
     ]
-    assert sorted(line["chat_id"] for line in lines if line["record"] == "chat") == sorted(wanted) != []
-    messages = sum(row["chat_id"] in wanted for row in rows.tables["messages"])
-    assert lines[-1] == {"record": "end", "chats": len(wanted), "messages": messages}
-    hanging = sum(row["chat_id"] in wanted for name in ("revisions", "feedback") for row in rows.tables[name])
+    assert sorted(line["chat_id"] for line in lines if line["record"] == "chat") == sorted(expected) != []
+    messages = sum(row["chat_id"] in expected for row in rows.tables["messages"])
+    assert lines[-1] == {"record": "end", "chats": len(expected), "messages": messages}
+    hanging = sum(row["chat_id"] in expected for name in ("revisions", "feedback") for row in rows.tables[name])
     assert sum(line["record"] in ("revision", "feedback") for line in lines) == hanging
 
 
 @pytest.mark.parametrize("dialect_name", DIALECTS)
-async def test_it_is_one_moment(made: Any, dialect_name: str) -> None:
+async def test_it_is_one_moment(both: Any, dialect_name: str) -> None:
     """What is written while it is read is not in it, wherever the reading is."""
-    _, dbs = made
+    _, dbs = both
     db = dbs[dialect_name]
     begun, written = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
 
     def make() -> int:
-        with opener(db)() as snapshot:
+        with snapshot_opener(db)() as snapshot:
             records = read(snapshot, of("large"), lossless=True)
             next(records)
             next(records)

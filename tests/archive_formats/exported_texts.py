@@ -22,9 +22,9 @@ def texts(media_type: str, body: bytes) -> list[str]:
         case "application/jsonl":
             lines = text.split("\n")
             assert lines.pop() == "", "the last line has no end"
-            return [one for line in lines for one in strings(orjson.loads(line))]
+            return [text for line in lines for text in strings(orjson.loads(line))]
         case "text/csv":
-            return [one.removeprefix("'") for row in table(body) for one in row]
+            return [cell.removeprefix("'") for row in table(body) for cell in row]
         case "text/html":
             return page(text).texts
         case "text/markdown":
@@ -40,12 +40,12 @@ def strings(value: Any) -> Iterator[str]:
             with suppress(orjson.JSONDecodeError):
                 yield from strings(orjson.loads(value))
     elif isinstance(value, dict):
-        for name, one in value.items():
+        for name, member in value.items():
             yield name
-            yield from strings(one)
+            yield from strings(member)
     elif isinstance(value, list):
-        for one in value:
-            yield from strings(one)
+        for member in value:
+            yield from strings(member)
 
 
 # A message may be longer than a cell is expected to be.
@@ -73,15 +73,15 @@ class Page(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.add(tag)
         self.texts.append("")
-        said = dict(attrs)
-        assert len(said) == len(attrs), "an attribute twice"
-        assert not [name for name in said if name.startswith("on") or name in ("src", "style", "srcset", "srcdoc")]
-        if "href" in said:
+        attributes = dict(attrs)
+        assert len(attributes) == len(attrs), "an attribute twice"
+        assert not [name for name in attributes if name.startswith(("on", "src")) or name == "style"]
+        if "href" in attributes:
             assert tag == "a"
-            self.links.append(said["href"] or "")
+            self.links.append(attributes["href"] or "")
             assert re.match("https?://", self.links[-1], re.IGNORECASE)
-        if said.get("http-equiv") == "Content-Security-Policy":
-            self.policy = said["content"] or ""
+        if attributes.get("http-equiv") == "Content-Security-Policy":
+            self.policy = attributes["content"] or ""
         if tag not in VOID:
             self.open.append(tag)
 
@@ -98,16 +98,16 @@ class Page(HTMLParser):
 
 def page(text: str) -> Page:
     """A page, read to its end."""
-    made = Page()
-    made.texts.append("")
-    made.feed(text)
-    made.close()
-    assert made.open == []
-    assert made.tags <= set(
+    parser = Page()
+    parser.texts.append("")
+    parser.feed(text)
+    parser.close()
+    assert parser.open == []
+    assert parser.tags <= set(
         "html head meta title style body main section h1 dl dt dd article header time bdi div pre a".split()
     )
-    assert "default-src 'none'" in made.policy
-    return made
+    assert "default-src 'none'" in parser.policy
+    return parser
 
 
 def fenced(text: str) -> list[str]:

@@ -12,11 +12,11 @@ from fastapi import FastAPI
 from app.archive_formats import exports, imports
 from tests.callers import Json, acting, every_item, ok, problem, started
 from tests.conftest import settings_for
+from tests.importing.chats import a_bit_of_everything
+from tests.importing.files import AT, CHAT_ID, MESSAGE_ID, a_chat, a_message, exported, imported, lines, send, trees
 from tests.servers.databases import DIALECTS, Databases
 from tests.tables import stored, without_feed
 from tests.test_hostile_input import everything_reads
-from tests.transfer.chats import a_bit_of_everything
-from tests.transfer.importing import AT, CHAT_ID, MESSAGE_ID, a_chat, a_message, exported, imported, lines, send, trees
 
 CONVERSATION: list[Json] = [
     {"role": "system", "content": "Answer shortly."},
@@ -34,8 +34,8 @@ async def elsewhere(
 ) -> AsyncIterator[FastAPI]:
     """Another service, on an empty database of the same kind."""
     url = databases.fresh(dialect)
-    async with started(settings_for(url, tmp_path_factory.mktemp("data"))) as made:
-        yield made
+    async with started(settings_for(url, tmp_path_factory.mktemp("data"))) as other_app:
+        yield other_app
     databases.drop(url)
 
 
@@ -44,12 +44,12 @@ async def test_what_is_exported_comes_back(me: httpx2.AsyncClient, elsewhere: Fa
     await a_bit_of_everything(me)
     file = await exported(me, form)
     async with acting(elsewhere, dict(me.headers)) as other:
-        said = await imported(other, file, keep_ids=True)
-        assert (said["format"], said["errors"]) == (form, [])
-        assert said["chats"]["imported"] == said["chats"]["found"] > 3
+        report = await imported(other, file, keep_ids=True)
+        assert (report["format"], report["errors"]) == (form, [])
+        assert report["chats"]["imported"] == report["chats"]["found"] > 3
         assert await exported(other, form) == file
         again = await imported(other, file, keep_ids=True)
-        assert again["chats"]["skipped"] == again["chats"]["found"] == said["chats"]["found"]
+        assert again["chats"]["skipped"] == again["chats"]["found"] == report["chats"]["found"]
         assert await exported(other, form) == file
         await everything_reads(other)
 
@@ -58,7 +58,7 @@ async def test_what_is_exported_comes_back(me: httpx2.AsyncClient, elsewhere: Fa
 async def test_it_comes_back_from_the_other_database_too(
     databases: Databases, tmp_path_factory: pytest.TempPathFactory, admin: dict[str, str], form: str
 ) -> None:
-    urls = [databases.fresh(one) for one in (*DIALECTS, DIALECTS[0])]
+    urls = [databases.fresh(kind) for kind in (*DIALECTS, DIALECTS[0])]
     headers = {**admin, "X-User-Id": "ann"}
     file = b""
     for number, url in enumerate(urls):
@@ -81,8 +81,8 @@ async def test_what_a_format_can_say_comes_back(me: httpx2.AsyncClient, elsewher
         ok(await me.post("/chats", json={"title": "Eggs", "conversation": chat}))
     file = await exported(me, form)
     async with acting(elsewhere, dict(me.headers)) as other:
-        said = await imported(other, file)
-        assert (said["format"], said["errors"], said["chats"]["imported"]) == (form, [], 2)
+        report = await imported(other, file)
+        assert (report["format"], report["errors"], report["chats"]["imported"]) == (form, [], 2)
         again = await exported(other, form)
         # A chat has the name there that it got there.
         assert _nameless(again) == _nameless(file)
@@ -105,13 +105,13 @@ async def test_what_comes_in_goes_on_as_if_it_had_been_written_here(me: httpx2.A
     path = f"/chats/{CHAT_ID.format(1)}"
     chat = ok(await me.get(path))
     assert (chat["version"], chat["last_seq"], chat["head_id"]) == (12, 9, MESSAGE_ID.format(1003))
-    texts = [one["content"] for one in await every_item(me, f"{path}/messages")]
+    texts = [message["content"] for message in await every_item(me, f"{path}/messages")]
     assert texts == ["a", "c"]
     assert ok(await me.post(f"{path}/messages", json={"role": "user", "content": "g"}))["seq"] == 10
-    assert [one["content"] for one in await every_item(me, f"{path}/messages")] == ["a", "c", "g"]
+    assert [message["content"] for message in await every_item(me, f"{path}/messages")] == ["a", "c", "g"]
     for parent, before in ((2, ["a", "b"]), (5, ["a", "b", "d"]), (6, ["a", "c", "e"]), (7, ["f"])):
         ok(await me.post(f"{path}/messages", json={"role": "user", "content": "new", "parent": parent}))
-        assert [one["content"] for one in await every_item(me, f"{path}/messages")] == [*before, "new"]
+        assert [message["content"] for message in await every_item(me, f"{path}/messages")] == [*before, "new"]
     await everything_reads(me)
     ok(await me.delete(f"{path}/messages/1"))
     await everything_reads(me)
@@ -150,11 +150,11 @@ async def test_without_keep_ids_they_are_other_chats(
     file = await exported(me)
     before = {chat["chat_id"] for chat in await every_item(me, "/chats", state="all")}
     async with acting(app, as_user(make_user())) as other:
-        said = await imported(other, file)
-        assert (said["errors"], said["chats"]["imported"]) == ([], len(before))
-        made = {chat["chat_id"] for chat in await every_item(other, "/chats", state="all")}
-        assert len(made) == len(before)
-        assert not made & before
+        report = await imported(other, file)
+        assert (report["errors"], report["chats"]["imported"]) == ([], len(before))
+        created = {chat["chat_id"] for chat in await every_item(other, "/chats", state="all")}
+        assert len(created) == len(before)
+        assert not created & before
         assert (await imported(other, file))["chats"]["skipped"] == len(before)
         await everything_reads(other)
 
@@ -162,11 +162,11 @@ async def test_without_keep_ids_they_are_other_chats(
 async def test_an_export_that_comes_back_adds_nothing(me: httpx2.AsyncClient) -> None:
     await a_bit_of_everything(me)
     file = await exported(me)
-    said = await imported(me, file)
-    assert said["chats"]["skipped"] == said["chats"]["found"] > 3
+    report = await imported(me, file)
+    assert report["chats"]["skipped"] == report["chats"]["found"] > 3
     assert await exported(me) == file
     copied = await imported(me, file, on_conflict="copy")
-    assert (copied["errors"], copied["chats"]["copied"]) == ([], said["chats"]["found"])
+    assert (copied["errors"], copied["chats"]["copied"]) == ([], report["chats"]["found"])
     await everything_reads(me)
 
 
@@ -190,13 +190,13 @@ async def test_replace_puts_the_new_one_in_its_place(me: httpx2.AsyncClient, kee
     ok(await me.post(f"{path}/messages", json={"role": "user", "content": "x", "parent": 1}))
     assert len(await every_item(me, f"{path}/messages")) == 2
     old = ok(await me.get(path))
-    said = await imported(me, lines(*a_chat(1, "c", key="k")), keep_ids=keep_ids, on_conflict="replace")
-    assert said["chats"] == {"found": 1, "imported": 0, "skipped": 0, "replaced": 1, "copied": 0, "failed": 0}
+    report = await imported(me, lines(*a_chat(1, "c", key="k")), keep_ids=keep_ids, on_conflict="replace")
+    assert report["chats"] == {"found": 1, "imported": 0, "skipped": 0, "replaced": 1, "copied": 0, "failed": 0}
     chat = ok(await me.get(path))
     assert chat["chat_id"] == old["chat_id"]
     assert chat["version"] > old["version"]
     # What was read of the old one's tree is not taken for this one's.
-    assert [one["content"] for one in await every_item(me, f"{path}/messages")] == ["c"]
+    assert [message["content"] for message in await every_item(me, f"{path}/messages")] == ["c"]
     ok(await me.post(f"{path}/messages", json={"role": "user", "content": "d"}))
     await everything_reads(me)
 
@@ -206,12 +206,12 @@ async def test_copy_makes_another_one(me: httpx2.AsyncClient, keep_ids: bool) ->
     file = lines(*a_chat(1, "a", "b", key="k"))
     await imported(me, file, keep_ids=keep_ids)
     for copies in (1, 2):
-        said = await imported(me, file, keep_ids=keep_ids, on_conflict="copy")
-        assert said["chats"]["copied"] == 1
-        found = await trees(me)
-        assert len(found) == 1 + copies
-        assert [[one["content"] for one in messages] for _, messages in found] == [["a", "b"]] * (1 + copies)
-        assert sorted(str(chat["key"]) for chat, _ in found) == ["None"] * copies + ["k"]
+        report = await imported(me, file, keep_ids=keep_ids, on_conflict="copy")
+        assert report["chats"]["copied"] == 1
+        chats = await trees(me)
+        assert len(chats) == 1 + copies
+        assert [[message["content"] for message in messages] for _, messages in chats] == [["a", "b"]] * (1 + copies)
+        assert sorted(str(chat["key"]) for chat, _ in chats) == ["None"] * copies + ["k"]
     await everything_reads(me)
 
 
@@ -230,9 +230,9 @@ async def test_a_copy_is_made_once_for_a_key(me: httpx2.AsyncClient) -> None:
 async def test_a_key_that_another_chat_has_is_said(me: httpx2.AsyncClient) -> None:
     ok(await me.post("/chats", json={"key": "k"}))
     before = await exported(me)
-    said = await imported(me, lines(*a_chat(1, "a", key="k"), *a_chat(2, "b", key="l"), *a_chat(3, key="l")))
-    assert (said["chats"]["imported"], said["chats"]["failed"]) == (1, 2)
-    assert said["errors"][0] == {"place": "file body, line 2", "reason": "key: another chat has it"}
+    report = await imported(me, lines(*a_chat(1, "a", key="k"), *a_chat(2, "b", key="l"), *a_chat(3, key="l")))
+    assert (report["chats"]["imported"], report["chats"]["failed"]) == (1, 2)
+    assert report["errors"][0] == {"place": "file body, line 2", "reason": "key: another chat has it"}
     assert before != await exported(me)
 
 
@@ -240,24 +240,24 @@ async def test_ids_of_other_chats_are_not_taken(me: httpx2.AsyncClient) -> None:
     await imported(me, lines(*a_chat(1, "a", "b")), keep_ids=True)
     theft = a_chat(2, "x")
     theft[1]["message_id"] = MESSAGE_ID.format(1001)
-    said = await imported(me, lines(*a_chat(3, "c"), *theft, *a_chat(4, "d")), keep_ids=True)
-    assert (said["chats"]["imported"], said["chats"]["failed"]) == (2, 1)
-    assert "another chat" in said["errors"][0]["reason"]
+    report = await imported(me, lines(*a_chat(3, "c"), *theft, *a_chat(4, "d")), keep_ids=True)
+    assert (report["chats"]["imported"], report["chats"]["failed"]) == (2, 1)
+    assert "another chat" in report["errors"][0]["reason"]
     assert [len(messages) for _, messages in await trees(me)] == [2, 1, 1]
 
 
 async def test_a_dry_run_changes_nothing(app: FastAPI, me: httpx2.AsyncClient) -> None:
     await imported(me, lines(*a_chat(1, "a")), keep_ids=True)
     file = lines(*a_chat(1, "b"), *a_chat(2, "c", "d"), *a_chat(2, "c"), *a_chat(3, "x", message_count=7))
-    for on_conflict, did in (("skip", "skipped"), ("replace", "replaced"), ("copy", "copied")):
+    for on_conflict, outcome in (("skip", "skipped"), ("replace", "replaced"), ("copy", "copied")):
         before = await stored(app, me.headers["X-User-Id"])
-        said = await imported(me, file, dry_run=True, keep_ids=True, on_conflict=on_conflict)
+        report = await imported(me, file, dry_run=True, keep_ids=True, on_conflict=on_conflict)
         assert await stored(app, me.headers["X-User-Id"]) == before
-        assert said["dry_run"] is True
-        wanted = {"found": 4, "imported": 1, "skipped": 0, "replaced": 0, "copied": 0, "failed": 1} | {did: 2}
-        assert said["chats"] == wanted
-        assert said["messages"]["found"] == 5
-        assert len(said["errors"]) == said["errors_total"] == 1
+        assert report["dry_run"] is True
+        expected = {"found": 4, "imported": 1, "skipped": 0, "replaced": 0, "copied": 0, "failed": 1} | {outcome: 2}
+        assert report["chats"] == expected
+        assert report["messages"]["found"] == 5
+        assert len(report["errors"]) == report["errors_total"] == 1
     real = await imported(me, file, keep_ids=True)
     assert real["chats"] == {"found": 4, "imported": 1, "skipped": 2, "replaced": 0, "copied": 0, "failed": 1}
 
@@ -272,15 +272,16 @@ async def test_whose_they_become(
         assert {chat["user_id"] for chat in await every_item(client, "/chats")} == {carol}
     async with acting(app, admin) as client:
         problem(await send(client, file), 400)
-        said = await imported(client, file, all_users=True, keep_ids=True)
-        assert (said["chats"]["imported"], said["chats"]["failed"]) == (2, 1)
+        report = await imported(client, file, all_users=True, keep_ids=True)
+        assert (report["chats"]["imported"], report["chats"]["failed"]) == (2, 1)
     for user in (ann, bob):
         async with acting(app, as_user(user)) as client:
             (chat,) = await every_item(client, "/chats")
             assert chat["user_id"] == user
             assert len(await every_item(client, f"/chats/{chat['chat_id']}/messages")) == 1
-            made = await client.post("/admin/api-keys", json={"name": "x", "user_id": user, "scopes": ["chats:write"]})
-        own = {"Authorization": f"Bearer {ok(made)['key']}"}
+            api_key = {"name": "x", "user_id": user, "scopes": ["chats:write"]}
+            key = ok(await client.post("/admin/api-keys", json=api_key))["key"]
+        own = {"Authorization": f"Bearer {key}"}
         async with acting(app, own) as client:
             problem(await send(client, file, all_users=True), 403)
 
@@ -291,16 +292,16 @@ async def test_a_large_chat_is_stored_whole_or_not_at_all(app: FastAPI, me: http
     late = a_chat(4, *texts)
     late[9000]["role"] = "robot"
     file = lines(*a_chat(3, "a"), *good, *bad, *late, *a_chat(5, "z"))
-    said = await imported(me, file)
-    assert said["chats"] == {"found": 5, "imported": 3, "skipped": 0, "replaced": 0, "copied": 0, "failed": 2}
-    assert said["messages"] == {"found": 36_002, "imported": 12_002}
-    found = {chat["message_count"]: chat for chat in await every_item(me, "/chats")}
-    assert set(found) == {1, 12_000}
+    report = await imported(me, file)
+    assert report["chats"] == {"found": 5, "imported": 3, "skipped": 0, "replaced": 0, "copied": 0, "failed": 2}
+    assert report["messages"] == {"found": 36_002, "imported": 12_002}
+    chats = {chat["message_count"]: chat for chat in await every_item(me, "/chats")}
+    assert set(chats) == {1, 12_000}
     assert len(await every_item(me, "/chats")) == 3
-    path = f"/chats/{found[12_000]['chat_id']}/messages"
+    path = f"/chats/{chats[12_000]['chat_id']}/messages"
     last = ok(await me.get(path, params={"last": 2}))["items"]
-    assert [one["content"] for one in last] == ["m11998", "m11999"]
-    assert last[-1]["message_id"] == found[12_000]["head_id"]
+    assert [message["content"] for message in last] == ["m11998", "m11999"]
+    assert last[-1]["message_id"] == chats[12_000]["head_id"]
     tables = await stored(app, me.headers["X-User-Id"])
     assert len(tables["messages"]) == 12_002
     again = await imported(me, file)
@@ -345,10 +346,10 @@ async def test_what_the_api_refuses_is_damage(me: httpx2.AsyncClient, damage: Js
     damaged[1] = {**damaged[1], **damage}
     if damage == {"seq": 0}:
         damaged[1]["seq"] = 0
-    said = await imported(me, lines(*damaged, *a_chat(2, "b")), keep_ids=True)
-    assert (said["chats"]["imported"], said["chats"]["failed"]) == (1, 1), said
-    assert said["errors"][0]["place"] in ("file body, line 3", "file body, line 2")
-    assert "\0" not in said["errors"][0]["reason"]
+    report = await imported(me, lines(*damaged, *a_chat(2, "b")), keep_ids=True)
+    assert (report["chats"]["imported"], report["chats"]["failed"]) == (1, 1), report
+    assert report["errors"][0]["place"] in ("file body, line 3", "file body, line 2")
+    assert "\0" not in report["errors"][0]["reason"]
 
 
 _SAID = b'"role":"user","type":"message","created_at":"2026-01-31T12:00:00.000000Z"}'
@@ -367,9 +368,9 @@ RAW = {
 async def test_a_line_that_is_no_strict_json_is_damage(me: httpx2.AsyncClient, line: bytes) -> None:
     good = lines(*a_chat(1, "a"), *a_chat(2, "b")).splitlines(keepends=True)
     good[2] = line + b"\n"
-    said = await imported(me, b"".join(good))
-    assert said["chats"]["imported"] == 1
-    assert said["errors"][0]["place"] == "file body, line 3"
+    report = await imported(me, b"".join(good))
+    assert report["chats"]["imported"] == 1
+    assert report["errors"][0]["place"] == "file body, line 3"
 
 
 async def test_lines_may_be_written_otherwise(me: httpx2.AsyncClient) -> None:
@@ -377,4 +378,4 @@ async def test_lines_may_be_written_otherwise(me: httpx2.AsyncClient) -> None:
     file = "\ufeff\n" + "".join(f" {json.dumps(record)} \r\n\n" for record in records)
     assert (await imported(me, file))["chats"]["imported"] == 1
     ((_, messages),) = await trees(me)
-    assert [one["content"] for one in messages] == ["ä\u2028", "b"]
+    assert [message["content"] for message in messages] == ["ä\u2028", "b"]

@@ -8,7 +8,7 @@ import orjson
 from app.archive_formats import ExportFormat, records
 from tests.callers import Json
 
-AT = "2026-01-31T12:00:00.000000Z"
+TIMESTAMP = "2026-01-31T12:00:00.000000Z"
 CHAT_ID = "01932c07-1f3e-7000-8000-abcdef012345"
 
 HOSTILE = [
@@ -37,47 +37,49 @@ HOSTILE = [
 ]
 
 
-def message(seq: int, role: str = "user", **said: Any) -> Json:
+def message(seq: int, role: str = "user", **fields: Any) -> Json:
     """A message's record, as a value."""
     parent = {"parent_seq": seq - 1} if seq > 1 else {}
     message_id = f"01932c07-209c-7000-8000-{seq:012d}"
-    said = {
+    fields = {
         "record": "message",
         "message_id": message_id,
         "seq": seq,
         **parent,
         "role": role,
         "type": "message",
-        **said,
+        **fields,
     }
-    return ordered({**said, "created_at": said.get("created_at", AT)})
+    return ordered({**fields, "created_at": fields.get("created_at", TIMESTAMP)})
 
 
 def ordered(record: Json) -> Json:
     """A message's record with its members in their order."""
-    return {name: record[name] for name in ("record", *records.MESSAGE) if name in record}
+    return {name: record[name] for name in ("record", *records.MESSAGE_FIELDS) if name in record}
 
 
-def chat(number: int = 0, **said: Any) -> Json:
+def chat(number: int = 0, **fields: Any) -> Json:
     """A chat's record, as a value."""
     chat_id = f"{CHAT_ID[:-6]}{number:06d}"
-    moments = dict.fromkeys(("created_at", "updated_at", "last_activity_at"), AT)
+    timestamps = dict.fromkeys(("created_at", "updated_at", "last_activity_at"), TIMESTAMP)
     counters = {"message_count": 0, "last_seq": 0, "version": 1}
-    return {"record": "chat", "chat_id": chat_id, **said, **counters, **moments}
+    return {"record": "chat", "chat_id": chat_id, **fields, **counters, **timestamps}
 
 
-def written(form: ExportFormat, *said: Json, many: bool = True) -> bytes:
+def written(format_: ExportFormat, *fields: Json, many: bool = True) -> bytes:
     """What a format makes of a stream."""
-    return b"".join(form.write(stream(form, *said), many=many))
+    return b"".join(format_.write(stream(format_, *fields), many=many))
 
 
-def stream(form: ExportFormat, *said: Json) -> Iterator[Json]:
+def stream(format_: ExportFormat, *fields: Json) -> Iterator[Json]:
     """The stream of these records, with a header and an end, as the format gets it."""
     yield records.header()
-    for one in said:
+    for record in fields:
         yield {
-            name: orjson.Fragment(orjson.dumps(one[name])) if form.lossless and name in records.JSON else one[name]
-            for name in one
+            name: orjson.Fragment(orjson.dumps(record[name]))
+            if format_.lossless and name in records.JSON_FIELDS
+            else record[name]
+            for name in record
         }
-    kinds = [one["record"] for one in said]
+    kinds = [record["record"] for record in fields]
     yield records.end(kinds.count("chat"), kinds.count("message"))

@@ -1,0 +1,1 @@
+"""Exports by HTTP and of a running service, and the reader of snapshots."""

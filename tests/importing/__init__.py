@@ -1,0 +1,1 @@
+"""Imports by HTTP: files, zips, conflicts, and what is invalid in them."""
