@@ -7,8 +7,8 @@ from html import escape
 
 from app.archive_formats.records import Record
 from app.archive_formats.render import link, told
+from app.codecs.canonical import ToolCall, ToolResult
 from app.codecs.parts import Audio, File, Image, Part, Reasoning, Refusal, Text, placeholder
-from app.codecs.said import Call, Result
 
 _STYLE = """
 :root { color-scheme: light dark; }
@@ -92,7 +92,7 @@ def _message(message: Record) -> str:
     )
 
 
-def _block(one: Part | Call | Result | str) -> str:
+def _block(one: Part | ToolCall | ToolResult | str) -> str:
     match one:
         case str():
             return _text(one)
@@ -100,9 +100,9 @@ def _block(one: Part | Call | Result | str) -> str:
             return _text(text)
         case Reasoning(text):
             return f"<div>Reasoning:</div>\n{_text(text)}"
-        case Call(name=name, arguments=arguments):
+        case ToolCall(name=name, arguments=arguments):
             return f"<div>Calls <bdi>{escape(name)}</bdi>:</div>\n<pre>{escape(arguments)}</pre>\n"
-        case Result(parts=parts):
+        case ToolResult(parts=parts):
             return "<div>Result:</div>\n" + "".join(map(_block, parts))
         case Image() | Audio() | File():
             name, url = escape(placeholder(one)), link(one)

@@ -6,8 +6,8 @@ from typing import Any
 
 from app.archive_formats.records import Record
 from app.archive_formats.render import link, told
+from app.codecs.canonical import ToolCall, ToolResult
 from app.codecs.parts import Audio, File, Image, Part, Reasoning, placeholder
-from app.codecs.said import Call, Result
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>()#+\-.!|~&])")
 _BACKTICKS = re.compile("`+")
@@ -49,13 +49,13 @@ def _message(message: Record) -> str:
     return "\n\n".join([*blocks, *map(_block, told(message))]) + "\n"
 
 
-def _block(one: Part | Call | Result | str) -> str:
+def _block(one: Part | ToolCall | ToolResult | str) -> str:
     match one:
         case str():
             return _fenced(one)
-        case Call(name=name, arguments=arguments):
+        case ToolCall(name=name, arguments=arguments):
             return f"Calls {_line(name)}:\n\n{_fenced(arguments)}"
-        case Result(parts=parts):
+        case ToolResult(parts=parts):
             return "\n\n".join(["Result:", *map(_block, parts)])
         case Reasoning(text):
             return f"Reasoning:\n\n{_fenced(text)}"

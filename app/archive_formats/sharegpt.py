@@ -14,8 +14,8 @@ from app.archive_formats.item_format import ItemFormat
 from app.archive_formats.records import Record
 from app.archive_formats.render import told
 from app.archive_formats.source import Found
+from app.codecs.canonical import ToolCall, ToolResult
 from app.codecs.parts import Part, Reasoning, Refusal, Text, placeholder
-from app.codecs.said import Call, Result
 
 _FROM = {"user": "human", "assistant": "gpt", "system": "system", "developer": "system", "tool": "observation"}
 
@@ -49,10 +49,10 @@ def _said(message: Record) -> Iterator[dict[str, Any]]:
     others: list[dict[str, Any]] = []
     for one in told(message):
         match one:
-            case Call(name=name, arguments=arguments):
+            case ToolCall(name=name, arguments=arguments):
                 value = orjson.dumps({"name": name, "arguments": _arguments(arguments)}).decode()
                 others.append({"from": "function_call", "value": value})
-            case Result(parts=parts):
+            case ToolResult(parts=parts):
                 others.append({"from": "observation", "value": _text(parts)})
             case str():
                 texts.append(one)

@@ -5,8 +5,8 @@ from typing import Any, Self
 
 import orjson
 
+from app.codecs.canonical import ToolCall, canonical_message
 from app.codecs.parts import Image, Refusal, Text
-from app.codecs.said import Call, said
 from tests.callers import Json
 
 
@@ -41,7 +41,7 @@ class Facts:
 
 def facts(message: Json) -> Facts:
     """What a stored message says."""
-    one = said(message)
+    one = canonical_message(message)
     found = Facts(texts=[part.text for part in one.parts if isinstance(part, Text | Refusal)])
     found.calls = [(call.id, call.name, given(call)) for call in one.calls]
     for result in one.results:
@@ -57,7 +57,7 @@ def is_web(url: str | None) -> bool:
     return url is not None and url.startswith("https://")
 
 
-def given(call: Call) -> Any:
+def given(call: ToolCall) -> Any:
     """What a call was given, as a value. Dialects that know only functions, or only objects, say the rest otherwise."""
     if call.custom:
         return {"input": call.arguments}

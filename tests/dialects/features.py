@@ -9,9 +9,9 @@ from typing import Any
 
 import orjson
 
-from app.codecs import neutral
+from app.codecs.canonical import CanonicalMessage
+from app.codecs.message_json import build_message, custom_call, function_call, tool_result
 from app.codecs.parts import Audio, File, Image, Part, Reasoning, Refusal, Text
-from app.codecs.said import Said
 from tests.callers import Json
 
 KEPT, AS_TEXT, LOST = "kept", "as text", "lost"
@@ -23,7 +23,7 @@ URL, PNG, PDF = (
 )
 PDF_URL = f"https://e.com/{MARK}.pdf"
 
-Outcome = Callable[[list[Said], list[Json]], str]
+Outcome = Callable[[list[CanonicalMessage], list[Json]], str]
 """Tells from what was read again, and from the items it was read from, what became of a feature."""
 
 
@@ -40,7 +40,7 @@ class Feature:
 def there(is_it: Callable[[Part], bool], *, in_results: bool = False) -> Outcome:
     """Whether there is such a part; `[image]` and the like are texts in its place."""
 
-    def outcome(found: list[Said], _items: list[Json]) -> str:
+    def outcome(found: list[CanonicalMessage], _items: list[Json]) -> str:
         parts = [part for one in found for part in one.parts]
         if in_results:
             parts = [part for one in found for result in one.results for part in result.parts]
@@ -54,7 +54,7 @@ def there(is_it: Callable[[Part], bool], *, in_results: bool = False) -> Outcome
 def says(*texts: str) -> Outcome:
     """Whether these texts stand in the items, in this order."""
 
-    def outcome(_found: list[Said], items: list[Json]) -> str:
+    def outcome(_found: list[CanonicalMessage], items: list[Json]) -> str:
         written, at = orjson.dumps(items).decode(), 0
         for text in texts:
             at = written.find(text, at) + 1
@@ -67,20 +67,20 @@ def says(*texts: str) -> Outcome:
 
 def about(name: str) -> Outcome:
     """Whether a message has a field with the value that is looked for."""
-    return lambda found, _items: KEPT if any(one.message.get(name) in (MARK, 12) for one in found) else LOST
+    return lambda found, _items: KEPT if any(one.fields.get(name) in (MARK, 12) for one in found) else LOST
 
 
 def role(wanted: str, other: str) -> Outcome:
     """Whether a text is said by this role, or else by another."""
 
-    def outcome(found: list[Said], _items: list[Json]) -> str:
+    def outcome(found: list[CanonicalMessage], _items: list[Json]) -> str:
         roles = {one.role for one in found if one.parts}
         return KEPT if wanted in roles else f"as `{other}`" if other in roles else LOST
 
     return outcome
 
 
-def refused(found: list[Said], _items: list[Json]) -> str:
+def refused(found: list[CanonicalMessage], _items: list[Json]) -> str:
     """What became of a refusal."""
     parts = [part for one in found for part in one.parts]
     if any(isinstance(part, Refusal) for part in parts):
@@ -91,7 +91,7 @@ def refused(found: list[Said], _items: list[Json]) -> str:
 def called(count: int, *, custom: bool = False) -> Outcome:
     """What became of calls."""
 
-    def outcome(found: list[Said], _items: list[Json]) -> str:
+    def outcome(found: list[CanonicalMessage], _items: list[Json]) -> str:
         calls = [call for one in found for call in one.calls]
         if len(calls) != count or any(call.name != MARK for call in calls):
             return LOST
@@ -100,18 +100,18 @@ def called(count: int, *, custom: bool = False) -> Outcome:
     return outcome
 
 
-def answered(found: list[Said], _items: list[Json]) -> str:
+def answered(found: list[CanonicalMessage], _items: list[Json]) -> str:
     """What became of a result's text."""
     results = [result for one in found for result in one.results]
     return KEPT if [(result.call_id, result.parts) for result in results] == [("call_1", (Text(MARK),))] else LOST
 
 
-def failed(found: list[Said], _items: list[Json]) -> str:
+def failed(found: list[CanonicalMessage], _items: list[Json]) -> str:
     """What became of the note that a call failed."""
     return KEPT if any(result.is_error for one in found for result in one.results) else LOST
 
 
-def parted(found: list[Said], _items: list[Json]) -> str:
+def parted(found: list[CanonicalMessage], _items: list[Json]) -> str:
     """Whether two texts are still two."""
     texts = [part.text for one in found for part in one.parts if isinstance(part, Text)]
     return KEPT if texts == [MARK, "b"] else "as one" if MARK in "".join(texts) else LOST
@@ -134,12 +134,12 @@ def calling(*calls: Json) -> Json:
 
 def function(call_id: str = "call_1", name: str = MARK) -> Json:
     """A call."""
-    return neutral.function_call(call_id, name, '{"a":1}')
+    return function_call(call_id, name, '{"a":1}')
 
 
 def result(content: Any, **more: Any) -> Json:
     """A message that is a result."""
-    return neutral.message("tool", [neutral.result("call_1", content, **more)])
+    return build_message("tool", [tool_result("call_1", content, **more)])
 
 
 def ai(content: Any, **data: Any) -> Json:
@@ -249,7 +249,7 @@ FEATURES = [
     ),
     Feature("call of a tool", called(1), calling(function())),
     Feature("calls at once", called(2), calling(function(), function("call_2"))),
-    Feature("call of a custom tool", called(1, custom=True), calling(neutral.custom_call("call_1", MARK, "a"))),
+    Feature("call of a custom tool", called(1, custom=True), calling(custom_call("call_1", MARK, "a"))),
     Feature(
         "order of texts and calls at once",
         says('"first', MARK, '"second'),

@@ -6,8 +6,8 @@ What another codec makes of a feature is read again from what it wrote.
 from collections.abc import Iterator
 from pathlib import Path
 
-from app.codecs import CODECS, Codec, taken
-from app.codecs.said import said
+from app.codecs import CODECS, Codec, decode_item
+from app.codecs.canonical import canonical_message
 from tests.callers import Json
 from tests.dialects.features import FEATURES, KEPT, Feature
 
@@ -18,17 +18,17 @@ BEGIN, END = "<!-- losses: begin -->\n", "<!-- losses: end -->\n"
 def stored(codec: Codec, items: list[Json]) -> list[Json]:
     """Items as the messages that they are answered as, once they are stored."""
     made = {"message_id": "01932c07-209c-7000-8000-1234567890ab", "seq": 1, "created_at": "2026-01-31T12:00:00.000000Z"}
-    return [{**made, "type": "message", **taken(codec, item)[0]} for item in items]
+    return [{**made, "type": "message", **decode_item(codec, item)[0]} for item in items]
 
 
 def written(codec: Codec, messages: list[Json]) -> list[Json]:
     """Messages as items."""
-    return [item for message in messages for item in codec.write(said(message))]
+    return [item for message in messages for item in codec.encode(canonical_message(message))]
 
 
 def outcome(feature: Feature, codec: Codec, items: list[Json]) -> str:
     """What is left of a feature in items."""
-    return feature.outcome([said(message) for message in stored(codec, items)], items)
+    return feature.outcome([canonical_message(message) for message in stored(codec, items)], items)
 
 
 def rows(source: Codec) -> Iterator[tuple[str, list[str]]]:

@@ -4,19 +4,19 @@ from typing import Any
 
 import pytest
 
-from app.codecs import Untranslatable, adk
-from app.codecs.said import said
+from app.codecs import UndecodableItem, adk
+from app.codecs.canonical import canonical_message
 from tests.callers import Json
 
 
 def event(author: str, *parts: Json, role: str | None = None, **more: Any) -> Json:
     """What an event says."""
-    return adk.read({"author": author, "content": {"parts": list(parts), "role": role}, **more})
+    return adk.decode({"author": author, "content": {"parts": list(parts), "role": role}, **more})
 
 
 def written(role: str, content: Any, **more: Any) -> list[Json]:
     """A message of ours as events."""
-    return adk.write(said({"message_id": "m1", "role": role, "content": content} | more))
+    return adk.encode(canonical_message({"message_id": "m1", "role": role, "content": content} | more))
 
 
 CALL = {"id": "call_1", "type": "function", "function": {"name": "timer", "arguments": '{"minutes":8}'}}
@@ -117,7 +117,7 @@ def test_files_of_a_result_stand_beside_it() -> None:
     assert part["function_response"]["response"] == {"result": "Look:"}
     blob = {"inline_data": {"data": "iVBORw0KGgo=", "mime_type": "image/png"}}
     assert part["function_response"]["parts"] == [blob]
-    assert adk.read(item)["content"] == [{"type": "text", "text": "Look:"}, image]
+    assert adk.decode(item)["content"] == [{"type": "text", "text": "Look:"}, image]
 
 
 def test_an_answer() -> None:
@@ -142,7 +142,7 @@ def test_an_answer() -> None:
         "output_tokens": 5,
         "metadata": {"a": 1},
     }
-    [item] = adk.write(said({"message_id": "m1"} | message))
+    [item] = adk.encode(canonical_message({"message_id": "m1"} | message))
     assert item == {
         "content": {
             "parts": [
@@ -185,17 +185,17 @@ def test_several_events_of_one_message_have_ids_of_their_own() -> None:
 
 def test_what_says_nothing_is_an_event() -> None:
     state = {"author": "cook", "actions": {"state_delta": {"eggs": 6}}}
-    assert adk.read(state) == {"role": "assistant", "content": None, "type": "event", "name": "cook"}
+    assert adk.decode(state) == {"role": "assistant", "content": None, "type": "event", "name": "cook"}
     assert written("assistant", None, type="event") == []
 
 
 def test_what_is_heard_in_a_live_session_is_said() -> None:
     heard = {"author": "user", "inputTranscription": {"text": "Is it done?", "finished": True}}
-    assert adk.read(heard) == {"role": "user", "content": "Is it done?"}
+    assert adk.decode(heard) == {"role": "user", "content": "Is it done?"}
 
 
 @pytest.mark.parametrize(
-    ("item", "place"),
+    ("item", "path"),
     [
         ({"actions": {}}, ("author",)),
         ({"author": 3}, ("author",)),
@@ -204,7 +204,7 @@ def test_what_is_heard_in_a_live_session_is_said() -> None:
         ({"author": "user", "content": {"parts": ["Hi."]}}, ("content", "parts", 0)),
     ],
 )
-def test_what_is_no_event_is_refused(item: Json, place: tuple[str | int, ...]) -> None:
-    with pytest.raises(Untranslatable) as refused:
-        adk.read(item)
-    assert refused.value.place == place
+def test_what_is_no_event_is_refused(item: Json, path: tuple[str | int, ...]) -> None:
+    with pytest.raises(UndecodableItem) as refused:
+        adk.decode(item)
+    assert refused.value.path == path

@@ -10,10 +10,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from app.codecs import CODECS, Codec, Untranslatable, same, taken
-from app.codecs import given as items_of
-from app.codecs.said import said
-from app.messages.schemas import TranslatedMessage
+from app.codecs import CODECS, Codec, UndecodableItem, decode_item, encode_message, same_json
+from app.codecs.canonical import canonical_message
+from app.messages.schemas import DecodedMessage
 from tests.callers import Json
 from tests.dialects.facts import Facts, facts
 from tests.dialects.items.values import JSON, OBJECT, TEXT
@@ -68,10 +67,10 @@ def test_the_dialects_that_there_are() -> None:
 def check_round_trip(codec: Codec, item: Json) -> None:
     """Checks that an item comes back equal from where messages are stored."""
     before = stored(item)
-    message, payload = taken(codec, item)
+    message, payload = decode_item(codec, item)
     assert item == before, "reading leaves the item alone"
-    TranslatedMessage.model_validate({**message, "payload": payload})
-    assert same(items_of(codec, answered(message), stored(payload)), [item])
+    DecodedMessage.model_validate({**message, "payload": payload})
+    assert same_json(encode_message(codec, answered(message), stored(payload)), [item])
 
 
 @every_codec
@@ -89,16 +88,16 @@ def test_items_come_back_equal(codec: Codec, data: st.DataObject) -> None:
 
 def check_readable(codec: Codec, item: Json) -> None:
     """Checks that something is an item, or refused for a reason."""
-    refused: Untranslatable | None = None
+    refused: UndecodableItem | None = None
     try:
-        taken(codec, item)
-    except Untranslatable as error:
+        decode_item(codec, item)
+    except UndecodableItem as error:
         refused = error
     if refused is None:
         check_round_trip(codec, item)
     else:
         assert str(refused)
-        assert all(isinstance(step, str | int) for step in refused.place)
+        assert all(isinstance(step, str | int) for step in refused.path)
 
 
 @every_codec
@@ -126,10 +125,10 @@ def test_damaged_items_are_messages_or_none(codec: Codec, data: st.DataObject) -
 def check_written(codec: Codec, message: Json) -> list[Json]:
     """Checks that a message can be said in a codec, and read again in it."""
     before = stored(message)
-    written = codec.write(said(message))
+    written = codec.encode(canonical_message(message))
     assert message == before, "writing leaves the message alone"
     for item in written:
-        assert same(stored(item), item), "it is JSON"
+        assert same_json(stored(item), item), "it is JSON"
         check_round_trip(codec, stored(item))
     return written
 
@@ -157,25 +156,26 @@ def test_what_others_say_is_said(source: Codec, target: Codec, data: st.DataObje
 
 def check_kept(source: Codec, target: Codec, item: Json) -> None:
     """Checks that what an item says of what every codec can say is said in another, and read from it again."""
-    message = answered(taken(source, item)[0])
+    message = answered(decode_item(source, item)[0])
     written = check_written(target, message)
     if message["type"] != "message":
         return
     there = Facts()
     for one in written:
-        there += facts(answered(taken(target, one)[0]))
+        there += facts(answered(decode_item(target, one)[0]))
     facts(message).must_be_in(there)
 
 
 @every_codec
 def test_an_edited_message_is_said_anew(codec: Codec) -> None:
     for item in items(codec).EXAMPLES:
-        message, payload = taken(codec, item)
+        message, payload = decode_item(codec, item)
         assume_text = isinstance(message.get("content"), str) and message["role"] in ("user", "assistant")
         if not assume_text or message.get("type", "message") != "message":
             continue
         edited = answered(message) | {"content": "Poached, please.", "edited_at": "2026-01-31T12:01:00.000000Z"}
-        texts = [facts(answered(taken(codec, one)[0])).texts for one in items_of(codec, edited, stored(payload))]
+        written = encode_message(codec, edited, stored(payload))
+        texts = [facts(answered(decode_item(codec, one)[0])).texts for one in written]
         assert ["Poached, please."] in texts
         noted = answered(message) | {"metadata": {"a": 1}, "edited_at": "2026-01-31T12:01:00.000000Z"}
-        assert same(items_of(codec, noted, stored(payload)), [item])
+        assert same_json(encode_message(codec, noted, stored(payload)), [item])

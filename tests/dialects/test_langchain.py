@@ -4,20 +4,20 @@ from typing import Any
 
 import pytest
 
-from app.codecs import Untranslatable, langchain
-from app.codecs.said import said
+from app.codecs import UndecodableItem, langchain
+from app.codecs.canonical import canonical_message
 from tests.callers import Json
 from tests.dialects.items.values import PNG
 
 
 def read(kind: str, content: Any, **more: Any) -> Json:
     """What one of LangChain's messages says."""
-    return langchain.read({"type": kind, "data": {"content": content, **more}})
+    return langchain.decode({"type": kind, "data": {"content": content, **more}})
 
 
 def written(role: str, content: Any, **more: Any) -> list[Json]:
     """A message of ours as LangChain's."""
-    return langchain.write(said({"message_id": "m1", "role": role, "content": content} | more))
+    return langchain.encode(canonical_message({"message_id": "m1", "role": role, "content": content} | more))
 
 
 IMAGE = {"type": "image_url", "image_url": {"url": PNG}}
@@ -115,7 +115,7 @@ def test_a_call_without_arguments_that_are_an_object_is_invalid() -> None:
     [invalid] = item["data"]["invalid_tool_calls"]
     assert (invalid["id"], invalid["args"], invalid["type"]) == ("call_1", '{"eggs": ', "invalid_tool_call")
     assert [call["args"] for call in item["data"]["tool_calls"]] == [{"input": "ls"}]
-    assert langchain.read(item)["tool_calls"][1] == broken
+    assert langchain.decode(item)["tool_calls"][1] == broken
 
 
 def test_results() -> None:
@@ -124,7 +124,7 @@ def test_results() -> None:
     failed = read("tool", "Broken.", tool_call_id="call_1", status="error")
     part = {"type": "tool_result", "tool_use_id": "call_1", "content": "Broken.", "is_error": True}
     assert failed == {"role": "tool", "content": [part]}
-    [item] = langchain.write(said({"message_id": "m1"} | failed))
+    [item] = langchain.encode(canonical_message({"message_id": "m1"} | failed))
     assert (item["data"]["status"], item["data"]["content"], item["data"]["id"]) == ("error", "Broken.", "m1")
     assert read("function", "It rang.", name="timer")["tool_call_id"] == "timer"
 
@@ -140,7 +140,7 @@ def test_what_is_known_of_an_answer() -> None:
     )
     assert [part["type"] for part in message["content"]] == ["reasoning", "text"]
     assert (message["model"], message["input_tokens"], message["output_tokens"]) == ("gpt-5", 12, 5)
-    [item] = langchain.write(said({"message_id": "m1"} | message))
+    [item] = langchain.encode(canonical_message({"message_id": "m1"} | message))
     assert item["data"]["usage_metadata"] == used
     assert item["data"]["response_metadata"] == {"model_name": "gpt-5"}
 
@@ -148,12 +148,12 @@ def test_what_is_known_of_an_answer() -> None:
 def test_a_refusal_is_where_langchain_has_it() -> None:
     message = read("ai", "", additional_kwargs={"refusal": "No."})
     assert message["content"] == [{"type": "refusal", "refusal": "No."}]
-    [item] = langchain.write(said({"message_id": "m1"} | message))
+    [item] = langchain.encode(canonical_message({"message_id": "m1"} | message))
     assert (item["data"]["content"], item["data"]["additional_kwargs"]) == ("", {"refusal": "No."})
 
 
 def test_what_langchain_has_not_is_of_its_type() -> None:
-    assert langchain.read({"type": "remove", "data": {"id": "x"}}) == {
+    assert langchain.decode({"type": "remove", "data": {"id": "x"}}) == {
         "role": "assistant",
         "content": None,
         "type": "remove",
@@ -161,7 +161,7 @@ def test_what_langchain_has_not_is_of_its_type() -> None:
 
 
 @pytest.mark.parametrize(
-    ("item", "place"),
+    ("item", "path"),
     [
         ({"data": {"content": ""}}, ("type",)),
         ({"type": "human", "content": ""}, ("data",)),
@@ -169,7 +169,7 @@ def test_what_langchain_has_not_is_of_its_type() -> None:
         ({"type": "human", "data": {"content": ["Hi.", 3]}}, ("data", "content", 1)),
     ],
 )
-def test_what_is_no_message_is_refused(item: Json, place: tuple[str | int, ...]) -> None:
-    with pytest.raises(Untranslatable) as refused:
-        langchain.read(item)
-    assert refused.value.place == place
+def test_what_is_no_message_is_refused(item: Json, path: tuple[str | int, ...]) -> None:
+    with pytest.raises(UndecodableItem) as refused:
+        langchain.decode(item)
+    assert refused.value.path == path

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from app.codecs import CODECS, Untranslatable, taken
-from app.codecs.neutral import function_call, result
-from app.codecs.said import said
+from app.codecs import CODECS, UndecodableItem, decode_item
+from app.codecs.canonical import canonical_message
+from app.codecs.message_json import function_call, tool_result
 from tests.callers import Json
 
 THOUGHT: Json = {"type": "reasoning", "text": "Eggs take eight minutes."}
@@ -18,7 +18,7 @@ PNG = "data:image/png;base64,iVBORw0KGgo="
 
 def written(codec: str, message: Json) -> list[Json]:
     """A message as items."""
-    return CODECS[codec].write(said(message))
+    return CODECS[codec].encode(canonical_message(message))
 
 
 @pytest.mark.parametrize(
@@ -129,27 +129,30 @@ def written(codec: str, message: Json) -> list[Json]:
                     {"type": "tool_result", "tool_use_id": "call_2", "content": [TEXT, TEXT], "is_error": True},
                 ],
             },
-            {"role": "tool", "content": [result("call_1", "x"), result("call_2", [TEXT, TEXT], is_error=True)]},
+            {
+                "role": "tool",
+                "content": [tool_result("call_1", "x"), tool_result("call_2", [TEXT, TEXT], is_error=True)],
+            },
         ),
         (
             "anthropic",
             {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "call_1"}, TEXT]},
-            {"role": "user", "content": [result("call_1", None), TEXT]},
+            {"role": "user", "content": [tool_result("call_1", None), TEXT]},
         ),
         (
             "anthropic",
             {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "i" * 600, "content": "x"}]},
-            {"role": "tool", "content": [result("i" * 600, "x")]},
+            {"role": "tool", "content": [tool_result("i" * 600, "x")]},
         ),
     ],
 )
 def test_what_an_item_says(codec: str, item: Json, message: Json) -> None:
-    assert taken(CODECS[codec], item)[0] == message
+    assert decode_item(CODECS[codec], item)[0] == message
 
 
 WHOLE: Json = {
     "role": "assistant",
-    "content": [TEXT, result("call_1", "It rang."), {"type": "text", "text": "Done."}],
+    "content": [TEXT, tool_result("call_1", "It rang."), {"type": "text", "text": "Done."}],
     "tool_calls": [CALL, function_call("call_2", "timer", "{}")],
 }
 
@@ -221,9 +224,9 @@ def test_reasoning_is_said_by_its_own_provider_alone(codec: str) -> None:
 def test_every_text_is_said_as_it_is(codec: str, text: str) -> None:
     for role in ("user", "assistant", "system"):
         (item,) = written(codec, {"role": role, "content": text})
-        assert taken(CODECS[codec], item) == ({"role": role, "content": text}, None)
+        assert decode_item(CODECS[codec], item) == ({"role": role, "content": text}, None)
     (item,) = written(codec, {"role": "tool", "content": text, "tool_call_id": "call_1"})
-    assert CODECS[codec].read(item) == {"role": "tool", "content": text, "tool_call_id": "call_1"}
+    assert CODECS[codec].decode(item) == {"role": "tool", "content": text, "tool_call_id": "call_1"}
 
 
 @pytest.mark.parametrize("codec", ["chat_completions", "responses", "anthropic"])
@@ -237,11 +240,11 @@ def test_common_items_are_stored_once(codec: str) -> None:
     ]
     for message in messages:
         (item,) = written(codec, message)
-        assert taken(CODECS[codec], item)[1] is None, "nothing is kept beside the message"
+        assert decode_item(CODECS[codec], item)[1] is None, "nothing is kept beside the message"
 
 
 @pytest.mark.parametrize(
-    ("codec", "item", "place"),
+    ("codec", "item", "path"),
     [
         ("chat_completions", {}, ("role",)),
         ("chat_completions", {"role": "user", "content": 5}, ("content",)),
@@ -268,7 +271,7 @@ def test_common_items_are_stored_once(codec: str) -> None:
         ),
     ],
 )
-def test_what_is_no_item_is_refused_with_its_place(codec: str, item: Json, place: tuple[Any, ...]) -> None:
-    with pytest.raises(Untranslatable) as refused:
-        CODECS[codec].read(item)
-    assert refused.value.place == place
+def test_what_is_no_item_is_refused_with_its_place(codec: str, item: Json, path: tuple[Any, ...]) -> None:
+    with pytest.raises(UndecodableItem) as refused:
+        CODECS[codec].decode(item)
+    assert refused.value.path == path

@@ -8,8 +8,8 @@ from openai.types.chat import ChatCompletionMessageParam
 from openai.types.responses import ResponseInputItemParam
 from pydantic import TypeAdapter, ValidationError
 
-from app.codecs import CODECS, Codec, Untranslatable, taken
-from app.codecs.said import said
+from app.codecs import CODECS, Codec, UndecodableItem, decode_item
+from app.codecs.canonical import canonical_message
 from tests.callers import Json
 from tests.context.test_context import walk
 from tests.dialects.items import chat_completions, responses
@@ -58,9 +58,9 @@ def test_the_examples_are_as_the_package_has_them() -> None:
 
 def check_written(message: Json) -> None:
     """Checks that what a message is written as is of the package's types."""
-    for item in CODECS["chat_completions"].write(said(message)):
+    for item in CODECS["chat_completions"].encode(canonical_message(message)):
         assert is_of(CHAT, item), item
-    for item in CODECS["responses"].write(said(message)):
+    for item in CODECS["responses"].encode(canonical_message(message)):
         # The package wants an answer to have the id and the state that the service gives it.
         whole = {"id": "msg_1", "status": "completed", **item} if item.get("role") == "assistant" else item
         assert is_of(RESPONSES, whole), item
@@ -75,7 +75,7 @@ def test_what_is_written_is_as_the_package_has_it(message: Json) -> None:
 @every_codec
 def test_what_others_said_is_written_as_the_package_has_it(codec: Codec) -> None:
     for item in items(codec).EXAMPLES:
-        check_written(answered(taken(codec, item)[0]))
+        check_written(answered(decode_item(codec, item)[0]))
 
 
 @pytest.mark.parametrize(
@@ -90,5 +90,5 @@ def test_what_others_said_is_written_as_the_package_has_it(codec: Codec) -> None
 def test_what_is_no_message_of_the_package_is_none_of_ours(item: Json) -> None:
     assert not is_of(CHAT, item)
     for name in ("chat_completions", "responses", "anthropic"):
-        with pytest.raises(Untranslatable):
-            CODECS[name].read(item)
+        with pytest.raises(UndecodableItem):
+            CODECS[name].decode(item)

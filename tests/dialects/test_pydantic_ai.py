@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from app.codecs import Untranslatable, pydantic_ai
-from app.codecs.said import said
+from app.codecs import UndecodableItem, pydantic_ai
+from app.codecs.canonical import canonical_message
 from tests.callers import Json
 from tests.dialects.items.pydantic_ai import AT
 from tests.dialects.items.values import PNG
@@ -13,12 +13,12 @@ from tests.dialects.items.values import PNG
 
 def request(*parts: Json, **more: Any) -> Json:
     """What a request says."""
-    return pydantic_ai.read({"kind": "request", "parts": list(parts), **more})
+    return pydantic_ai.decode({"kind": "request", "parts": list(parts), **more})
 
 
 def response(*parts: Json, **more: Any) -> Json:
     """What a response says."""
-    return pydantic_ai.read({"kind": "response", "parts": list(parts), **more})
+    return pydantic_ai.decode({"kind": "response", "parts": list(parts), **more})
 
 
 def prompt(*content: Any) -> Any:
@@ -28,7 +28,7 @@ def prompt(*content: Any) -> Any:
 
 def written(role: str, content: Any, **more: Any) -> list[Json]:
     """A message of ours as those of Pydantic-AI."""
-    return pydantic_ai.write(said({"message_id": "m1", "role": role, "content": content} | more))
+    return pydantic_ai.encode(canonical_message({"message_id": "m1", "role": role, "content": content} | more))
 
 
 CALL = {"id": "call_1", "type": "function", "function": {"name": "timer", "arguments": '{"minutes":8}'}}
@@ -121,7 +121,7 @@ def test_what_a_tool_returns(content: Any, told: Any) -> None:
     part = {"part_kind": "tool-return", "tool_name": "timer", "tool_call_id": "call_1", "content": content}
     message = request(part)
     assert message["content"] == told
-    [item] = pydantic_ai.write(said({"message_id": "m1"} | message))
+    [item] = pydantic_ai.encode(canonical_message({"message_id": "m1"} | message))
     [again] = item["parts"]
     assert again == part | {"content": "null" if content is None else content}
 
@@ -138,7 +138,7 @@ def test_calls_that_failed(part: Json) -> None:
     message = request(part | {"tool_name": "timer", "tool_call_id": "call_1"})
     [result] = message["content"]
     assert (result["tool_use_id"], result["content"], result["is_error"]) == ("call_1", "Broken.", True)
-    [item] = pydantic_ai.write(said({"message_id": "m1"} | message))
+    [item] = pydantic_ai.encode(canonical_message({"message_id": "m1"} | message))
     [again] = item["parts"]
     assert (again["tool_name"], again["content"], again["outcome"]) == ("timer", "Broken.", "failed")
 
@@ -162,7 +162,7 @@ def test_a_response() -> None:
         "input_tokens": 12,
         "metadata": {"a": 1},
     }
-    [item] = pydantic_ai.write(said({"message_id": "m1"} | message))
+    [item] = pydantic_ai.encode(canonical_message({"message_id": "m1"} | message))
     assert item == {
         "kind": "response",
         "parts": [
@@ -182,7 +182,7 @@ def test_every_moment_is_that_of_the_message() -> None:
         {"role": "user", "content": "Hi."},
         {"role": "tool", "tool_call_id": "call_1", "content": "It rang."},
     ):
-        [item] = pydantic_ai.write(said({"message_id": "m1", "created_at": AT} | message))
+        [item] = pydantic_ai.encode(canonical_message({"message_id": "m1", "created_at": AT} | message))
         assert {item["timestamp"], *(part["timestamp"] for part in item["parts"])} == {AT}
 
 
@@ -203,14 +203,14 @@ def test_what_no_message_can_say_is_of_its_kind() -> None:
 
 
 @pytest.mark.parametrize(
-    ("item", "place"),
+    ("item", "path"),
     [
         ({"parts": []}, ("kind",)),
         ({"kind": "request", "content": "Hi."}, ("parts",)),
         ({"kind": "response", "parts": [{"content": "Hi."}]}, ("parts", 0)),
     ],
 )
-def test_what_is_no_message_is_refused(item: Json, place: tuple[str | int, ...]) -> None:
-    with pytest.raises(Untranslatable) as refused:
-        pydantic_ai.read(item)
-    assert refused.value.place == place
+def test_what_is_no_message_is_refused(item: Json, path: tuple[str | int, ...]) -> None:
+    with pytest.raises(UndecodableItem) as refused:
+        pydantic_ai.decode(item)
+    assert refused.value.path == path

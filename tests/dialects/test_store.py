@@ -8,8 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from app.codecs import CODECS, Codec, same
-from app.codecs import given as items_of
+from app.codecs import CODECS, Codec, encode_message, same_json
 from tests.callers import Json, ok, problem
 from tests.dialects.test_contract import items
 
@@ -40,16 +39,16 @@ async def test_examples_come_back_equal(me: httpx2.AsyncClient, language: Codec)
     path = await posted(me, language, examples)
     for item in examples:
         ok(await me.post(path, params={"format": language.name}, json=item))
-    assert same(await read(me, path, format=language.name), [*examples, *examples])
+    assert same_json(await read(me, path, format=language.name), [*examples, *examples])
     messages = await read(me, path)
     assert len(messages) == 2 * len(examples)
     for other in CODECS.values():
         found = await read(me, path, format=other.name)
         if other is not language:
-            told = [one for message in messages for one in items_of(other, message, None)]
-            assert same(found, other.join(told) if other.join else told)
+            told = [one for message in messages for one in encode_message(other, message, None)]
+            assert same_json(found, other.join(told) if other.join else told)
     last = ok(await me.post(f"{path}/pop", params={"format": language.name}))
-    assert same(last["items"], examples[-1:])
+    assert same_json(last["items"], examples[-1:])
 
 
 @settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
@@ -57,7 +56,7 @@ async def test_examples_come_back_equal(me: httpx2.AsyncClient, language: Codec)
 async def test_items_come_back_equal(me: httpx2.AsyncClient, written: tuple[Codec, list[Json]]) -> None:
     language, batch = written
     path = await posted(me, language, batch)
-    assert same(await read(me, path, format=language.name), orjson.loads(orjson.dumps(batch)))
+    assert same_json(await read(me, path, format=language.name), orjson.loads(orjson.dumps(batch)))
     for other in CODECS:
         await read(me, path, format=other)
 

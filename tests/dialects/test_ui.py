@@ -4,19 +4,19 @@ from typing import Any
 
 import pytest
 
-from app.codecs import Untranslatable, ui
-from app.codecs.said import said
+from app.codecs import UndecodableItem, ui
+from app.codecs.canonical import canonical_message
 from tests.callers import Json
 
 
 def answer(*parts: Json) -> Json:
     """What an assistant's UIMessage says."""
-    return ui.read({"id": "a", "role": "assistant", "parts": list(parts)})
+    return ui.decode({"id": "a", "role": "assistant", "parts": list(parts)})
 
 
 def written(role: str, content: Any, **more: Any) -> list[Json]:
     """A message of ours as UIMessages."""
-    return ui.write(said({"message_id": "m1", "role": role, "content": content} | more))
+    return ui.encode(canonical_message({"message_id": "m1", "role": role, "content": content} | more))
 
 
 def tool(state: str, **more: Any) -> Json:
@@ -89,7 +89,7 @@ def test_a_result_by_itself_stays_one() -> None:
     assert (part["type"], part["toolName"], part["state"]) == ("dynamic-tool", "timer", "output-available")
     assert (part["toolCallId"], part["input"], part["output"]) == ("call_1", {}, {"rang": True})
     again = {"role": "tool", "tool_call_id": "call_1", "name": "timer", "content": '{"rang":true}'}
-    assert ui.read(item) == again
+    assert ui.decode(item) == again
 
 
 def test_results_that_a_user_brings_are_a_message_before() -> None:
@@ -132,7 +132,7 @@ def test_results_that_a_user_brings_are_a_message_before() -> None:
 def test_files_are_files_where_the_sdk_could_fetch_them(part: Json, file: Json) -> None:
     [item] = written("user", [part])
     assert item["parts"] == [file]
-    assert said(ui.read(item)).parts, "it is read again"
+    assert canonical_message(ui.decode(item)).parts, "it is read again"
 
 
 def test_what_the_sdk_refuses_is_never_written() -> None:
@@ -144,9 +144,9 @@ def test_what_the_sdk_refuses_is_never_written() -> None:
 
 def test_metadata_are_those_of_the_message() -> None:
     item = {"id": "u", "role": "user", "metadata": {"mood": "good"}, "parts": [{"type": "text", "text": "Hi."}]}
-    message = ui.read(item)
+    message = ui.decode(item)
     assert message == {"role": "user", "content": "Hi.", "metadata": {"mood": "good"}}
-    assert ui.write(said({"message_id": "u"} | message)) == [item]
+    assert ui.encode(canonical_message({"message_id": "u"} | message)) == [item]
 
 
 def test_what_no_message_can_say_is_of_its_type() -> None:
@@ -155,7 +155,7 @@ def test_what_no_message_can_say_is_of_its_type() -> None:
 
 
 @pytest.mark.parametrize(
-    ("item", "place"),
+    ("item", "path"),
     [
         ({"id": "a", "role": "tool", "parts": []}, ("role",)),
         ({"id": 3, "role": "user", "parts": []}, ("id",)),
@@ -164,10 +164,10 @@ def test_what_no_message_can_say_is_of_its_type() -> None:
         ({"id": "a", "role": "user", "parts": [{"type": "text", "text": "Hi."}, {"text": "Hi."}]}, ("parts", 1)),
     ],
 )
-def test_what_is_no_ui_message_is_refused(item: Json, place: tuple[str | int, ...]) -> None:
-    with pytest.raises(Untranslatable) as refused:
-        ui.read(item)
-    assert refused.value.place == place
+def test_what_is_no_ui_message_is_refused(item: Json, path: tuple[str | int, ...]) -> None:
+    with pytest.raises(UndecodableItem) as refused:
+        ui.decode(item)
+    assert refused.value.path == path
 
 
 def test_results_are_joined_to_their_calls_and_strays_stay() -> None:
@@ -178,7 +178,7 @@ def test_results_are_joined_to_their_calls_and_strays_stay() -> None:
         {"role": "tool", "tool_call_id": "call_2", "content": "two again"},
         {"role": "user", "content": "And?"},
     ]
-    asked, stray, last = ui.join([item for message in chat for item in ui.write(said(message))])
+    asked, stray, last = ui.join([item for message in chat for item in ui.encode(canonical_message(message))])
     states = {
         part["toolCallId"]: (part["state"], part.get("output")) for part in asked["parts"] if "toolCallId" in part
     }
@@ -195,5 +195,5 @@ def test_what_only_looks_like_a_result_stays_as_it_came(call_id: Any) -> None:
         "role": "assistant",
         "parts": [looks_like | ({} if call_id is None else {"toolCallId": call_id})],
     }
-    assert ui.read(item)["role"] == "assistant"
+    assert ui.decode(item)["role"] == "assistant"
     assert ui.join([item, item]) == [item, item]
