@@ -42,7 +42,6 @@ class UndecodableItem(ValueError):
 
 
 CODECS: dict[str, Codec] = {}
-"""Every codec, by its name."""
 
 
 def register(codec: Codec) -> None:

@@ -57,7 +57,7 @@ def _role(author: str, content: Json) -> str:
 
 
 def _details(item: Json, author: str) -> Json:
-    usage, metadata = dict_or_empty(get_field(item, "usage_metadata")), get_field(item, "custom_metadata")
+    usage = dict_or_empty(get_field(item, "usage_metadata"))
     counts = [token_count(get_field(usage, name)) for name in ("candidates_token_count", "thoughts_token_count")]
     output_counts = [count for count in counts if count is not None]
     return {
@@ -66,7 +66,7 @@ def _details(item: Json, author: str) -> Json:
         "created_at": timestamp_from_seconds(item.get("timestamp")),
         "input_tokens": token_count(get_field(usage, "prompt_token_count")),
         "output_tokens": token_count(sum(output_counts)) if output_counts else None,
-        "metadata": metadata if isinstance(metadata, dict) and metadata else None,
+        "metadata": dict_or_empty(get_field(item, "custom_metadata")) or None,
     }
 
 

@@ -45,21 +45,15 @@ def encode_part(part: Part) -> Json:
 
 def encode_result(result: ToolResult, tool_names: Mapping[str, str]) -> Json:
     """A result as a function's response, with its files beside it; `tool_names` are those of the calls, by call id."""
-    text_parts: list[Part] = []
-    unencodable: list[Part] = []
-    files: list[Json] = []
-    for part in result.parts:
-        if isinstance(part, Text | Refusal | Reasoning):
-            text_parts.append(part)
-        elif (file := _encode_media(Media.from_part(part))) is None:
-            unencodable.append(part)
-        else:
-            files.append(file)
-    text = joined_text((*text_parts, *unencodable))
+    texts = tuple(part for part in result.parts if isinstance(part, Text | Refusal | Reasoning))
+    media = [part for part in result.parts if isinstance(part, Image | Audio | File)]
+    encoded_media = [(part, _encode_media(Media.from_part(part))) for part in media]
+    text = joined_text(texts + tuple(part for part, file in encoded_media if file is None))
     value = parse_json_object(text)
     response = {"error": text} if result.is_error else {"result": text} if value is None else value
     name = result.tool_name or tool_names.get(result.call_id) or "tool"
     encoded: Json = {"id": result.call_id, "name": name, "response": response}
+    files = [file for _, file in encoded_media if file is not None]
     return {"function_response": encoded | ({"parts": files} if files else {})}
 
 

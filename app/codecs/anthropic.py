@@ -12,8 +12,9 @@ from app.codecs.message_json import (
     build_content,
     build_message,
     content_blocks,
+    content_parts,
     function_call,
-    normalize_blocks,
+    normalize_block,
     short_name,
     token_count,
     tool_result,
@@ -171,9 +172,9 @@ def _decode_block(block: Json) -> list[Json]:
         case {"type": "search_result", "content": inner}:
             pass
         case _:
-            return normalize_blocks([block])
+            return [normalize_block(block)]
     try:
-        parts = normalize_blocks(content_blocks(inner))
+        parts = content_parts(inner)
     except UndecodableItem:
         return [block]
     title = block.get("title")

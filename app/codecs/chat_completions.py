@@ -10,15 +10,14 @@ from app.codecs.canonical import CanonicalMessage, ToolCall, ToolResult, split_s
 from app.codecs.message_json import (
     build_content,
     build_message,
-    content_blocks,
+    content_parts,
     custom_call,
     function_call,
-    normalize_blocks,
     short_name,
     tool_result,
 )
 from app.codecs.parts import Audio, File, Image, Part, Refusal, encode_content, placeholder
-from app.codecs.values import Json
+from app.codecs.values import Json, string_or_none
 
 IMAGE_URLS = ("https://", "http://", "data:image/")
 _ROLES = ("user", "assistant", "system", "developer", "tool", "function")
@@ -31,15 +30,16 @@ def decode(item: Json) -> Json:
     role = item.get("role")
     if role not in _ROLES:
         raise UndecodableItem(f"it must be one of {', '.join(_ROLES)}", "role")
-    blocks = normalize_blocks(content_blocks(item.get("content"), "content"))
+    parts = content_parts(item.get("content"), "content")
     name = short_name(item.get("name"))
     if role in ("tool", "function"):
-        return _decode_result(item, role, blocks, name)
+        return _decode_result(item, role, parts, name)
     if role != "assistant":
-        return build_message(role, blocks, name=name)
-    parts = [{"type": "reasoning", "text": text} for text in _reasoning(item)] + blocks
-    if isinstance(item.get("refusal"), str) and item["refusal"]:
-        parts.append({"type": "refusal", "refusal": item["refusal"]})
+        return build_message(role, parts, name=name)
+    if reasoning := next(filter(None, (string_or_none(item.get(field)) for field in _REASONING_FIELDS)), None):
+        parts = [{"type": "reasoning", "text": reasoning}, *parts]
+    if refusal := string_or_none(item.get("refusal")):
+        parts.append({"type": "refusal", "refusal": refusal})
     return build_message(role, parts, _decode_calls(item), name=name)
 
 
@@ -104,10 +104,10 @@ def _encode_result(result: ToolResult) -> Json:
     return {"role": "tool", "tool_call_id": result.call_id, "content": encode_parts(result.parts, "tool") or ""}
 
 
-def _decode_result(item: Json, role: str, blocks: list[Json], name: str | None) -> Json:
+def _decode_result(item: Json, role: str, parts: list[Json], name: str | None) -> Json:
     """A result. Those of functions have no call id: they get one made of the function's name, as their calls do."""
     call_id = item.get("tool_call_id") if role == "tool" else _function_call_id(item.get("name"))
-    content = build_content(blocks)
+    content = build_content(parts)
     if call_id is None:
         return {"role": "tool", "content": content} | ({"name": name} if name else {})
     if not isinstance(call_id, str):
@@ -133,11 +133,6 @@ def _decode_calls(item: Json) -> list[Json]:
 def _function_call_id(name: object) -> str | None:
     """An id for a call by the older `function_call`, which has none and stands alone in its message."""
     return f"call_{name}" if isinstance(name, str) and name else None
-
-
-def _reasoning(item: Json) -> list[str]:
-    texts = (item.get(name) for name in _REASONING_FIELDS)
-    return [text for text in texts if isinstance(text, str) and text][:1]
 
 
 register(Codec("chat_completions", decode, encode))

@@ -8,14 +8,7 @@ from app.codecs.message_json import part_json, tool_output
 from app.codecs.parts import Audio, File, Image, Part, Reasoning, Refusal, Text, parse_parts
 from app.codecs.values import Json, string_or_none
 
-_DEFAULT_TYPES = {
-    "image": "image/*",
-    "audio": "audio/wav",
-    "video": "video/mp4",
-    "file": UNKNOWN_TYPE,
-    "text-plain": "text/plain",
-    "media": UNKNOWN_TYPE,
-}
+_TYPES = {"image": "image/*", "audio": "audio/wav", "video": "video/mp4", "text-plain": "text/plain"}
 
 
 def decode_block(block: Json, builder: MessageBuilder) -> None:
@@ -51,14 +44,15 @@ def encode_blocks(parts: tuple[Part, ...]) -> str | list[Json]:
 
 def _decode_other(block: Json, builder: MessageBuilder) -> None:
     """A file of some kind, or a block in a provider's form."""
-    kind = block.get("type")
-    media = _decode_media(block, _DEFAULT_TYPES[kind]) if isinstance(kind, str) and kind in _DEFAULT_TYPES else None
+    kind = str(block.get("type"))
+    is_media = kind in ("file", "media", *_TYPES)
+    media = _decode_media(block, _TYPES.get(kind, UNKNOWN_TYPE)) if is_media else None
     if media is not None:
         builder.add_media(media)
     elif parts := parse_parts([block]):
         builder.parts.append(part_json(parts[0]))
     else:
-        builder.add_unsupported(kind)
+        builder.add_unsupported(block.get("type"))
 
 
 def _decode_media(block: Json, default_type: str) -> Media | None:

@@ -1,6 +1,6 @@
 """Builds the JSON of messages, as it is stored, from what a codec has decoded."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from app.codecs import UndecodableItem
@@ -57,9 +57,19 @@ def content_blocks(content: object, *path: str | int) -> list[Json]:
     return content
 
 
-def normalize_blocks(blocks: Iterable[Json]) -> list[Json]:
-    """Blocks in the form that a message has them in; those of an unknown kind stay as they are."""
-    return [_normalize(block) for block in blocks]
+def content_parts(content: object, *path: str | int) -> list[Json]:
+    """The parts of an item's content, as `normalize_block` gives them. Raises UndecodableItem as `content_blocks`."""
+    return [normalize_block(block) for block in content_blocks(content, *path)]
+
+
+def normalize_block(block: Json) -> Json:
+    """A block in the form that a message has it in; one of an unknown kind stays as it is."""
+    parts = parse_parts([block])
+    if parts:
+        return part_json(parts[0])
+    if block.get("type") in _TEXT_TYPES and block.get("text") == "":
+        return {"type": "text", "text": ""}
+    return block
 
 
 def part_json(part: Part) -> Json:
@@ -124,15 +134,6 @@ def _result_message(results: Sequence[Json]) -> Json:
     if len(results) == 1 and "is_error" not in first and len(first["tool_use_id"]) <= MAX_NAME_LENGTH:
         return {"role": "tool", "content": first.get("content", ""), "tool_call_id": first["tool_use_id"]}
     return {"role": "tool", "content": list(results)}
-
-
-def _normalize(block: Json) -> Json:
-    parts = parse_parts([block])
-    if parts:
-        return part_json(parts[0])
-    if block.get("type") in _TEXT_TYPES and block.get("text") == "":
-        return {"type": "text", "text": ""}
-    return block
 
 
 def _without_none(**fields: Any) -> Json:

@@ -100,14 +100,13 @@ def joined_text(parts: tuple[Part, ...]) -> str:
 def _parse_block(block: Json) -> Part | None:
     match block.get("type"):
         case "text" | "input_text" | "output_text":
-            return _text(block.get("text"))
+            return _text_part(Text, block.get("text"))
         case "refusal":
-            refusal = string_or_none(block.get("refusal"))
-            return Refusal(refusal) if refusal else None
+            return _text_part(Refusal, block.get("refusal"))
         case "reasoning" | "reasoning_text" | "summary_text":
-            return _reasoning(block.get("text"))
+            return _text_part(Reasoning, block.get("text"))
         case "thinking":
-            return _reasoning(block.get("thinking"))
+            return _text_part(Reasoning, block.get("thinking"))
         case "image_url" | "input_image" | "computer_screenshot":
             return _openai_image(block)
         case "image":
@@ -124,12 +123,8 @@ def _parse_block(block: Json) -> Part | None:
     return None
 
 
-def _text(value: object) -> Text | None:
-    return Text(value) if isinstance(value, str) and value else None
-
-
-def _reasoning(value: object) -> Reasoning | None:
-    return Reasoning(value) if isinstance(value, str) and value else None
+def _text_part(kind: type[Text | Refusal | Reasoning], value: object) -> Part | None:
+    return kind(value) if isinstance(value, str) and value else None
 
 
 def _openai_image(block: Json) -> Image | None:
@@ -149,10 +144,10 @@ def _anthropic_image(source: Json) -> Image | None:
     return Image(url, None if url else file_id) if url or file_id else None
 
 
-def _document(block: Json, source: Json) -> File | Text | None:
+def _document(block: Json, source: Json) -> Part | None:
     """A document of Anthropic's; one of plain text is its text."""
     if source.get("type") == "text":
-        return _text(source.get("data"))
+        return _text_part(Text, source.get("data"))
     return _file(source.get("file_id"), _data_url(source), source.get("url"), block.get("title"))
 
 

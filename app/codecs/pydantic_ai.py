@@ -57,7 +57,8 @@ def _decode_request(item: Json, parts: list[Json]) -> Json:
         for part in parts:
             _decode_part(part, builder)
     timestamps = (timestamp_from_iso(source.get("timestamp")) for source in [item, *parts])
-    builder.details = {"created_at": next(filter(None, timestamps), None), "metadata": _metadata(item)}
+    metadata = dict_or_empty(item.get("metadata")) or None
+    builder.details = {"created_at": next(filter(None, timestamps), None), "metadata": metadata}
     return builder.build()
 
 
@@ -72,7 +73,7 @@ def _decode_response(item: Json, parts: list[Json]) -> Json:
         # Pydantic AI has 0 for what a provider does not count.
         "input_tokens": token_count(usage.get("input_tokens")) or None,
         "output_tokens": token_count(usage.get("output_tokens")) or None,
-        "metadata": _metadata(item),
+        "metadata": dict_or_empty(item.get("metadata")) or None,
     }
     return builder.build()
 
@@ -109,11 +110,6 @@ def _decode_speech(part: Json, builder: MessageBuilder) -> None:
         builder.add_text(part["transcript"])
     else:
         decode_content([part.get("audio")], builder)
-
-
-def _metadata(fields: Json) -> Json | None:
-    metadata = fields.get("metadata")
-    return metadata if isinstance(metadata, dict) and metadata else None
 
 
 def _encode_requests(message: CanonicalMessage) -> list[Json]:

@@ -8,14 +8,9 @@ from app.codecs.message_json import build_content
 from app.codecs.parts import Audio, File, Image, Part, Reasoning, Refusal, Text, placeholder
 from app.codecs.values import Json, as_text, string_or_none
 
-_DEFAULT_TYPES = {
-    "image-url": "image/*",
-    "audio-url": "audio/wav",
-    "video-url": "video/mp4",
-    "document-url": UNKNOWN_TYPE,
-}
+_URL_TYPES = {"image-url": "image/*", "audio-url": "audio/wav", "video-url": "video/mp4", "document-url": UNKNOWN_TYPE}
 _URL_KINDS = {"image": "image-url", "audio": "audio-url", "video": "video-url"}
-_MULTIMODAL = frozenset({*_DEFAULT_TYPES, "binary", "uploaded-file"})
+_MULTIMODAL = frozenset({*_URL_TYPES, "binary", "uploaded-file"})
 
 
 def decode_content(content: Any, builder: MessageBuilder) -> None:
@@ -72,8 +67,8 @@ def _decode_object(part: Json, builder: MessageBuilder) -> None:
             builder.add_text(string_or_none(part.get("content")) or as_text(part.get("value", "")))
         case "binary" if isinstance(part.get("data"), str):
             builder.add_media(Media.from_base64(part["data"], media_type or UNKNOWN_TYPE))
-        case str() if kind in _DEFAULT_TYPES and isinstance(part.get("url"), str):
-            builder.add_media(Media.from_url(part["url"], kind=media_type or _DEFAULT_TYPES[kind]))
+        case str() if kind in _URL_TYPES and isinstance(part.get("url"), str):
+            builder.add_media(Media.from_url(part["url"], kind=media_type or _URL_TYPES[kind]))
         case "uploaded-file":
             builder.add_media(Media(media_type or UNKNOWN_TYPE, file_id=string_or_none(part.get("file_id"))))
         case _:

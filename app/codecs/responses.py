@@ -12,10 +12,9 @@ from app.codecs.message_json import (
     MAX_TYPE_LENGTH,
     build_content,
     build_message,
-    content_blocks,
+    content_parts,
     custom_call,
     function_call,
-    normalize_blocks,
     tool_result,
 )
 from app.codecs.parts import File, Image, Part, Reasoning, Refusal, Text, encode_content, placeholder
@@ -32,8 +31,7 @@ def decode(item: Json) -> Json:
     if kind == "message":
         if item.get("role") not in _ROLES:
             raise UndecodableItem(f"it must be one of {', '.join(_ROLES)}", "role")
-        blocks = normalize_blocks(content_blocks(item.get("content"), "content"))
-        return build_message(item["role"], blocks)
+        return build_message(item["role"], content_parts(item.get("content"), "content"))
     if kind in _CALLS:
         return _decode_call(item, kind)
     if kind in _OUTPUTS:
@@ -126,11 +124,11 @@ def _decode_call(item: Json, kind: str) -> Json:
 
 
 def _decode_output(item: Json) -> Json:
-    blocks = content_blocks(item.get("output"), "output")
+    parts = content_parts(item.get("output"), "output")
     call_id = item.get("call_id")
     if call_id is not None and not isinstance(call_id, str):
         raise UndecodableItem("it must be a text", "call_id")
-    content = build_content(normalize_blocks(blocks))
+    content = build_content(parts)
     if not call_id:
         return {"role": "tool", "content": content}
     return build_message("tool", [tool_result(call_id, content)])
@@ -140,8 +138,8 @@ def _decode_reasoning(item: Json) -> Json:
     """Reasoning: what was thought, or else its summary. What is encrypted stays in the payload alone."""
     message: Json = {"role": "assistant", "type": "reasoning"}
     for name in ("content", "summary"):
-        blocks = normalize_blocks(content_blocks(item.get(name), name))
-        texts = [block["text"] for block in blocks if block.get("type") in ("reasoning", "text")]
+        parts = content_parts(item.get(name), name)
+        texts = [part["text"] for part in parts if part.get("type") in ("reasoning", "text")]
         if any(texts):
             message["content"] = [{"type": "reasoning", "text": text} for text in texts if text]
             break

@@ -12,7 +12,7 @@ from app.codecs.media import UNKNOWN_TYPE, Media
 from app.codecs.message_builder import MessageBuilder
 from app.codecs.message_json import part_json, tool_output
 from app.codecs.parts import Audio, File, Image, Part, Reasoning, Refusal, Text, joined_text
-from app.codecs.values import Json, as_text, parse_json, string_or_none
+from app.codecs.values import Json, as_text, dict_or_empty, parse_json, string_or_none
 
 _ROLES = ("system", "user", "assistant")
 _FILE_TYPE = "data-file"
@@ -35,8 +35,7 @@ def decode(item: Json) -> Json:
     parts = item.get("parts")
     if not isinstance(parts, list):
         raise UndecodableItem("a UI message has a list of parts", "parts")
-    metadata = item.get("metadata")
-    builder = MessageBuilder(role, details={"metadata": metadata if isinstance(metadata, dict) and metadata else None})
+    builder = MessageBuilder(role, details={"metadata": dict_or_empty(item.get("metadata")) or None})
     for index, part in enumerate(parts):
         if not isinstance(part, dict) or not isinstance(part.get("type"), str):
             raise UndecodableItem("a part of a UI message is an object with a type", "parts", index)
@@ -60,10 +59,8 @@ def encode(message: CanonicalMessage) -> list[Json]:
         return [_item(message, message_id, role, parts or [{"type": "text", "text": ""}])]
     if not parts:
         return [_item(message, message_id, "assistant", results)]
-    return [
-        _item(message, f"{message_id}-results", "assistant", results),
-        _item(message, message_id, role, parts),
-    ]
+    results_item = _item(message, f"{message_id}-results", "assistant", results)
+    return [results_item, _item(message, message_id, role, parts)]
 
 
 def join(items: list[Json]) -> list[Json]:

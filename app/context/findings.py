@@ -1,6 +1,5 @@
 """Findings of lint: what a provider would refuse in a branch, and the edits that mend it."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -36,8 +35,3 @@ class Finding:
     seq: int
     detail: str
     edits: tuple[Edit, ...]
-
-
-def sort_by_seq(findings: Iterable[Finding]) -> list[Finding]:
-    """Findings in the order of the messages that they are about."""
-    return sorted(findings, key=lambda finding: finding.seq)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from app.context.branch_reader import BranchReader
-from app.context.findings import Finding, sort_by_seq
+from app.context.findings import Finding
 
 
 def lint(messages: Sequence[dict[str, Any]]) -> list[Finding]:
@@ -12,4 +12,4 @@ def lint(messages: Sequence[dict[str, Any]]) -> list[Finding]:
     reader = BranchReader()
     reader.read_all(reversed(messages))
     reader.end()
-    return sort_by_seq(reader.findings)
+    return sorted(reader.findings, key=lambda finding: finding.seq)

@@ -34,7 +34,8 @@ def _changes(message: dict[str, Any], edits: list[Edit]) -> dict[str, Any]:
     for column in ("tool_calls", "content"):
         column_edits = [edit for edit in edits if edit.position is not None and edit.position[0] == column]
         if column_edits:
-            changes[column] = _edit_entries(message[column], column_edits) or ([] if column == "content" else None)
+            entries = _edit_entries(column, message[column], column_edits)
+            changes[column] = entries or ([] if column == "content" else None)
     for edit in edits:
         if edit.position is None and edit.action == "rename":
             changes["tool_call_id"] = edit.value
@@ -50,11 +51,10 @@ def _changes(message: dict[str, Any], edits: list[Edit]) -> dict[str, Any]:
     return changes
 
 
-def _edit_entries(entries: list[dict[str, Any]], edits: list[Edit]) -> list[dict[str, Any]]:
-    """Entries of a column after edits whose positions are in it; an entry that is dropped needs no new call id."""
+def _edit_entries(column: str, entries: list[dict[str, Any]], edits: list[Edit]) -> list[dict[str, Any]]:
+    """The entries of a column after edits of it. An entry that is dropped needs no new call id."""
     dropped = {edit.position for edit in edits if edit.action == "drop"}
     call_ids = {edit.position: edit.value for edit in edits if edit.action == "rename"}
-    column = (edits[0].position or ("", 0))[0]
     edited = []
     for index, entry in enumerate(entries):
         position = column, index

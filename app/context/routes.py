@@ -12,7 +12,7 @@ from app.chats.dependencies import chat_store
 from app.chats.lease import IDEMPOTENT_LEASE_HEADER, check_lease, lease_token_of
 from app.chats.serialize import FIELDS
 from app.context.branch_reader import BranchReader
-from app.context.findings import Finding, sort_by_seq
+from app.context.findings import Finding
 from app.context.providers import PROVIDER_FORMATS
 from app.context.repair import repair
 from app.context.schemas import ContextOut, ContextQuery, LintOut, RepairOut
@@ -128,5 +128,5 @@ def _fields(message: Message) -> dict[str, Any]:
 def _findings_json(findings: list[Finding]) -> list[dict[str, Any]]:
     return [
         {"rule": finding.rule, "message_id": finding.message_id, "seq": finding.seq, "detail": finding.detail}
-        for finding in sort_by_seq(findings)
+        for finding in sorted(findings, key=lambda finding: finding.seq)
     ]

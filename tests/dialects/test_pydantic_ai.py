@@ -202,6 +202,11 @@ def test_what_no_message_can_say_is_of_its_kind() -> None:
     assert written("user", None, type="instruction-delta") == []
 
 
+def test_a_result_whose_kind_is_no_text_is_json() -> None:
+    part = {"part_kind": "tool-return", "tool_name": "timer", "tool_call_id": "call_1", "content": {"kind": ["binary"]}}
+    assert request(part)["content"] == '{"kind":["binary"]}'
+
+
 @pytest.mark.parametrize(
     ("item", "path"),
     [

@@ -11,7 +11,6 @@ RequestFields = Callable[[Context], dict[str, Any]]
 """Gives a context as fields of a request to a provider, such as `messages`."""
 
 PROVIDER_FORMATS: dict[str, RequestFields] = {}
-"""What encodes a context, by the value of `format`."""
 
 
 def provider_format(name: str) -> Callable[[RequestFields], RequestFields]:
