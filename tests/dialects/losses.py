@@ -1,4 +1,4 @@
-"""What is lost from each codec to each other, tried. `python -m tests.dialects.losses` writes it to docs/dialects.md.
+"""What is lost from each codec to each other, tried. `python -m tests.dialects.losses` writes it to docs/codec-losses.md.
 
 What another codec makes of a feature is read again from what it wrote.
 """
@@ -11,7 +11,7 @@ from app.codecs.canonical import canonical_message
 from tests.callers import Json
 from tests.dialects.features import FEATURES, KEPT, Feature
 
-PAGE = Path(__file__).parents[2] / "docs" / "codecs.md"
+PAGE = Path(__file__).parents[2] / "docs" / "codec-losses.md"
 BEGIN, END = "<!-- losses: begin -->\n", "<!-- losses: end -->\n"
 
 

@@ -1,4 +1,4 @@
-"""What is lost between codecs is what docs/dialects.md says."""
+"""What is lost between codecs is what docs/codec-losses.md says."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from tests.dialects.losses import PAGE, outcome, page, rows
 
 
 def test_the_page_has_the_losses_that_there_are() -> None:
-    told = "docs/dialects.md is out of date: python -m tests.dialects.losses writes its tables"
+    told = "docs/codec-losses.md is out of date: python -m tests.dialects.losses writes its tables"
     assert PAGE.read_text("utf-8") == page(), told
 
 
