@@ -1,4 +1,4 @@
-"""What is lost from each codec to each other, tried. `python -m tests.dialects.losses` writes it to docs/codec-losses.md.
+"""What is lost from each codec to each other. `python -m tests.dialects.losses` writes docs/codec-losses.md.
 
 What another codec makes of a feature is read again from what it wrote.
 """
