@@ -1,4 +1,4 @@
-"""What is lost from each codec to each other. `python -m tests.dialects.losses` writes docs/codec-losses.md.
+"""What is lost from each codec to each other. `python -m tests.codecs.losses` writes docs/codec-losses.md.
 
 What another codec makes of a feature is read again from what it wrote.
 """
@@ -9,7 +9,7 @@ from pathlib import Path
 from app.codecs import CODECS, Codec, decode_item
 from app.codecs.canonical import canonical_message
 from tests.callers import Json
-from tests.dialects.features import FEATURES, KEPT, Feature
+from tests.codecs.features import FEATURES, KEPT, Feature
 
 PAGE = Path(__file__).parents[2] / "docs" / "codec-losses.md"
 BEGIN, END = "<!-- losses: begin -->\n", "<!-- losses: end -->\n"

@@ -3,7 +3,7 @@
 from hypothesis import strategies as st
 
 from tests.callers import Json
-from tests.dialects.items.values import IDS, JSON, NAMES, OBJECT, PDF, PNG, TEXT, URLS, one, with_more
+from tests.codecs.items.values import IDS, JSON, NAMES, OBJECT, PDF, PNG, TEXT, URLS, one, with_more
 
 TEXT_PART = one("text", text=TEXT) | with_more({"type": st.just("text"), "text": TEXT}, cache_control=OBJECT)
 REFUSAL_PART = one("refusal", refusal=TEXT)

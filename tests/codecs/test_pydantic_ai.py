@@ -1,4 +1,4 @@
-"""Pydantic-AI's messages, in particular. What the library makes of them: client/tests/dialects."""
+"""Pydantic-AI's messages, in particular. What the library makes of them: client/tests/codecs."""
 
 from typing import Any
 
@@ -7,8 +7,8 @@ import pytest
 from app.codecs import UndecodableItem, pydantic_ai
 from app.codecs.canonical import canonical_message
 from tests.callers import Json
-from tests.dialects.items.pydantic_ai import AT
-from tests.dialects.items.values import PNG
+from tests.codecs.items.pydantic_ai import AT
+from tests.codecs.items.values import PNG
 
 
 def request(*parts: Json, **more: Any) -> Json:

@@ -58,7 +58,7 @@ def is_web(url: str | None) -> bool:
 
 
 def given(call: ToolCall) -> Any:
-    """What a call was given, as a value. Dialects that know only functions, or only objects, say the rest otherwise."""
+    """What a call was given, as a value. Codecs that know only functions, or only objects, say the rest otherwise."""
     if call.custom:
         return {"input": call.arguments}
     try:

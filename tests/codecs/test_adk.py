@@ -1,4 +1,4 @@
-"""Events of Google's ADK, in particular. What the library makes of them: client/tests/dialects."""
+"""Events of Google's ADK, in particular. What the library makes of them: client/tests/codecs."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What every codec keeps to. A new one enters by itself, with the items in `tests/dialects/items` that it needs."""
+"""What every codec keeps to. A new one enters by itself, with the items in `tests/codecs/items` that it needs."""
 
 from importlib import import_module
 from itertools import permutations
@@ -14,8 +14,8 @@ from app.codecs import CODECS, Codec, UndecodableItem, decode_item, encode_messa
 from app.codecs.canonical import canonical_message
 from app.messages.schemas import DecodedMessage
 from tests.callers import Json
-from tests.dialects.facts import Facts, facts
-from tests.dialects.items.values import JSON, OBJECT, TEXT
+from tests.codecs.facts import Facts, facts
+from tests.codecs.items.values import JSON, OBJECT, TEXT
 from tests.messages.strategies import MESSAGES
 
 every_codec = pytest.mark.parametrize("codec", CODECS.values(), ids=lambda codec: codec.name)
@@ -38,7 +38,7 @@ ANYTHING: st.SearchStrategy[Any] = st.recursive(
 
 def items(codec: Codec) -> Any:
     """The module with a codec's items."""
-    return import_module(f"tests.dialects.items.{codec.name}")
+    return import_module(f"tests.codecs.items.{codec.name}")
 
 
 def stored(value: Any) -> Any:
@@ -60,7 +60,7 @@ def test_every_codec_has_examples(codec: Codec) -> None:
     assert len(items(codec).EXAMPLES) > 3
 
 
-def test_the_dialects_that_there_are() -> None:
+def test_the_codecs_that_there_are() -> None:
     assert {"chat_completions", "responses", "anthropic"} <= CODECS.keys()
 
 

@@ -11,9 +11,9 @@ from pydantic import TypeAdapter, ValidationError
 from app.codecs import CODECS, Codec, UndecodableItem, decode_item
 from app.codecs.canonical import canonical_message
 from tests.callers import Json
+from tests.codecs.items import chat_completions, responses
+from tests.codecs.test_contract import answered, every_codec, items, relaxed
 from tests.context.test_context import walk
-from tests.dialects.items import chat_completions, responses
-from tests.dialects.test_contract import answered, every_codec, items, relaxed
 from tests.messages.strategies import MESSAGES
 
 CHAT = TypeAdapter[Any](ChatCompletionMessageParam)

@@ -22,8 +22,8 @@ from langchain_core.messages import (
 )
 from langchain_core.messages import content as blocks
 
-from tests.dialects.log import Log
-from tests.dialects.values import IDS, JSON, NAMES, OBJECTS, TEXT, URLS, over_http
+from tests.codecs.log import Log
+from tests.codecs.values import IDS, JSON, NAMES, OBJECTS, TEXT, URLS, over_http
 
 PNG = "iVBORw0KGgo="
 MESSAGES: list[BaseMessage] = [

@@ -1,4 +1,4 @@
-"""LangChain's messages, in particular. What the library makes of them: client/tests/dialects."""
+"""LangChain's messages, in particular. What the library makes of them: client/tests/codecs."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ import pytest
 from app.codecs import UndecodableItem, langchain
 from app.codecs.canonical import canonical_message
 from tests.callers import Json
-from tests.dialects.items.values import PNG
+from tests.codecs.items.values import PNG
 
 
 def read(kind: str, content: Any, **more: Any) -> Json:

@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from tests.callers import Json
-from tests.dialects.items.values import IDS, JSON, NAMES, OBJECT, PDF, PNG, SOME_TEXT, TEXT, URLS, one, with_more
+from tests.codecs.items.values import IDS, JSON, NAMES, OBJECT, PDF, PNG, SOME_TEXT, TEXT, URLS, one, with_more
 
 INPUT_PART = st.one_of(
     one("input_text", text=TEXT),

@@ -9,8 +9,8 @@ from google.genai import types
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.dialects.log import Log
-from tests.dialects.values import BYTES, IDS, NAMES, OBJECTS, TEXT, URLS, over_http
+from tests.codecs.log import Log
+from tests.codecs.values import BYTES, IDS, NAMES, OBJECTS, TEXT, URLS, over_http
 
 PART = st.one_of(
     st.builds(types.Part, text=TEXT, thought=st.none() | st.booleans(), thought_signature=st.none() | BYTES),

@@ -1,4 +1,4 @@
-"""What is written in one dialect loads in each library as its own objects."""
+"""What is written in one format loads in each library as its own objects."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,8 +8,8 @@ from google.adk.events.event import Event
 from langchain_core.messages import messages_from_dict
 from pydantic_ai.messages import ModelMessagesTypeAdapter
 
-from tests.dialects import test_adk, test_langchain, test_pydantic_ai
-from tests.dialects.log import Json, Log
+from tests.codecs import test_adk, test_langchain, test_pydantic_ai
+from tests.codecs.log import Json, Log
 
 PNG = "data:image/png;base64,iVBORw0KGgo="
 PDF = "data:application/pdf;base64,JVBERi0="

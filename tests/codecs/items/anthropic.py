@@ -3,7 +3,7 @@
 from hypothesis import strategies as st
 
 from tests.callers import Json
-from tests.dialects.items.values import IDS, JSON, NAMES, OBJECT, SOME_TEXT, TEXT, URLS, one, with_more
+from tests.codecs.items.values import IDS, JSON, NAMES, OBJECT, SOME_TEXT, TEXT, URLS, one, with_more
 
 BASE64 = st.fixed_dictionaries(
     {

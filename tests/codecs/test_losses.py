@@ -3,17 +3,17 @@
 import pytest
 
 from app.codecs import CODECS, Codec
-from tests.dialects.features import FEATURES, KEPT
-from tests.dialects.losses import PAGE, outcome, page, rows
+from tests.codecs.features import FEATURES, KEPT
+from tests.codecs.losses import PAGE, outcome, page, rows
 
 
 def test_the_page_has_the_losses_that_there_are() -> None:
-    told = "docs/codec-losses.md is out of date: python -m tests.dialects.losses writes its tables"
+    told = "docs/codec-losses.md is out of date: python -m tests.codecs.losses writes its tables"
     assert PAGE.read_text("utf-8") == page(), told
 
 
 @pytest.mark.parametrize("codec", CODECS.values(), ids=lambda codec: codec.name)
-def test_what_a_dialect_says_itself_is_tried(codec: Codec) -> None:
+def test_what_a_codec_says_itself_is_tried(codec: Codec) -> None:
     for feature in FEATURES:
         items = feature.items.get(codec.name)
         if items is not None:

@@ -1,11 +1,11 @@
-"""What tests of dialects ask for."""
+"""Fixtures for the tests of codecs."""
 
 from collections.abc import Iterator
 
 import pytest
 
+from tests.codecs.log import Log
 from tests.conftest import Service
-from tests.dialects.log import Log
 
 
 @pytest.fixture

@@ -10,20 +10,19 @@ from hypothesis import strategies as st
 
 from app.codecs import CODECS, Codec, encode_message, same_json
 from tests.callers import Json, ok, problem
-from tests.dialects.test_contract import items
+from tests.codecs.test_contract import items
 
-# `codec` is the database's, here.
-every_language = pytest.mark.parametrize("language", CODECS.values(), ids=lambda language: language.name)
+every_codec = pytest.mark.parametrize("codec", CODECS.values(), ids=lambda codec: codec.name)
 
 BATCHES = st.one_of(
     [st.tuples(st.just(one), st.lists(items(one).ITEMS, min_size=1, max_size=5)) for one in CODECS.values()]
 )
 
 
-async def posted(client: httpx2.AsyncClient, language: Codec, batch: list[Json]) -> str:
+async def posted(client: httpx2.AsyncClient, codec: Codec, batch: list[Json]) -> str:
     """Posts items as one batch to a new chat; gives the path of its messages."""
     chat = (await client.post("/chats", json={})).headers["Location"]
-    ok(await client.post(f"{chat}/messages", params={"format": language.name}, json={"messages": batch}))
+    ok(await client.post(f"{chat}/messages", params={"format": codec.name}, json={"messages": batch}))
     return f"{chat}/messages"
 
 
@@ -33,40 +32,40 @@ async def read(client: httpx2.AsyncClient, path: str, **query: Any) -> list[Json
     return found
 
 
-@every_language
-async def test_examples_come_back_equal(me: httpx2.AsyncClient, language: Codec) -> None:
-    examples = items(language).EXAMPLES
-    path = await posted(me, language, examples)
+@every_codec
+async def test_examples_come_back_equal(me: httpx2.AsyncClient, codec: Codec) -> None:
+    examples = items(codec).EXAMPLES
+    path = await posted(me, codec, examples)
     for item in examples:
-        ok(await me.post(path, params={"format": language.name}, json=item))
-    assert same_json(await read(me, path, format=language.name), [*examples, *examples])
+        ok(await me.post(path, params={"format": codec.name}, json=item))
+    assert same_json(await read(me, path, format=codec.name), [*examples, *examples])
     messages = await read(me, path)
     assert len(messages) == 2 * len(examples)
     for other in CODECS.values():
         found = await read(me, path, format=other.name)
-        if other is not language:
-            told = [one for message in messages for one in encode_message(other, message, None)]
-            assert same_json(found, other.join(told) if other.join else told)
-    last = ok(await me.post(f"{path}/pop", params={"format": language.name}))
+        if other is not codec:
+            encoded = [item for message in messages for item in encode_message(other, message, None)]
+            assert same_json(found, other.join(encoded) if other.join else encoded)
+    last = ok(await me.post(f"{path}/pop", params={"format": codec.name}))
     assert same_json(last["items"], examples[-1:])
 
 
 @settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
 @given(written=BATCHES)
 async def test_items_come_back_equal(me: httpx2.AsyncClient, written: tuple[Codec, list[Json]]) -> None:
-    language, batch = written
-    path = await posted(me, language, batch)
-    assert same_json(await read(me, path, format=language.name), orjson.loads(orjson.dumps(batch)))
+    codec, batch = written
+    path = await posted(me, codec, batch)
+    assert same_json(await read(me, path, format=codec.name), orjson.loads(orjson.dumps(batch)))
     for other in CODECS:
         await read(me, path, format=other)
 
 
-@every_language
-async def test_what_is_no_item_is_refused_and_stores_nothing(me: httpx2.AsyncClient, language: Codec) -> None:
+@every_codec
+async def test_what_is_no_item_is_refused_and_stores_nothing(me: httpx2.AsyncClient, codec: Codec) -> None:
     chat = (await me.post("/chats", json={})).headers["Location"]
-    path, query = f"{chat}/messages", {"format": language.name}
+    path, query = f"{chat}/messages", {"format": codec.name}
     problem(await me.post(path, params=query, json={}), 422)
-    batch = [items(language).EXAMPLES[0], {"nothing": "of it"}]
+    batch = [items(codec).EXAMPLES[0], {"nothing": "of it"}]
     details = problem(await me.post(path, params=query, json={"messages": batch}), 422)
     assert details["errors"][0]["loc"][:3] == ["body", "messages", 1]
     assert await read(me, path) == []

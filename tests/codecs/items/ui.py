@@ -5,7 +5,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from tests.callers import Json
-from tests.dialects.items.values import IDS, JSON, NAMES, OBJECT, PDF, PNG, TEXT, URLS, with_more
+from tests.codecs.items.values import IDS, JSON, NAMES, OBJECT, PDF, PNG, TEXT, URLS, with_more
 
 _Fields = dict[str, st.SearchStrategy[Any]]
 _META = {"providerMetadata": st.fixed_dictionaries({"openai": OBJECT})}

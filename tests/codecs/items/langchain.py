@@ -5,7 +5,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from tests.callers import Json
-from tests.dialects.items.values import IDS, JSON, NAMES, OBJECT, PDF, PNG, TEXT, URLS, one, with_more
+from tests.codecs.items.values import IDS, JSON, NAMES, OBJECT, PDF, PNG, TEXT, URLS, one, with_more
 
 _HELD = {
     "base64": st.just("iVBORw0KGgo=") | TEXT,

@@ -5,7 +5,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from tests.callers import Json
-from tests.dialects.items.values import IDS, JSON, NAMES, OBJECT, TEXT, URLS, with_more
+from tests.codecs.items.values import IDS, JSON, NAMES, OBJECT, TEXT, URLS, with_more
 
 AT = "2026-01-31T12:00:00.123456Z"
 _MOMENTS = st.sampled_from([AT, "2026-01-31T12:00:00Z", "2026-01-31T13:00:00+01:00", "yesterday"])

@@ -5,7 +5,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from tests.callers import Json
-from tests.dialects.items.values import IDS, JSON, NAMES, OBJECT, TEXT, URLS, with_more
+from tests.codecs.items.values import IDS, JSON, NAMES, OBJECT, TEXT, URLS, with_more
 
 
 def _one(name: str, /, **fields: st.SearchStrategy[Any]) -> st.SearchStrategy[Json]:

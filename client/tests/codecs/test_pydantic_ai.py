@@ -32,8 +32,8 @@ from pydantic_ai.messages import (
 )
 from pydantic_ai.usage import RequestUsage
 
-from tests.dialects.log import Log
-from tests.dialects.values import BYTES, IDS, JSON, NAMES, OBJECTS, TEXT, URLS, over_http
+from tests.codecs.log import Log
+from tests.codecs.values import BYTES, IDS, JSON, NAMES, OBJECTS, TEXT, URLS, over_http
 
 AT = datetime(2026, 1, 31, 12, 0, 0, 123456, tzinfo=UTC)
 MOMENTS = st.datetimes(timezones=st.just(UTC)).filter(lambda moment: moment.year > 1)
