@@ -7,8 +7,8 @@ from html import escape
 
 from app.archive_formats.records import Record
 from app.archive_formats.render import Block, render_blocks, web_url
+from app.codecs.canonical import ToolCall, ToolResult
 from app.codecs.parts import Audio, File, Image, Reasoning, Refusal, Text, placeholder
-from app.codecs.said import Call, Result
 
 _STYLE = """
 :root { color-scheme: light dark; }
@@ -98,9 +98,9 @@ def _block(block: Block) -> str:
             return _text(text)
         case Reasoning(text):
             return f"<div>Reasoning:</div>\n{_text(text)}"
-        case Call(name=name, arguments=arguments):
+        case ToolCall(name=name, arguments=arguments):
             return f"<div>Calls <bdi>{escape(name)}</bdi>:</div>\n<pre>{escape(arguments)}</pre>\n"
-        case Result(parts=parts):
+        case ToolResult(parts=parts):
             return "<div>Result:</div>\n" + "".join(map(_block, parts))
         case Image() | Audio() | File():
             name, url = escape(placeholder(block)), web_url(block)

@@ -6,8 +6,8 @@ from typing import Any
 
 from app.archive_formats.records import Record
 from app.archive_formats.render import Block, render_blocks, web_url
+from app.codecs.canonical import ToolCall, ToolResult
 from app.codecs.parts import Audio, File, Image, Reasoning, placeholder
-from app.codecs.said import Call, Result
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>()#+\-.!|~&])")
 _BACKTICKS = re.compile("`+")
@@ -51,9 +51,9 @@ def _block(block: Block) -> str:
     match block:
         case str():
             return _fenced(block)
-        case Call(name=name, arguments=arguments):
+        case ToolCall(name=name, arguments=arguments):
             return f"Calls {_line(name)}:\n\n{_fenced(arguments)}"
-        case Result(parts=parts):
+        case ToolResult(parts=parts):
             return "\n\n".join(["Result:", *map(_block, parts)])
         case Reasoning(text):
             return f"Reasoning:\n\n{_fenced(text)}"

@@ -15,7 +15,7 @@ from app.archive_formats.records import Record
 from app.archive_formats.schemas import InvalidRecord
 from app.archive_formats.source_file import LocatedRecord, ReadFailure, SourceFile, check_structure, decode_json
 from app.codecs import chat_completions
-from app.codecs.said import said
+from app.codecs.canonical import canonical_message
 from app.db.timestamps import now, to_iso
 
 
@@ -45,7 +45,7 @@ class OpenAIExport:
 def _chat_completions(message: Record) -> Iterator[dict[str, Any]]:
     """The messages of Chat Completions that a message is; none for one of another type."""
     if message["type"] == "message":
-        yield from chat_completions.write(said(message)) or [{"role": message["role"], "content": ""}]
+        yield from chat_completions.encode(canonical_message(message)) or [{"role": message["role"], "content": ""}]
 
 
 def _tools(record: Record) -> Any:

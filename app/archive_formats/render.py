@@ -7,14 +7,14 @@ from typing import Any
 import orjson
 
 from app.archive_formats.records import Record
-from app.codecs.parts import File, Image, Part, parts_of
-from app.codecs.said import Call, Result, said
+from app.codecs.canonical import ToolCall, ToolResult, canonical_message
+from app.codecs.parts import File, Image, Part, parse_parts
 
 # Without characters that could end it where it is written, or make it lead elsewhere than it says.
 _WEB = re.compile(r"https?://[^\s\x00-\x20\x7f\"'`]+", re.IGNORECASE)
 
 
-Block = Part | Call | Result | str
+Block = Part | ToolCall | ToolResult | str
 
 
 def render_blocks(message: Record) -> Iterator[Block]:
@@ -23,7 +23,7 @@ def render_blocks(message: Record) -> Iterator[Block]:
     Where a call stands among the parts is not known: it comes before its result, or else last.
     """
     content = message.get("content")
-    other = said({**message, "content": None})
+    other = canonical_message({**message, "content": None})
     pending = list(other.calls)
     if isinstance(content, str):
         if content:
@@ -31,16 +31,15 @@ def render_blocks(message: Record) -> Iterator[Block]:
     elif isinstance(content, list):
         for part in content:
             for block in _render_part(message, part):
-                if isinstance(block, Result):
+                if isinstance(block, ToolResult):
                     answered = [call for call in pending if call.id == block.call_id]
                     pending = [call for call in pending if call not in answered]
                     yield from answered
                 yield block
     yield from pending
     calls = message.get("tool_calls") or ()
-    for position in other.malformed:
-        if position is not None:
-            yield _indented(calls[position[1]])
+    for _, index in other.malformed:
+        yield _indented(calls[index])
     if "payload" in message and "content" not in message and not calls:
         yield _indented(message["payload"])
 
@@ -52,11 +51,11 @@ def web_url(part: Part) -> str | None:
 
 
 def _render_part(message: Record, part: object) -> Iterator[Block]:
-    if parts := parts_of([part]):
+    if parts := parse_parts([part]):
         yield from parts
         return
-    content = said({**message, "content": [part], "tool_calls": None})
-    results = [result for result in content.results if result.place is not None]
+    content = canonical_message({**message, "content": [part], "tool_calls": None})
+    results = [result for result in content.results if result.position is not None]
     if content.calls or results:
         yield from content.calls
         yield from results

@@ -59,7 +59,7 @@ class ChatRecord(ChatDetails):
 
 
 def _checked_payload(payload: Any) -> Any:
-    """A payload as it is. Raises Untranslatable, a ValueError, for one that could not be given back."""
+    """A payload as it is. Raises UndecodableItem, a ValueError, for one that could not be given back."""
     check_payload(payload)
     return payload
 

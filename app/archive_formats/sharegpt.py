@@ -14,8 +14,8 @@ from app.archive_formats.item_format import ItemFormat
 from app.archive_formats.records import Record
 from app.archive_formats.render import render_blocks
 from app.archive_formats.source_file import LocatedRecord
+from app.codecs.canonical import ToolCall, ToolResult
 from app.codecs.parts import Part, Reasoning, Refusal, Text, placeholder
-from app.codecs.said import Call, Result
 
 _FROM = {"user": "human", "assistant": "gpt", "system": "system", "developer": "system", "tool": "observation"}
 
@@ -47,10 +47,10 @@ def _turns(message: Record) -> Iterator[dict[str, Any]]:
     others: list[dict[str, Any]] = []
     for block in render_blocks(message):
         match block:
-            case Call(name=name, arguments=arguments):
+            case ToolCall(name=name, arguments=arguments):
                 value = orjson.dumps({"name": name, "arguments": _arguments(arguments)}).decode()
                 others.append({"from": "function_call", "value": value})
-            case Result(parts=parts):
+            case ToolResult(parts=parts):
                 others.append({"from": "observation", "value": _text(parts)})
             case str():
                 texts.append(block)

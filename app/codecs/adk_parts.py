@@ -1,39 +1,38 @@
-"""The parts that the content of Google's models is made of."""
+"""Parts of the content of Google's models, which ADK's events hold."""
 
 from collections.abc import Mapping
 from typing import Any
 
-from app.codecs import neutral
-from app.codecs.media import UNKNOWN, Media, held, linked, media, url_safe
-from app.codecs.neutral import Json
-from app.codecs.parts import Audio, File, Image, Part, Reasoning, Refusal, Text, placeholder, texts
-from app.codecs.said import Result
-from app.codecs.speech import Speech, tool_of
-from app.codecs.values import object_of, text_of
+from app.codecs.canonical import ToolResult
+from app.codecs.media import UNKNOWN_TYPE, Media, url_safe_base64
+from app.codecs.message_builder import MessageBuilder
+from app.codecs.message_json import build_content
+from app.codecs.parts import Audio, File, Image, Part, Reasoning, Refusal, Text, joined_text, placeholder
+from app.codecs.values import Json, as_text, parse_json_object, string_or_none
 
 
-def get(one: Json, name: str) -> Any:
-    """A field by its name in Python, or by its alias."""
-    if name in one:
-        return one[name]
+def get_field(value: Json, name: str) -> Any:
+    """A field by its name in Python, or by its alias in the REST API."""
+    if name in value:
+        return value[name]
     first, *others = name.split("_")
-    return one.get(first + "".join(other.capitalize() for other in others))
+    return value.get(first + "".join(other.capitalize() for other in others))
 
 
-def read_part(part: Json, speech: Speech) -> None:
-    """Says what a part says; code that the model ran, and what came of it, as a text with a fence around it."""
+def decode_part(part: Json, builder: MessageBuilder) -> None:
+    """Adds what a part says to a message; code that the model ran, and its output, as texts in fences."""
     text = part.get("text")
     if isinstance(text, str):
         if part.get("thought") is True:
-            speech.reasoning(text)
+            builder.add_reasoning(text)
         else:
-            speech.text(text)
-    for name, say in _PARTS.items():
-        if isinstance(one := get(part, name), dict):
-            say(one, speech)
+            builder.add_text(text)
+    for name, decode in _DECODERS.items():
+        if isinstance(value := get_field(part, name), dict):
+            decode(value, builder)
 
 
-def write_part(part: Part) -> Json:
+def encode_part(part: Part) -> Json:
     """A part of a message as one of Google's."""
     match part:
         case Text(text) | Refusal(text):
@@ -41,98 +40,93 @@ def write_part(part: Part) -> Json:
         case Reasoning(text):
             return {"text": text, "thought": True}
         case Image() | Audio() | File():
-            return _file(media(part)) or {"text": placeholder(part)}
+            return _encode_media(Media.from_part(part)) or {"text": placeholder(part)}
 
 
-def write_result(result: Result, named: Mapping[str, str]) -> Json:
-    """A result as a function's response, with its files beside; `named` are the names of the functions by call id."""
-    spoken = tuple(part for part in result.parts if isinstance(part, Text | Refusal | Reasoning))
-    files = [(part, _file(media(part))) for part in result.parts if isinstance(part, Image | Audio | File)]
-    text = texts(spoken + tuple(part for part, file in files if file is None))
-    said = object_of(text)
-    response = {"error": text} if result.is_error else {"result": text} if said is None else said
-    name = tool_of(result) or named.get(result.call_id) or "tool"
-    written: Json = {"id": result.call_id, "name": name, "response": response}
-    beside = [file for _, file in files if file is not None]
-    return {"function_response": written | ({"parts": beside} if beside else {})}
+def encode_result(result: ToolResult, tool_names: Mapping[str, str]) -> Json:
+    """A result as a function's response, with its files beside it; `tool_names` are those of the calls, by call id."""
+    texts = tuple(part for part in result.parts if isinstance(part, Text | Refusal | Reasoning))
+    media = [part for part in result.parts if isinstance(part, Image | Audio | File)]
+    encoded_media = [(part, _encode_media(Media.from_part(part))) for part in media]
+    text = joined_text(texts + tuple(part for part, file in encoded_media if file is None))
+    value = parse_json_object(text)
+    response = {"error": text} if result.is_error else {"result": text} if value is None else value
+    name = result.tool_name or tool_names.get(result.call_id) or "tool"
+    encoded: Json = {"id": result.call_id, "name": name, "response": response}
+    files = [file for _, file in encoded_media if file is not None]
+    return {"function_response": encoded | ({"parts": files} if files else {})}
 
 
-def _inline(one: Json, speech: Speech) -> None:
-    kind = _string(get(one, "mime_type")) or UNKNOWN
-    if isinstance(data := one.get("data"), str):
-        speech.media(held(data, kind, _string(get(one, "display_name"))))
+def _decode_inline_data(value: Json, builder: MessageBuilder) -> None:
+    kind = string_or_none(get_field(value, "mime_type")) or UNKNOWN_TYPE
+    if isinstance(data := value.get("data"), str):
+        builder.add_media(Media.from_base64(data, kind, string_or_none(get_field(value, "display_name"))))
 
 
-def _linked(one: Json, speech: Speech) -> None:
-    if uri := _string(get(one, "file_uri")):
-        kind, name = _string(get(one, "mime_type")) or UNKNOWN, _string(get(one, "display_name"))
-        speech.media(linked(uri, kind=kind, filename=name))
+def _decode_file_data(value: Json, builder: MessageBuilder) -> None:
+    if uri := string_or_none(get_field(value, "file_uri")):
+        kind = string_or_none(get_field(value, "mime_type")) or UNKNOWN_TYPE
+        builder.add_media(Media.from_url(uri, kind=kind, filename=string_or_none(get_field(value, "display_name"))))
 
 
-def _function_call(one: Json, speech: Speech) -> None:
-    speech.call(one.get("id"), one.get("name"), one.get("args"))
+def _decode_function_call(value: Json, builder: MessageBuilder) -> None:
+    builder.add_call(value.get("id"), value.get("name"), value.get("args"))
 
 
-def _function_response(one: Json, speech: Speech) -> None:
-    """A response, whose only `result`, `output` or `error` is what the tool gave."""
-    response = one.get("response")
-    said, failed = response, False
-    if isinstance(response, dict) and len(response) == 1:
-        (key, value), *_ = response.items()
+def _decode_function_response(value: Json, builder: MessageBuilder) -> None:
+    """A response; where `result`, `output` or `error` is its only field, the value of that is what the tool gave."""
+    output, failed = value.get("response"), False
+    if isinstance(output, dict) and len(output) == 1:
+        (key, inner), *_ = output.items()
         if key in ("result", "output", "error"):
-            said, failed = value, key == "error"
-    text = "" if said is None else text_of(said)
-    told = Speech("tool")
-    if text:
-        told.text(text)
-    for part in one["parts"] if isinstance(one.get("parts"), list) else ():
+            output, failed = inner, key == "error"
+    content = MessageBuilder("tool")
+    if text := "" if output is None else as_text(output):
+        content.add_text(text)
+    for part in value["parts"] if isinstance(value.get("parts"), list) else ():
         if isinstance(part, dict):
-            read_part(part, told)
-    speech.result(one.get("id"), one.get("name"), neutral.content(told.parts) or "", is_error=failed)
+            decode_part(part, content)
+    builder.add_result(value.get("id"), value.get("name"), build_content(content.parts) or "", is_error=failed)
 
 
-def _tool_call(one: Json, speech: Speech) -> None:
+def _decode_tool_call(value: Json, builder: MessageBuilder) -> None:
     """A call of a tool that Google runs itself."""
-    speech.call(one.get("id"), get(one, "tool_type"), one.get("args"))
+    builder.add_call(value.get("id"), get_field(value, "tool_type"), value.get("args"))
 
 
-def _tool_response(one: Json, speech: Speech) -> None:
-    response = one.get("response")
-    speech.result(one.get("id"), get(one, "tool_type"), "" if response is None else text_of(response))
+def _decode_tool_response(value: Json, builder: MessageBuilder) -> None:
+    response = value.get("response")
+    builder.add_result(value.get("id"), get_field(value, "tool_type"), "" if response is None else as_text(response))
 
 
-def _code(one: Json, speech: Speech) -> None:
-    language = _string(one.get("language")) or ""
-    speech.text(f"```{language.lower() if language == 'PYTHON' else ''}\n{one.get('code') or ''}\n```")
+def _decode_code(value: Json, builder: MessageBuilder) -> None:
+    language = string_or_none(value.get("language")) or ""
+    builder.add_text(f"```{language.lower() if language == 'PYTHON' else ''}\n{value.get('code') or ''}\n```")
 
 
-def _ran(one: Json, speech: Speech) -> None:
-    speech.text(f"```\n{one.get('output') or one.get('outcome') or ''}\n```")
+def _decode_code_result(value: Json, builder: MessageBuilder) -> None:
+    builder.add_text(f"```\n{value.get('output') or value.get('outcome') or ''}\n```")
 
 
-_PARTS = {
-    "inline_data": _inline,
-    "file_data": _linked,
-    "function_call": _function_call,
-    "function_response": _function_response,
-    "tool_call": _tool_call,
-    "tool_response": _tool_response,
-    "executable_code": _code,
-    "code_execution_result": _ran,
+_DECODERS = {
+    "inline_data": _decode_inline_data,
+    "file_data": _decode_file_data,
+    "function_call": _decode_function_call,
+    "function_response": _decode_function_response,
+    "tool_call": _decode_tool_call,
+    "tool_response": _decode_tool_response,
+    "executable_code": _decode_code,
+    "code_execution_result": _decode_code_result,
 }
 
 
-def _file(file: Media) -> Json | None:
+def _encode_media(media: Media) -> Json | None:
     """A file as a part; None for an upload, which Google does not know, and for what is no base64."""
-    name = {"display_name": file.filename} if file.filename else {}
-    if file.data is not None:
-        data = url_safe(file.data)
-        return None if data is None else {"inline_data": {"data": data, "mime_type": file.type} | name}
-    # Google looks at the image itself, but asks for a type.
-    kind = "image/jpeg" if file.type == "image/*" else file.type
-    said = {} if kind == UNKNOWN else {"mime_type": kind}
-    return {"file_data": {"file_uri": file.url} | said | name} if file.url else None
-
-
-def _string(value: Any) -> str | None:
-    return value if isinstance(value, str) and value else None
+    name = {"display_name": media.filename} if media.filename else {}
+    if media.data is not None:
+        data = url_safe_base64(media.data)
+        return None if data is None else {"inline_data": {"data": data, "mime_type": media.type} | name}
+    # Google finds out itself what an image is, but requires a type.
+    kind = "image/jpeg" if media.type == "image/*" else media.type
+    mime_type = {} if kind == UNKNOWN_TYPE else {"mime_type": kind}
+    return {"file_data": {"file_uri": media.url} | mime_type | name} if media.url else None

@@ -1,112 +1,98 @@
-"""The blocks that the content of LangChain's messages is made of."""
+"""Content blocks of LangChain's messages."""
 
 from typing import Any
 
-from app.codecs import neutral
-from app.codecs.media import UNKNOWN, Media, held, linked, media
-from app.codecs.neutral import Json
-from app.codecs.parts import Audio, File, Image, Part, Reasoning, Refusal, Text, parts_of
-from app.codecs.speech import Speech
-from app.codecs.values import text_of
+from app.codecs.media import UNKNOWN_TYPE, Media
+from app.codecs.message_builder import MessageBuilder
+from app.codecs.message_json import part_json, tool_output
+from app.codecs.parts import Audio, File, Image, Part, Reasoning, Refusal, Text, parse_parts
+from app.codecs.values import Json, string_or_none
 
-_MEDIA = {"image": "image/*", "audio": "audio/wav", "video": "video/mp4", "file": UNKNOWN, "text-plain": "text/plain"}
+_TYPES = {"image": "image/*", "audio": "audio/wav", "video": "video/mp4", "text-plain": "text/plain"}
 
 
-def read_block(block: Json, speech: Speech) -> None:
-    """Says what a block says. One that no message can say is not said."""
+def decode_block(block: Json, builder: MessageBuilder) -> None:
+    """Adds what a block says to a message; of a block that no message can say, its type is noted."""
     kind = block.get("type")
     match kind:
         case "text":
-            speech.text(block.get("text"))
+            builder.add_text(block.get("text"))
         case "reasoning":
-            speech.reasoning(block.get("reasoning"))
+            builder.add_reasoning(block.get("reasoning"))
         case "tool_call" | "invalid_tool_call" | "server_tool_call":
-            speech.call(block.get("id"), block.get("name"), block.get("args"))
+            builder.add_call(block.get("id"), block.get("name"), block.get("args"))
         case "tool_use" | "server_tool_use":
-            speech.call(block.get("id"), block.get("name"), block.get("input"))
+            builder.add_call(block.get("id"), block.get("name"), block.get("input"))
         case "server_tool_result":
             failed = block.get("status") == "error"
-            speech.result(block.get("tool_call_id"), None, _given(block.get("output")), is_error=failed)
+            builder.add_result(block.get("tool_call_id"), None, _output(block.get("output")), is_error=failed)
         case "tool_result":
             failed = block.get("is_error") is True
-            speech.result(block.get("tool_use_id"), None, _given(block.get("content")), is_error=failed)
+            builder.add_result(block.get("tool_use_id"), None, _output(block.get("content")), is_error=failed)
         case "text-plain" if isinstance(block.get("text"), str):
-            speech.text(block["text"])
-        case "media":
-            _say(_media(block, _string(block.get("mime_type")) or UNKNOWN), block, speech)
-        case str() if kind in _MEDIA:
-            _say(_media(block, _MEDIA[kind]), block, speech)
+            builder.add_text(block["text"])
         case _:
-            _say(None, block, speech)
+            _decode_other(block, builder)
 
 
-def write_content(parts: tuple[Part, ...]) -> str | list[Json]:
-    """Content that says these parts: a text, or a list of standard blocks."""
+def encode_blocks(parts: tuple[Part, ...]) -> str | list[Json]:
+    """Parts as content: a text, or a list of standard blocks."""
     if not parts:
         return ""
-    return parts[0].text if len(parts) == 1 and isinstance(parts[0], Text) else [_block(part) for part in parts]
+    return parts[0].text if len(parts) == 1 and isinstance(parts[0], Text) else [_encode(part) for part in parts]
 
 
-def _say(found: Media | None, block: Json, speech: Speech) -> None:
-    """Says what a block holds, or what a block of a provider's form says."""
-    if found is not None:
-        speech.media(found)
-    elif known := parts_of([block]):
-        speech.parts.append(neutral.part(known[0]))
+def _decode_other(block: Json, builder: MessageBuilder) -> None:
+    """A file of some kind, or a block in a provider's form."""
+    kind = str(block.get("type"))
+    is_media = kind in ("file", "media", *_TYPES)
+    media = _decode_media(block, _TYPES.get(kind, UNKNOWN_TYPE)) if is_media else None
+    if media is not None:
+        builder.add_media(media)
+    elif parts := parse_parts([block]):
+        builder.parts.append(part_json(parts[0]))
     else:
-        speech.unsaid(block.get("type"))
+        builder.add_unsupported(block.get("type"))
 
 
-def _media(block: Json, default: str) -> Media | None:
+def _decode_media(block: Json, default_type: str) -> Media | None:
     """An image, a recording or a file in the form of version 1, or of version 0, which has a `source_type`."""
-    kind = _string(block.get("mime_type")) or default
+    kind = string_or_none(block.get("mime_type")) or default_type
     extras = block.get("extras")
-    more = {**extras, **block} if isinstance(extras, dict) else block
-    filename = next((name for key in ("filename", "name", "title") if (name := _string(more.get(key)))), None)
-    if data := _string(block.get("base64")) or _string(block.get("data")):
-        return held(data, kind, filename)
-    if url := _string(block.get("url")):
-        return linked(url, kind=kind, filename=filename)
-    if file_id := _string(block.get("file_id")) or (_string(block.get("id")) if _is_by_id(block) else None):
+    names = {**extras, **block} if isinstance(extras, dict) else block
+    filename = next((name for key in ("filename", "name", "title") if (name := string_or_none(names.get(key)))), None)
+    if data := string_or_none(block.get("base64")) or string_or_none(block.get("data")):
+        return Media.from_base64(data, kind, filename)
+    if url := string_or_none(block.get("url")):
+        return Media.from_url(url, kind=kind, filename=filename)
+    by_id = block.get("id") if block.get("source_type") == "id" else None
+    if file_id := string_or_none(block.get("file_id")) or string_or_none(by_id):
         return Media(kind, file_id=file_id, filename=filename)
     return None
 
 
-def _is_by_id(block: Json) -> bool:
-    return block.get("source_type") == "id"
+def _output(value: Any) -> str | list[Json]:
+    return "" if value is None else tool_output(value)
 
 
-def _given(content: Any) -> str | list[Json]:
-    """What a tool gave: parts where it is a list of what we know as parts."""
-    if isinstance(content, list) and content:
-        known = [parts_of([one]) for one in content]
-        if all(known):
-            return neutral.content([neutral.part(parts[0]) for parts in known]) or ""
-    return "" if content is None else text_of(content)
-
-
-def _block(part: Part) -> Json:
+def _encode(part: Part) -> Json:
     match part:
         case Text(text) | Refusal(text):
             return {"type": "text", "text": text}
         case Reasoning(text):
             return {"type": "reasoning", "reasoning": text}
         case Image() | Audio() | File():
-            return _held(media(part))
+            return _encode_media(Media.from_part(part))
 
 
-def _held(held: Media) -> Json:
-    main = held.type.partition("/")[0]
+def _encode_media(media: Media) -> Json:
+    main = media.type.partition("/")[0]
     block: Json = {"type": main if main in ("image", "audio", "video") else "file"}
-    if held.data is not None:
-        block |= {"base64": held.data, "mime_type": held.type}
+    if media.data is not None:
+        block |= {"base64": media.data, "mime_type": media.type}
     else:
-        block |= {"url": held.url} if held.url else {"file_id": held.file_id}
-        if held.type != UNKNOWN and not held.type.endswith("/*"):
-            block["mime_type"] = held.type
-    # Where langchain-openai looks for it.
-    return block | ({"extras": {"filename": held.filename}} if held.filename else {})
-
-
-def _string(value: Any) -> str | None:
-    return value if isinstance(value, str) and value else None
+        block |= {"url": media.url} if media.url else {"file_id": media.file_id}
+        if media.type != UNKNOWN_TYPE and not media.type.endswith("/*"):
+            block["mime_type"] = media.type
+    # langchain-openai looks for the name in `extras`.
+    return block | ({"extras": {"filename": media.filename}} if media.filename else {})

@@ -1,28 +1,31 @@
-"""The parts of a message's content, whichever API they were written for, as the few kinds that there are."""
+"""Content parts: what a message's content holds, whichever API it was written for, as a few classes."""
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
+
+from app.codecs.values import Json, dict_or_empty, string_or_none
 
 _DETAILS = frozenset({"auto", "low", "high", "original"})
 
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A text, never an empty one. What is only white space is refused by providers; see `app.context`."""
+    """A text, never an empty one. One of white space alone is refused by providers; see `app.context`."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """What the model said where it refused."""
+    """The text with which the model refused."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class Reasoning:
-    """What the model thought before it spoke. Providers take their own back, as they gave it, and nobody else's."""
+    """What the model thought before it spoke. Providers take back only their own, unchanged."""
 
     text: str
 
@@ -57,13 +60,21 @@ class File:
 Part = Text | Refusal | Reasoning | Image | Audio | File
 
 
-def parts_of(content: Any) -> tuple[Part, ...]:
-    """What a content says, without what says nothing: empty texts, and parts of unknown or broken shape."""
+def parse_parts(content: Any) -> tuple[Part, ...]:
+    """The parts of a content. Empty texts and blocks of an unknown or broken shape are left out."""
     if isinstance(content, str):
         return (Text(content),) if content else ()
     if not isinstance(content, list):
         return ()
-    return tuple(part for one in content if isinstance(one, dict) and (part := _part(one)) is not None)
+    return tuple(part for block in content if isinstance(block, dict) and (part := _parse_block(block)) is not None)
+
+
+def encode_content(parts: Iterable[Part], encode_part: Callable[[Part], Json]) -> str | list[Json]:
+    """Parts as a content: a string for a single text, else a list of blocks. Reasoning is left out."""
+    parts = [part for part in parts if not isinstance(part, Reasoning)]
+    if len(parts) == 1 and isinstance(parts[0], Text):
+        return parts[0].text
+    return [encode_part(part) for part in parts]
 
 
 def placeholder(part: Part) -> str:
@@ -81,85 +92,70 @@ def placeholder(part: Part) -> str:
             return f"[file {name}]" if name else "[file]"
 
 
-def texts(parts: tuple[Part, ...]) -> str:
-    """All parts as one text, each on a line of its own."""
+def joined_text(parts: tuple[Part, ...]) -> str:
+    """All parts as one text, each on a line of its own, with placeholders."""
     return "\n".join(map(placeholder, parts))
 
 
-def _part(one: dict[str, Any]) -> Part | None:
-    match one.get("type"):
+def _parse_block(block: Json) -> Part | None:
+    match block.get("type"):
         case "text" | "input_text" | "output_text":
-            return _text(one.get("text"))
+            return _text_part(Text, block.get("text"))
         case "refusal":
-            refusal = _string(one.get("refusal"))
-            return Refusal(refusal) if refusal else None
+            return _text_part(Refusal, block.get("refusal"))
         case "reasoning" | "reasoning_text" | "summary_text":
-            return _reasoning(one.get("text"))
+            return _text_part(Reasoning, block.get("text"))
         case "thinking":
-            return _reasoning(one.get("thinking"))
+            return _text_part(Reasoning, block.get("thinking"))
         case "image_url" | "input_image" | "computer_screenshot":
-            return _image(one)
+            return _openai_image(block)
         case "image":
-            return _image_from(_object(one.get("source")))
+            return _anthropic_image(dict_or_empty(block.get("source")))
         case "input_audio":
-            audio = _object(one.get("input_audio"))
-            data, kind = _string(audio.get("data")), _string(audio.get("format"))
+            audio = dict_or_empty(block.get("input_audio"))
+            data, kind = string_or_none(audio.get("data")), string_or_none(audio.get("format"))
             return Audio(data, kind) if data and kind else None
         case "file" | "input_file":
-            return _file(_object(one.get("file")) or one)
+            file = dict_or_empty(block.get("file")) or block
+            return _file(*(file.get(name) for name in ("file_id", "file_data", "file_url", "filename")))
         case "document":
-            return _document(one, _object(one.get("source")))
+            return _document(block, dict_or_empty(block.get("source")))
     return None
 
 
-def _text(value: object) -> Text | None:
-    return Text(value) if isinstance(value, str) and value else None
+def _text_part(kind: type[Text | Refusal | Reasoning], value: object) -> Part | None:
+    return kind(value) if isinstance(value, str) and value else None
 
 
-def _reasoning(value: object) -> Reasoning | None:
-    return Reasoning(value) if isinstance(value, str) and value else None
-
-
-def _image(one: dict[str, Any]) -> Image | None:
+def _openai_image(block: Json) -> Image | None:
     """`image_url` of Chat Completions holds an object, `input_image` of Responses a text."""
-    given = one.get("image_url")
-    inner = _object(given)
-    detail = _string(inner.get("detail") or one.get("detail"))
-    url, file_id = _string(inner.get("url") or given), _string(one.get("file_id"))
+    image_url = block.get("image_url")
+    inner = dict_or_empty(image_url)
+    detail = string_or_none(inner.get("detail") or block.get("detail"))
+    url, file_id = string_or_none(inner.get("url") or image_url), string_or_none(block.get("file_id"))
     if url is None and file_id is None:
         return None
     return Image(url, None if url else file_id, detail if detail in _DETAILS else None)
 
 
-def _image_from(source: dict[str, Any]) -> Image | None:
+def _anthropic_image(source: Json) -> Image | None:
     """An image of Anthropic's: `{type: base64, media_type, data}`, `{type: url, url}` or `{type: file, file_id}`."""
-    url, file_id = _data_url(source) or _string(source.get("url")), _string(source.get("file_id"))
+    url, file_id = _data_url(source) or string_or_none(source.get("url")), string_or_none(source.get("file_id"))
     return Image(url, None if url else file_id) if url or file_id else None
 
 
-def _file(one: dict[str, Any]) -> File | None:
-    file = File(*(_string(one.get(name)) for name in ("file_id", "file_data", "file_url", "filename")))
-    return file if file.file_id or file.data or file.url else None
-
-
-def _document(one: dict[str, Any], source: dict[str, Any]) -> File | Text | None:
+def _document(block: Json, source: Json) -> Part | None:
     """A document of Anthropic's; one of plain text is its text."""
     if source.get("type") == "text":
-        return _text(source.get("data"))
-    file = File(
-        _string(source.get("file_id")), _data_url(source), _string(source.get("url")), _string(one.get("title"))
-    )
+        return _text_part(Text, source.get("data"))
+    return _file(source.get("file_id"), _data_url(source), source.get("url"), block.get("title"))
+
+
+def _file(*values: object) -> File | None:
+    file = File(*map(string_or_none, values))
     return file if file.file_id or file.data or file.url else None
 
 
-def _data_url(source: dict[str, Any]) -> str | None:
-    kind, data = _string(source.get("media_type")), _string(source.get("data"))
+def _data_url(source: Json) -> str | None:
+    kind, data = string_or_none(source.get("media_type")), string_or_none(source.get("data"))
     return f"data:{kind};base64,{data}" if kind and data else None
-
-
-def _object(value: object) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
-
-
-def _string(value: object) -> str | None:
-    return value if isinstance(value, str) and value else None

@@ -1,52 +1,69 @@
-"""The items of OpenAI's Responses and Conversations: what is put in and what comes out.
+"""Codec of OpenAI's Responses and Conversations: items, of input and of output.
 
 https://platform.openai.com/docs/api-reference/responses/create and the types of the `openai` package.
 """
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable
 
-from app.codecs import Codec, Untranslatable, neutral, register
+from app.codecs import Codec, UndecodableItem, register
+from app.codecs.canonical import CanonicalMessage, ToolCall, ToolResult, split_steps
 from app.codecs.chat_completions import IMAGE_URLS
-from app.codecs.parts import File, Image, Part, Reasoning, Refusal, Text, placeholder
-from app.codecs.said import Call, Result, Said, steps
-
-Json = dict[str, Any]
+from app.codecs.message_json import (
+    MAX_TYPE_LENGTH,
+    build_content,
+    build_message,
+    content_parts,
+    custom_call,
+    function_call,
+    tool_result,
+)
+from app.codecs.parts import File, Image, Part, Reasoning, Refusal, Text, encode_content, placeholder
+from app.codecs.values import Json
 
 _ROLES = ("user", "assistant", "system", "developer")
 _CALLS = {"function_call": "arguments", "custom_tool_call": "input"}
 _OUTPUTS = ("function_call_output", "custom_tool_call_output")
 
 
-def read(item: Json) -> Json:
-    """The message that an item is, or that stands for one which a message cannot say: it has the item's type."""
+def decode(item: Json) -> Json:
+    """The message of an item; for an item that no message can say, one of the item's type. Raises UndecodableItem."""
     kind = _type(item)
     if kind == "message":
         if item.get("role") not in _ROLES:
-            raise Untranslatable(f"it must be one of {', '.join(_ROLES)}", "role")
-        blocks = neutral.known(neutral.blocks_of(item.get("content"), "content"))
-        return neutral.message(item["role"], blocks)
+            raise UndecodableItem(f"it must be one of {', '.join(_ROLES)}", "role")
+        return build_message(item["role"], content_parts(item.get("content"), "content"))
     if kind in _CALLS:
-        return _call(item, kind)
+        return _decode_call(item, kind)
     if kind in _OUTPUTS:
-        return _output(item)
+        return _decode_output(item)
     if kind == "reasoning":
-        return _thought(item)
+        return _decode_reasoning(item)
     role = item.get("role")
     if role not in (*_ROLES, "tool"):
         role = "tool" if kind.endswith("_output") else "assistant"
-    return {"role": role, "type": kind[: neutral.LONGEST_TYPE]}
+    return {"role": role, "type": kind[:MAX_TYPE_LENGTH]}
 
 
-def write(one: Said) -> list[Json]:
-    """The items that say what a message says: each call and each result is one."""
-    if one.type != "message":
+def encode(message: CanonicalMessage) -> list[Json]:
+    """The items of a message: each call and each result is one."""
+    if message.type != "message":
         return []
-    return [item for step in steps(one) for item in _step(step)]
+    return [item for step in split_steps(message) for item in _encode_step(step)]
 
 
-def input_part(part: Part) -> Json:
-    """A part of what is put in; what the API does not take has a text in its place."""
+def encode_input(parts: Iterable[Part]) -> str | list[Json]:
+    """Parts as the content of an input item or as a tool's output."""
+    return encode_content(parts, _input_part)
+
+
+def encode_call(call: ToolCall) -> Json:
+    """A tool call as an item."""
+    kind = "custom_tool_call" if call.custom else "function_call"
+    return {"type": kind, "call_id": call.id, "name": call.name, _CALLS[kind]: call.arguments}
+
+
+def _input_part(part: Part) -> Json:
+    """A part of an input item; what the API does not take has a text in its place."""
     match part:
         case Image(url=str(url), detail=detail) if url.startswith(IMAGE_URLS):
             return {"type": "input_image", "image_url": url, "detail": detail or "auto"}
@@ -61,44 +78,28 @@ def input_part(part: Part) -> Json:
     return {"type": "input_text", "text": placeholder(part)}
 
 
-def input_content(parts: Sequence[Part]) -> str | list[Json]:
-    """Parts that are put in: a text where they are one."""
-    told = [part for part in parts if not isinstance(part, Reasoning)]
-    if len(told) == 1 and isinstance(told[0], Text):
-        return told[0].text
-    return [input_part(part) for part in told]
-
-
-def tool_call(call: Call) -> Json:
-    """A call of a tool."""
-    if call.custom:
-        return {"type": "custom_tool_call", "call_id": call.id, "name": call.name, "input": call.arguments}
-    return {"type": "function_call", "call_id": call.id, "name": call.name, "arguments": call.arguments}
-
-
-def _step(step: Said) -> list[Json]:
-    calls = [tool_call(call) for call in step.calls]
-    results = [_result(result) for result in step.results]
-    told = [part for part in step.parts if not isinstance(part, Reasoning)]
-    if not told and step.message.get("content") == "" and not (calls or results):
-        told = [Text("")]
-    if not told:
-        return [*calls, *results]
-    if step.role == "assistant":
-        said = {"type": "message", "role": "assistant", "content": [_output_part(part) for part in told]}
-        return [said, *calls, *results]
-    return [*results, {"type": "message", "role": step.role, "content": [input_part(part) for part in told]}]
-
-
 def _output_part(part: Part) -> Json:
     if isinstance(part, Refusal):
         return {"type": "refusal", "refusal": part.text}
     return {"type": "output_text", "text": placeholder(part), "annotations": []}
 
 
-def _result(result: Result) -> Json:
-    output = input_content(result.parts) or ""
-    return {"type": "function_call_output", "call_id": result.call_id, "output": output}
+def _encode_step(step: CanonicalMessage) -> list[Json]:
+    calls = [encode_call(call) for call in step.calls]
+    results = [_encode_result(result) for result in step.results]
+    parts = [part for part in step.parts if not isinstance(part, Reasoning)]
+    if not parts and step.fields.get("content") == "" and not (calls or results):
+        parts = [Text("")]
+    if not parts:
+        return [*calls, *results]
+    if step.role == "assistant":
+        item = {"type": "message", "role": "assistant", "content": [_output_part(part) for part in parts]}
+        return [item, *calls, *results]
+    return [*results, {"type": "message", "role": step.role, "content": [_input_part(part) for part in parts]}]
+
+
+def _encode_result(result: ToolResult) -> Json:
+    return {"type": "function_call_output", "call_id": result.call_id, "output": encode_input(result.parts) or ""}
 
 
 def _type(item: Json) -> str:
@@ -109,40 +110,40 @@ def _type(item: Json) -> str:
         if isinstance(item.get("id"), str):
             return "item_reference"
     if not isinstance(kind, str) or not kind:
-        raise Untranslatable("an item has a type, or a role where it is a message", "type")
+        raise UndecodableItem("an item has a type, or a role where it is a message", "type")
     return kind
 
 
-def _call(item: Json, kind: str) -> Json:
-    given = _CALLS[kind]
-    for name in ("call_id", "name", given):
-        if not isinstance(item.get(name), str) or (name != given and not item[name]):
-            raise Untranslatable("it must be a text", name)
-    make = neutral.custom_call if kind == "custom_tool_call" else neutral.function_call
-    return neutral.message("assistant", [], [make(item["call_id"], item["name"], item[given])])
+def _decode_call(item: Json, kind: str) -> Json:
+    arguments = _CALLS[kind]
+    for name in ("call_id", "name", arguments):
+        if not isinstance(item.get(name), str) or (name != arguments and not item[name]):
+            raise UndecodableItem("it must be a text", name)
+    build_call = custom_call if kind == "custom_tool_call" else function_call
+    return build_message("assistant", [], [build_call(item["call_id"], item["name"], item[arguments])])
 
 
-def _output(item: Json) -> Json:
-    blocks = neutral.blocks_of(item.get("output"), "output")
+def _decode_output(item: Json) -> Json:
+    parts = content_parts(item.get("output"), "output")
     call_id = item.get("call_id")
     if call_id is not None and not isinstance(call_id, str):
-        raise Untranslatable("it must be a text", "call_id")
-    said = neutral.content(neutral.known(blocks))
+        raise UndecodableItem("it must be a text", "call_id")
+    content = build_content(parts)
     if not call_id:
-        return {"role": "tool", "content": said}
-    return neutral.message("tool", [neutral.result(call_id, said)])
+        return {"role": "tool", "content": content}
+    return build_message("tool", [tool_result(call_id, content)])
 
 
-def _thought(item: Json) -> Json:
-    """Reasoning: what was thought, or else its summary. What is encrypted stays in the item."""
-    made: Json = {"role": "assistant", "type": "reasoning"}
+def _decode_reasoning(item: Json) -> Json:
+    """Reasoning: what was thought, or else its summary. What is encrypted stays in the payload alone."""
+    message: Json = {"role": "assistant", "type": "reasoning"}
     for name in ("content", "summary"):
-        blocks = neutral.known(neutral.blocks_of(item.get(name), name))
-        texts = [block["text"] for block in blocks if block.get("type") in ("reasoning", "text")]
+        parts = content_parts(item.get(name), name)
+        texts = [part["text"] for part in parts if part.get("type") in ("reasoning", "text")]
         if any(texts):
-            made["content"] = [{"type": "reasoning", "text": text} for text in texts if text]
+            message["content"] = [{"type": "reasoning", "text": text} for text in texts if text]
             break
-    return made
+    return message
 
 
-register(Codec("responses", read, write))
+register(Codec("responses", decode, encode))

@@ -1,11 +1,13 @@
-"""What to change in a branch so that a provider takes it."""
+"""Repair: the changes of messages after which a provider takes a branch."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from app.context.branch_reader import has_reasoning
+from app.context.findings import Edit, Finding
+from app.context.groups import sendable_message
 from app.context.lint import lint
-from app.context.reading import Edit, Finding, spoken, thinks
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,45 +25,46 @@ def repair(messages: Sequence[dict[str, Any]]) -> tuple[list[Finding], list[Repa
     for finding in findings:
         for edit in finding.edits:
             edits.setdefault(edit.seq, []).append(edit)
-    found = {message["seq"]: message for message in messages if message["seq"] in edits}
-    return findings, [Repair(seq, _changes(found[seq], edits[seq])) for seq in sorted(edits)]
+    by_seq = {message["seq"]: message for message in messages if message["seq"] in edits}
+    return findings, [Repair(seq, _changes(by_seq[seq], edits[seq])) for seq in sorted(edits)]
 
 
 def _changes(message: dict[str, Any], edits: list[Edit]) -> dict[str, Any]:
     changes: dict[str, Any] = {}
-    for name in ("tool_calls", "content"):
-        ours = [edit for edit in edits if edit.place is not None and edit.place[0] == name]
-        if ours:
-            changes[name] = _mended(message[name], ours) or ([] if name == "content" else None)
+    for column in ("tool_calls", "content"):
+        column_edits = [edit for edit in edits if edit.position is not None and edit.position[0] == column]
+        if column_edits:
+            entries = _edit_entries(column, message[column], column_edits)
+            changes[column] = entries or ([] if column == "content" else None)
     for edit in edits:
-        if edit.place is None and edit.action == "rename":
+        if edit.position is None and edit.action == "rename":
             changes["tool_call_id"] = edit.value
         elif edit.action == "retype":
             changes["type"] = edit.value
-    left = spoken({**message, **changes})
-    if "type" not in changes and not (
-        left.parts or left.calls or thinks(left) or any(one.call_id for one in left.results)
-    ):
+    changed = sendable_message({**message, **changes})
+    has_result = any(result.call_id for result in changed.results)
+    if "type" not in changes and not (changed.parts or changed.calls or has_reasoning(changed) or has_result):
         changes["type"] = "empty"
-        if spoken(message).results:
-            # They stay to be shown.
+        if sendable_message(message).results:
+            # Keep the results, so that they can still be shown.
             changes = {"type": "orphaned_tool_result"}
     return changes
 
 
-def _mended(entries: list[dict[str, Any]], edits: list[Edit]) -> list[dict[str, Any]]:
-    dropped = {edit.place for edit in edits if edit.action == "drop"}
-    names = {edit.place: edit.value for edit in edits if edit.action == "rename"}
-    mended = []
+def _edit_entries(column: str, entries: list[dict[str, Any]], edits: list[Edit]) -> list[dict[str, Any]]:
+    """The entries of a column after edits of it. An entry that is dropped needs no new call id."""
+    dropped = {edit.position for edit in edits if edit.action == "drop"}
+    call_ids = {edit.position: edit.value for edit in edits if edit.action == "rename"}
+    edited = []
     for index, entry in enumerate(entries):
-        place = (edits[0].place or ("", 0))[0], index
-        if place not in dropped:
-            mended.append({**entry, _key(entry): names[place]} if place in names else entry)
-    return mended
+        position = column, index
+        if position not in dropped:
+            edited.append({**entry, _id_field(entry): call_ids[position]} if position in call_ids else entry)
+    return edited
 
 
-def _key(entry: dict[str, Any]) -> str:
-    """Under which name a call or a result has its call id."""
+def _id_field(entry: dict[str, Any]) -> str:
+    """The field of a call or a result that has its call id."""
     if entry.get("type") == "tool_result":
         return "tool_use_id"
     return "id" if entry.get("id") else "call_id"

@@ -1,4 +1,4 @@
-"""The routes that prepare a chat for a model: its context, what a provider would refuse of it, and the repair."""
+"""Routes that prepare a chat for a model: its context, lint (what a provider would refuse of it), and repair."""
 
 import asyncio
 from typing import Annotated, Any
@@ -11,12 +11,12 @@ from app.auth.dependencies import AuthenticatedRoute, Reader, Writer
 from app.chats.dependencies import chat_store
 from app.chats.lease import IDEMPOTENT_LEASE_HEADER, check_lease, lease_token_of
 from app.chats.serialize import FIELDS
-from app.context.lint import in_order
-from app.context.reading import Finding, Reading
+from app.context.branch_reader import BranchReader
+from app.context.findings import Finding
+from app.context.providers import PROVIDER_FORMATS
 from app.context.repair import repair
 from app.context.schemas import ContextOut, ContextQuery, LintOut, RepairOut
-from app.context.shapes import ERROR_FORMATS
-from app.context.window import Limits, Window
+from app.context.window import ContextWindow, Limits
 from app.db.database import Database
 from app.http.errors import Conflict, NotFound, responses
 from app.http.idempotency import StoredResponse, idempotent_request, run_idempotent
@@ -29,7 +29,7 @@ from app.models import Message
 
 MAX_FINDINGS = 1000
 _SUMMARY = FIELDS.index("summary")
-_READ = ("message_id", "seq", "role", "type", "content", "tool_calls", "tool_call_id", "name", "status")
+_MESSAGE_COLUMNS = ("message_id", "seq", "role", "type", "content", "tool_calls", "tool_call_id", "name", "status")
 
 router = APIRouter(prefix="/chats/{chat}", tags=["context"], route_class=AuthenticatedRoute)
 
@@ -48,28 +48,28 @@ async def read_context(
     ref = ChatRef.parse(chat)
     row = await chat_store(request, user).get(ref)
     store = message_store(request, user)
-    window = Window(Limits(query.max_tokens, query.max_turns))
+    window = ContextWindow(Limits(query.max_tokens, query.max_turns))
     instructions = await store.instructions(ref)
     # Tokens are counted on another thread: a large chat must not keep others waiting.
-    await asyncio.to_thread(window.instruct, instructions, row[_SUMMARY])
+    await asyncio.to_thread(window.add_instructions, instructions, row[_SUMMARY])
     async for page in store.history.pages_backwards(ref):
-        await asyncio.to_thread(window.read, page)
-        if window.settled:
+        await asyncio.to_thread(window.add, page)
+        if window.is_final:
             break
-    return Response(await asyncio.to_thread(_written, window, query.format), media_type="application/json")
+    return Response(await asyncio.to_thread(_context_json, window, query.format), media_type="application/json")
 
 
-def _written(window: Window, shape: str) -> bytes:
-    context = window.end()
+def _context_json(window: ContextWindow, format_name: str) -> bytes:
+    context = window.build()
     seqs = context.seqs
-    facts: dict[str, Any] = {
+    summary: dict[str, Any] = {
         "tokens": context.tokens,
-        "message_count": len(seqs) + context.instructed,
+        "message_count": len(seqs) + context.instruction_count,
         "truncated": context.truncated,
         "first_seq": seqs[0] if seqs else None,
         "last_seq": seqs[-1] if seqs else None,
     }
-    return orjson.dumps({"format": shape, **ERROR_FORMATS[shape](context), **facts})
+    return orjson.dumps({"format": format_name, **PROVIDER_FORMATS[format_name](context), **summary})
 
 
 @router.get(
@@ -80,16 +80,16 @@ def _written(window: Window, shape: str) -> bytes:
 )
 async def lint_chat(request: Request, user: Reader, chat: ChatPath) -> Response:
     """Orphaned tool calls and results, call ids used twice, empty messages and the like, in the active branch."""
-    reading = Reading()
+    reader = BranchReader()
     async for page in message_store(request, user).history.pages_backwards(ChatRef.parse(chat)):
-        await asyncio.to_thread(reading.read_all, page)
-        if len(reading.findings) > MAX_FINDINGS:
+        await asyncio.to_thread(reader.read_all, page)
+        if len(reader.findings) > MAX_FINDINGS:
             break
     else:
-        reading.end()
-    found = reading.findings[:MAX_FINDINGS]
-    answer = {"ok": not found, "items": _public(found), "truncated": len(reading.findings) > MAX_FINDINGS}
-    return Response(orjson.dumps(answer), media_type="application/json")
+        reader.end()
+    findings = reader.findings[:MAX_FINDINGS]
+    body = {"ok": not findings, "items": _findings_json(findings), "truncated": len(reader.findings) > MAX_FINDINGS}
+    return Response(orjson.dumps(body), media_type="application/json")
 
 
 @router.post(
@@ -107,26 +107,26 @@ async def repair_chat(request: Request, user: Writer, chat: ChatPath) -> Respons
     ref, idempotency = ChatRef.parse(chat), await idempotent_request(request)
     async with service(request, Database).write() as session:
 
-        async def mend() -> StoredResponse:
-            found = await chat_store(request, user).find(session, ref)
-            check_lease(found, lease_token_of(request))
-            messages = await message_store(request, user).active_branch(session, found)
+        async def apply() -> StoredResponse:
+            stored_chat = await chat_store(request, user).find(session, ref)
+            check_lease(stored_chat, lease_token_of(request))
+            messages = await message_store(request, user).active_branch(session, stored_chat)
             findings, repairs = await asyncio.to_thread(repair, [_fields(message) for message in messages])
             by_seq = {message.seq: message for message in messages}
-            await EditStore().revise(session, found, [(by_seq[one.seq], one.changes) for one in repairs])
-            body = orjson.dumps({"repaired": _public(findings)})
-            return StoredResponse(200, body, chat_id=found.chat_id)
+            await EditStore().revise(session, stored_chat, [(by_seq[each.seq], each.changes) for each in repairs])
+            body = orjson.dumps({"repaired": _findings_json(findings)})
+            return StoredResponse(200, body, chat_id=stored_chat.chat_id)
 
-        answer = await run_idempotent(session, user.user_id, idempotency, mend)
+        answer = await run_idempotent(session, user.user_id, idempotency, apply)
     return answer.response()
 
 
 def _fields(message: Message) -> dict[str, Any]:
-    return {name: getattr(message, name) for name in _READ}
+    return {name: getattr(message, name) for name in _MESSAGE_COLUMNS}
 
 
-def _public(findings: list[Finding]) -> list[dict[str, Any]]:
+def _findings_json(findings: list[Finding]) -> list[dict[str, Any]]:
     return [
-        {"rule": one.rule, "message_id": one.message_id, "seq": one.seq, "detail": one.detail}
-        for one in in_order(findings)
+        {"rule": finding.rule, "message_id": finding.message_id, "seq": finding.seq, "detail": finding.detail}
+        for finding in sorted(findings, key=lambda finding: finding.seq)
     ]

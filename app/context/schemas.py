@@ -1,18 +1,18 @@
-"""What is asked of a context, and what is answered."""
+"""Schemas of the context routes: query parameters and responses."""
 
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from app.context.reading import Rule
-from app.context.shapes import ERROR_FORMATS
+from app.context.findings import Rule
+from app.context.providers import PROVIDER_FORMATS
 from app.messages.schemas import MAX_BATCH, MAX_TOKENS
 
-FORMATS = sorted(ERROR_FORMATS)
+FORMATS = sorted(PROVIDER_FORMATS)
 
 
-def _known(name: str) -> str:
-    if name not in ERROR_FORMATS:
+def _check_format(name: str) -> str:
+    if name not in PROVIDER_FORMATS:
         raise ValueError(f"the formats are {', '.join(FORMATS)}")
     return name
 
@@ -20,7 +20,7 @@ def _known(name: str) -> str:
 class ContextQuery(BaseModel):
     """How much of a chat's active branch to give, and in which shape."""
 
-    format: Annotated[str, AfterValidator(_known)] = Field(
+    format: Annotated[str, AfterValidator(_check_format)] = Field(
         default="chat_completions",
         description="The provider's shape.",
         json_schema_extra={"enum": [*FORMATS]},

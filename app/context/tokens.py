@@ -1,4 +1,4 @@
-"""How many tokens a message takes: those stored with it, else counted offline with o200k, OpenAI's vocabulary.
+"""Token counter: the tokens of a message, those stored with it or else counted offline with o200k of OpenAI.
 
 A count is what the text takes and what a provider adds around it; other providers' models differ by some per cent.
 """
@@ -8,9 +8,9 @@ from importlib.machinery import PathFinder
 from importlib.util import find_spec, module_from_spec
 from typing import Any, Protocol
 
+from app.codecs.canonical import CanonicalMessage
 from app.codecs.parts import Audio, File, Image, Part, Refusal, Text
-from app.codecs.said import Said
-from app.context.reading import Unit
+from app.context.groups import MessageGroup
 
 # The vocabulary holds Python's lock while it counts: 32 Ki characters take it two milliseconds.
 _AT_ONCE = 32 * 1024
@@ -59,39 +59,39 @@ def count(text: str, limit: int) -> int:
     return total
 
 
-def of_message(one: Said, limit: int) -> int:
+def count_message(message: CanonicalMessage, limit: int) -> int:
     """The tokens of a message without what answers its calls; something above `limit` if there are more."""
-    stored = _stored(one.message)
+    stored = _stored_count(message.fields)
     if stored is not None:
         return stored
     total = PER_MESSAGE
-    name = one.message.get("name")
+    name = message.fields.get("name")
     if isinstance(name, str) and name:
         total += 1 + count(name, limit)
-    return _of_parts(one.parts, limit, total)
+    return _count_parts(message.parts, limit, total)
 
 
-def of_unit(unit: Unit, limit: int) -> int:
-    """The tokens of a unit, results included; something above `limit` if there are more."""
+def count_group(group: MessageGroup, limit: int) -> int:
+    """The tokens of a group, results included; something above `limit` if there are more."""
     total = 0
-    for one in unit.spoken:
+    for message in group.messages:
         if total > limit:
             return total
-        total += of_message(one, limit - total)
-    for exchange in unit.exchanges:
+        total += count_message(message, limit - total)
+    for answered in group.calls:
         if total > limit:
             return total
-        call, result = exchange.call, exchange.result
-        if _stored(exchange.said.message) is None:
+        call, result = answered.call, answered.result
+        if _stored_count(answered.message.fields) is None:
             total += PER_CALL + count(call.name, limit - total)
             total += count(call.arguments, limit - total)
-        stored = _stored(result.said.message) if result.place is None else None
-        total = _of_parts(result.parts, limit, total + PER_MESSAGE) if stored is None else total + stored
+        stored = _stored_count(result.message.fields) if result.position is None else None
+        total = _count_parts(result.parts, limit, total + PER_MESSAGE) if stored is None else total + stored
     return total
 
 
-def _stored(message: dict[str, Any]) -> int | None:
-    """What was stored with a message of its size.
+def _stored_count(message: dict[str, Any]) -> int | None:
+    """The size that was stored with a message, in tokens.
 
     Of the usage of a model's answer only the output is its size: the input is all that it was asked with.
     """
@@ -101,7 +101,7 @@ def _stored(message: dict[str, Any]) -> int | None:
     return tokens if isinstance(tokens, int) else None
 
 
-def _of_parts(parts: tuple[Part, ...], limit: int, total: int) -> int:
+def _count_parts(parts: tuple[Part, ...], limit: int, total: int) -> int:
     for part in parts:
         if total > limit:
             break

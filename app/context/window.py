@@ -1,13 +1,14 @@
-"""The newest part of a branch that fits: what of it is sent to a model."""
+"""Context window: the newest part of a branch that fits into a model's context."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from app.codecs.canonical import INSTRUCTION_ROLES, CanonicalMessage
 from app.codecs.parts import Text
-from app.codecs.said import INSTRUCTING, Said
 from app.context import tokens
-from app.context.reading import Reading, Unit, spoken
+from app.context.branch_reader import BranchReader
+from app.context.groups import MessageGroup, sendable_message
 
 # Messages of one request: more than any model has use for, and some providers have a limit of their own.
 MAX_MESSAGES = 2048
@@ -27,31 +28,31 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What is sent: instructions, then units in the order of the chat, the first one the user's.
+    """What is sent: instructions, then groups in the order of the chat, the first one the user's.
 
     Attributes:
         tokens: of all of it.
         truncated: whether instructions or older messages of the branch were left out for want of room.
     """
 
-    instructions: list[Said]
-    units: list[Unit]
+    instructions: list[CanonicalMessage]
+    groups: list[MessageGroup]
     tokens: int
     truncated: bool
 
     @property
-    def instructed(self) -> int:
-        """How many of the chat's messages are instructions of it; the summary is none of them."""
-        return sum(one.seq > 0 for one in self.instructions)
+    def instruction_count(self) -> int:
+        """How many of the chat's messages are in the instructions, which the summary is not."""
+        return sum(message.seq > 0 for message in self.instructions)
 
     @property
     def seqs(self) -> list[int]:
-        """The messages of the conversation that are in it, in order."""
-        return sorted(set[int]().union(*(unit.seqs for unit in self.units)))
+        """The numbers of the messages of the conversation in it, in order."""
+        return sorted(set[int]().union(*(group.seqs for group in self.groups)))
 
 
 @dataclass(slots=True)
-class Window:
+class ContextWindow:
     """Takes a branch's messages from the newest back until nothing more fits.
 
     A turn is a message of the user and all that comes before the next one; it is taken whole. Only the newest one is
@@ -61,112 +62,110 @@ class Window:
     limits: Limits
     truncated: bool = False
     full: bool = False
-    _reading: Reading = field(default_factory=Reading)
-    _instructions: list[Said] = field(default_factory=list)
-    _turns: list[list[Unit]] = field(default_factory=list)  # newest first, and so are their units
-    _turn: list[tuple[Unit, int]] = field(default_factory=list)  # the turn being read: its units and their tokens
-    _held: int = 0  # tokens of that turn
-    _held_messages: int = 0  # messages of that turn
-    _overflow: bool = False  # the turn being read does not fit whole
-    _used: int = 0  # tokens taken
-    _messages: int = 0  # messages taken
+    _reader: BranchReader = field(default_factory=BranchReader)
+    _instructions: list[CanonicalMessage] = field(default_factory=list)
+    _turns: list[list[MessageGroup]] = field(default_factory=list)  # newest first, and so are their groups
+    _turn: list[tuple[MessageGroup, int]] = field(default_factory=list)  # the turn being read: groups and their tokens
+    _turn_tokens: int = 0
+    _turn_messages: int = 0
+    _turn_overflows: bool = False  # it does not fit whole
+    _tokens: int = 0  # of the instructions and turns that were taken
+    _messages: int = 0
     _read: int = 0
 
     @property
-    def settled(self) -> bool:
-        """Whether reading on would change nothing."""
+    def is_final(self) -> bool:
+        """Whether adding older messages would change nothing."""
         return self.full and self.truncated
 
-    def instruct(self, messages: Iterable[dict[str, Any]], summary: str | None) -> None:
-        """Takes the system and developer messages, then the summary, each as far as it still fits. Comes first."""
-        ours = [_system(SUMMARY + summary)] if summary and summary.strip() else []
-        for one in (*map(spoken, filter(_instructs, messages)), *ours):
-            if not one.parts:
+    def add_instructions(self, messages: Iterable[dict[str, Any]], summary: str | None) -> None:
+        """Takes the system and developer messages, then the summary, each as far as it still fits. Called first."""
+        instructions = [sendable_message(message) for message in messages if _is_instruction(message)]
+        if summary and summary.strip():
+            fields = {"role": "system", "message_id": "", "seq": 0}
+            instructions.append(CanonicalMessage(fields, (Text(SUMMARY + summary),)))
+        for message in instructions:
+            if not message.parts:
                 continue
-            size = tokens.of_message(one, self._room())
+            size = tokens.count_message(message, self._room())
             if size <= self._room() and self._messages < MAX_MESSAGES:
-                self._instructions.append(one)
-                self._used += size
+                self._instructions.append(message)
+                self._tokens += size
                 self._messages += 1
             else:
                 self.truncated = True
 
-    def read(self, messages: Iterable[dict[str, Any]]) -> None:
+    def add(self, messages: Iterable[dict[str, Any]]) -> None:
         """Takes further messages, newest first."""
         for message in messages:
             if self._read == MAX_READ:
                 self.full = self.truncated = True
-            if self.settled:
+            if self.is_final:
                 return
             self._read += 1
-            for unit in self._reading.read(message):
-                self._take(unit)
+            for group in self._reader.read(message):
+                self._add_group(group)
 
-    def end(self) -> Context:
-        """What was taken."""
-        for unit in self._reading.end():
-            self._take(unit)
-        units = [unit for turn in reversed(self._turns) for unit in reversed(turn)]
-        return Context(self._instructions, units, self._used, self.truncated)
+    def build(self) -> Context:
+        """The context of what was taken. Called last."""
+        for group in self._reader.end():
+            self._add_group(group)
+        groups = [group for turn in reversed(self._turns) for group in reversed(turn)]
+        return Context(self._instructions, groups, self._tokens, self.truncated)
 
-    def _take(self, unit: Unit) -> None:
+    def _add_group(self, group: MessageGroup) -> None:
         if self.full:
             self.truncated = True
-        elif unit.is_user:
-            self._close(unit)
-        elif not self._overflow:
-            self._hold(unit)
+        elif group.is_user:
+            self._close_turn(group)
+        elif not self._turn_overflows:
+            self._extend_turn(group)
 
     def _room(self) -> int:
-        """Tokens that there is room for; below zero never."""
-        most = UNLIMITED if self.limits.max_tokens is None else self.limits.max_tokens
-        return most - self._used
+        """Tokens that there is room for; never below zero."""
+        limit = UNLIMITED if self.limits.max_tokens is None else self.limits.max_tokens
+        return limit - self._tokens
 
-    def _fits(self, unit: Unit, size: int) -> bool:
-        """Whether a unit finds room beside what was taken and what is held."""
-        messages = self._messages + self._held_messages + _messages_in(unit)
-        return size <= self._room() - self._held and messages <= MAX_MESSAGES
+    def _fits(self, group: MessageGroup, size: int) -> bool:
+        """Whether there is room for a group beside what was taken and the turn being read."""
+        messages = self._messages + self._turn_messages + _message_count(group)
+        return size <= self._room() - self._turn_tokens and messages <= MAX_MESSAGES
 
-    def _hold(self, unit: Unit) -> None:
-        """Keeps what is not the user's until the message of the user before it is read."""
-        size = tokens.of_unit(unit, self._room() - self._held)
-        if self._fits(unit, size):
-            self._turn.append((unit, size))
-            self._held += size
-            self._held_messages += _messages_in(unit)
+    def _extend_turn(self, group: MessageGroup) -> None:
+        """Keeps a group that is not the user's until the message of the user before it is read."""
+        size = tokens.count_group(group, self._room() - self._turn_tokens)
+        if self._fits(group, size):
+            self._turn.append((group, size))
+            self._turn_tokens += size
+            self._turn_messages += _message_count(group)
             return
-        self._overflow = self.truncated = True
+        self._turn_overflows = self.truncated = True
         self.full = bool(self._turns)
 
-    def _close(self, user: Unit) -> None:
+    def _close_turn(self, user: MessageGroup) -> None:
         """Takes a turn, now that its message of the user is there."""
-        size = tokens.of_unit(user, self._room())
-        whole = not self._overflow and self._fits(user, size)
-        if not whole:
+        size = tokens.count_group(user, self._room())
+        if self._turn_overflows or not self._fits(user, size):
             self.truncated = self.full = True
             if self._turns:
                 return
             while self._turn and not self._fits(user, size):
-                unit, its_size = self._turn.pop()
-                self._held -= its_size
-                self._held_messages -= _messages_in(unit)
+                oldest, oldest_size = self._turn.pop()
+                self._turn_tokens -= oldest_size
+                self._turn_messages -= _message_count(oldest)
             if not self._fits(user, size):
                 return
-        self._turns.append([*(unit for unit, _ in self._turn), user])
-        self._used += size + self._held
-        self._messages += self._held_messages + _messages_in(user)
-        self._turn, self._held, self._held_messages = [], 0, 0
+        self._turns.append([*(group for group, _ in self._turn), user])
+        self._tokens += size + self._turn_tokens
+        self._messages += self._turn_messages + _message_count(user)
+        self._turn, self._turn_tokens, self._turn_messages = [], 0, 0
         self.full = self.full or len(self._turns) == self.limits.max_turns
 
 
-def _messages_in(unit: Unit) -> int:
-    return len(unit.steps) + len(unit.exchanges)
+def _message_count(group: MessageGroup) -> int:
+    return len(group.steps) + len(group.calls)
 
 
-def _instructs(message: dict[str, Any]) -> bool:
-    usual = message.get("type", "message") == "message" and message.get("status") != "in_progress"
-    return usual and message["role"] in INSTRUCTING
-
-
-def _system(text: str) -> Said:
-    return Said({"role": "system", "message_id": "", "seq": 0}, (Text(text),))
+def _is_instruction(message: dict[str, Any]) -> bool:
+    is_plain = message.get("type", "message") == "message" and message.get("status") != "in_progress"
+    return is_plain and message["role"] in INSTRUCTION_ROLES

@@ -22,6 +22,7 @@ from app.messages.append.session_append import append_in_session, appended_body,
 from app.messages.append.writer import NeedsBranch, RepeatedAppend
 from app.messages.dependencies import message_store
 from app.messages.edits import EditStore
+from app.messages.items import APPEND_QUERY, ItemHotRoute, encode_items
 from app.messages.schemas import (
     AppendBody,
     AppendQuery,
@@ -34,10 +35,9 @@ from app.messages.schemas import (
     MessagePatch,
 )
 from app.messages.serialize import appended_json
-from app.messages.translating import APPEND_QUERY, TranslatingHotRoute, as_items
 
 router = APIRouter(prefix="/chats/{chat}/messages", tags=["messages"], route_class=AuthenticatedRoute)
-hot_router = APIRouter(prefix=router.prefix, tags=router.tags, route_class=TranslatingHotRoute)
+hot_router = APIRouter(prefix=router.prefix, tags=router.tags, route_class=ItemHotRoute)
 _history_query = QueryReader(HistoryQuery)
 _APPEND_PARAMETERS = [*IDEMPOTENT_LEASE_HEADER["parameters"], *APPEND_QUERY.parameters(), IF_MATCH]
 
@@ -162,7 +162,7 @@ async def pop(request: Request, user: Writer, chat: ChatPath, query: Annotated[A
                 return StoredResponse(204, b"", chat_id=row.chat_id)
             body, payload = popped
             if codec is not None:
-                body = as_items(body, payload, codec)
+                body = encode_items(body, payload, codec)
             return StoredResponse(200, body, chat_id=row.chat_id)
 
         stored = await run_idempotent(session, user.user_id, idempotency, pop_message)

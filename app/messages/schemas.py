@@ -122,10 +122,10 @@ class MessageToAppend(MessageIn):
         return super().may_be_empty() or self.status == "in_progress"
 
 
-class TranslatedMessage(MessageToAppend):
-    """A message that was read from an item of a codec; never what a client sends.
+class DecodedMessage(MessageToAppend):
+    """A message that was decoded from an item by a codec; never what a client sends.
 
-    `payload` is what gives the item back, see `app.codecs.taken`.
+    `payload` is what gives the item back, see `app.codecs.decode_item`.
     """
 
     payload: dict[str, Any] | None = None

@@ -5,7 +5,8 @@ from typing import Any
 
 import orjson
 
-from app.codecs import Codec, Json, given, kept
+from app.codecs import Codec, encode_message, stored_item
+from app.codecs.values import Json
 from app.db.driver import Row
 from app.db.timestamps import to_iso
 
@@ -89,13 +90,13 @@ def message_json(row: Row, chat_id: str, parent_id: Any, siblings: Sequence[str]
 def items_of(row: Row, chat_id: str, parent_id: Any, codec: Codec) -> list[Json]:
     """A message as items of a codec; takes what `message_fields` takes."""
     payload = None if row[_PAYLOAD] is None else orjson.loads(row[_PAYLOAD])
-    if row[_EDITED_AT] is None and (item := kept(codec, payload)) is not None:
-        # As `given` would: most messages are read by those who wrote them.
+    if row[_EDITED_AT] is None and (item := stored_item(codec, payload)) is not None:
+        # As `encode_message` would: most messages are read by those who wrote them.
         return [item]
     message = message_fields(row, chat_id, parent_id, json=orjson.loads)
     if type(message["created_at"]) is not str:
         message["created_at"] = to_iso(message["created_at"])
-    return given(codec, message, payload)
+    return encode_message(codec, message, payload)
 
 
 def appended_json(public: dict[str, Any], chat_id: str, seq: int, parent_id: str | None) -> bytes:

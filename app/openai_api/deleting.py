@@ -6,8 +6,8 @@ from typing import Any
 import orjson
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from app.codecs import Codec, given, same
-from app.codecs.said import said
+from app.codecs import Codec, encode_message, same_json
+from app.codecs.canonical import canonical_message
 from app.http.errors import NotFound, Unprocessable
 from app.messages.edits import EditStore, message_as_json
 from app.messages.queries import find_message
@@ -28,7 +28,7 @@ async def delete_item(session: AsyncSession, chat: Chat, message_id: str, index:
     """
     message = await find_message(session, chat, message_id)
     stored: Json = orjson.loads(await message_as_json(session, chat, message.seq))
-    items = given(responses(), stored, message.payload)
+    items = encode_message(responses(), stored, message.payload)
     if index >= len(items):
         raise NotFound
     if len(items) == 1:
@@ -42,8 +42,10 @@ async def delete_item(session: AsyncSession, chat: Chat, message_id: str, index:
 
 def _change_to(codec: Codec, message: Json, remaining: list[Json]) -> Json | None:
     """The change of a message after which it has just the remaining items; None where there is none."""
-    changes = _changes(message)
-    return next((change for change in changes if same(codec.write(said(message | change)), remaining)), None)
+    for change in _changes(message):
+        if same_json(codec.encode(canonical_message(message | change)), remaining):
+            return change
+    return None
 
 
 def _changes(message: Json) -> Iterator[Json]:

@@ -26,7 +26,7 @@ from app.messages.append.writer import NeedsBranch, RepeatedAppend
 from app.messages.branching.store import BranchStore
 from app.messages.dependencies import message_store
 from app.messages.edits import EditStore
-from app.messages.schemas import TranslatedMessage
+from app.messages.schemas import DecodedMessage
 from app.openai_api.conversations import conversation_of
 from app.openai_api.deleting import delete_item
 from app.openai_api.errors import openai_errors
@@ -91,7 +91,7 @@ async def _append(
     request: Request,
     user: User,
     ref: ChatRef,
-    messages: Sequence[TranslatedMessage],
+    messages: Sequence[DecodedMessage],
     idempotency: IdempotentRequest | None,
     lease_token: int | None,
 ) -> tuple[list[str], dict[str, str]]:
@@ -115,7 +115,7 @@ def _ids(response: bytes) -> list[str]:
 
 
 async def _append_unless_there(
-    request: Request, user: User, ref: ChatRef, messages: Sequence[TranslatedMessage], lease_token: int | None
+    request: Request, user: User, ref: ChatRef, messages: Sequence[DecodedMessage], lease_token: int | None
 ) -> Sequence[str]:
     """Appends messages unless the chat ends with them already, by the first attempt at this; gives their ids."""
     store = message_store(request, user)

@@ -17,8 +17,8 @@ from app.http.idempotency import IDEMPOTENT, StoredResponse, idempotent_request,
 from app.http.openapi import BODY_ERRORS, READ_ERRORS, WRITE_ERRORS, documented
 from app.http.services import service
 from app.messages.dependencies import message_store
-from app.messages.schemas import TranslatedMessage
-from app.messages.translating import translated
+from app.messages.items import decode_message
+from app.messages.schemas import DecodedMessage
 from app.openai_api.conversations import conversation_of, conversation_of_row, shared_metadata
 from app.openai_api.errors import SEGMENT, openai_errors
 from app.openai_api.ids import chat_of, conversation_id
@@ -38,9 +38,9 @@ ConversationPath = Annotated[
 ]
 
 
-def messages_of(items: list[Item]) -> list[TranslatedMessage]:
+def messages_of(items: list[Item]) -> list[DecodedMessage]:
     """Decodes items as messages. Raises RequestValidationError or Unprocessable (422) for what are no items."""
-    messages = [translated(responses(), item, ("body", "items", number)) for number, item in enumerate(items)]
+    messages = [decode_message(responses(), item, ("body", "items", number)) for number, item in enumerate(items)]
     for number, message in enumerate(messages):
         if message.type == "item_reference":
             # It holds nothing but an id, and here it would get another one.

@@ -7,7 +7,7 @@ import orjson
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from app.chats.serialize import etag
-from app.codecs import CODECS, Codec, same
+from app.codecs import CODECS, Codec, same_json
 from app.db.driver import Row, SessionReader
 from app.db.timestamps import now, to_datetime
 from app.http.errors import NotFound, Unprocessable
@@ -143,7 +143,7 @@ def _is_same_message(row: Row, new_message: NewMessage) -> bool:
     payload = None if row[_PAYLOAD] is None else orjson.loads(row[_PAYLOAD])
     message = orjson.loads(message_json(row, "", None))
     identity = ("message_id", "chat_id", "seq", "parent_id", "created_at")
-    return same(
+    return same_json(
         [payload, {name: value for name, value in message.items() if name not in identity}],
         [new_message.payload, {name: value for name, value in new_message.public.items() if name not in identity}],
     )

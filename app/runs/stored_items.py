@@ -16,7 +16,7 @@ from uuid_utils import uuid7
 from app.chats.lease import check_lease
 from app.chats.schemas import ChatDetails
 from app.chats.store import ChatStore
-from app.codecs import CODECS, Codec, given
+from app.codecs import CODECS, Codec, encode_message
 from app.db.database import Database
 from app.db.driver import SessionReader
 from app.db.timestamps import now
@@ -31,11 +31,11 @@ from app.messages.branching.store import BranchStore
 from app.messages.branching.tree import SegmentRange
 from app.messages.branching.tree_cache import tree_of
 from app.messages.edits import EditStore
+from app.messages.items import decode_message
 from app.messages.linear_history import PageSpec
-from app.messages.schemas import HistoryQuery, TranslatedMessage
+from app.messages.schemas import DecodedMessage, HistoryQuery
 from app.messages.serialize import items_of
 from app.messages.store import MessageStores
-from app.messages.translating import translated
 from app.models import Chat
 
 Item = dict[str, Any]
@@ -124,7 +124,7 @@ class StoredItems:
             check_lease(chat, None)
             while (popped := await EditStore().pop(session, chat)) is not None:
                 body, payload = popped
-                items = given(self._codec, orjson.loads(body), payload)
+                items = encode_message(self._codec, orjson.loads(body), payload)
                 if items:
                     # Another library's message may be several items: those before the last go back.
                     await self._insert(session, chat, items[:-1])
@@ -238,11 +238,11 @@ class StoredItems:
     async def _insert(self, session: AsyncSession, chat: Chat, items: Sequence[Item]) -> None:
         await self._messages.insert(session, chat, self._read(items))
 
-    def _read(self, items: Sequence[Item]) -> list[TranslatedMessage]:
+    def _read(self, items: Sequence[Item]) -> list[DecodedMessage]:
         # As a request's body is read: what another process could not send is not stored by this one either.
         value = json.loads(json.dumps(list(items)))
         strict_json.check(value)
-        return [translated(self._codec, item, ("items", number)) for number, item in enumerate(value)]
+        return [decode_message(self._codec, item, ("items", number)) for number, item in enumerate(value)]
 
 
 @dataclass(frozen=True, slots=True)

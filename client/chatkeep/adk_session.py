@@ -161,7 +161,7 @@ def folded(chat: Chat, events: Iterable[Event]) -> tuple[Json, float]:
 
 
 def item(event: Event) -> Json:
-    """An event as an item of the dialect `adk`, which `event` reads again.
+    """An event as an item of the format `adk`, which `event` reads again.
 
     Where it has what the service takes from nobody, such as integers beyond 2^53, NULs, or no author, that is replaced
     by what comes next to it, and the event stands in the item once more, as JSON text.

@@ -9,8 +9,8 @@ from openai.types.chat import ChatCompletionMessageParam
 from openai.types.responses import ResponseInputItemParam
 from pydantic import TypeAdapter
 
-from app.context.shapes import ERROR_FORMATS
-from app.context.window import Context, Limits, Window
+from app.context.providers import PROVIDER_FORMATS
+from app.context.window import Context, ContextWindow, Limits
 from tests.callers import Json
 from tests.context.checkers import CHECKERS
 from tests.context.histories import Generator
@@ -21,10 +21,10 @@ RESPONSES = TypeAdapter[Any](list[ResponseInputItemParam])
 
 def context(messages: list[Json], summary: str | None = None, **limits: int) -> Context:
     """The context of a history."""
-    window = Window(Limits(**limits))
-    window.instruct([one for one in messages if one["role"] in {"system", "developer"}], summary)
-    window.read(reversed(messages))
-    return window.end()
+    window = ContextWindow(Limits(**limits))
+    window.add_instructions([one for one in messages if one["role"] in {"system", "developer"}], summary)
+    window.add(reversed(messages))
+    return window.build()
 
 
 def histories(seeds: range = range(1000)) -> Iterator[tuple[list[Json], str | None]]:
@@ -46,7 +46,7 @@ def walk(value: Any) -> None:
 
 
 def test_every_shape_has_a_checker() -> None:
-    assert ERROR_FORMATS.keys() == CHECKERS.keys()
+    assert PROVIDER_FORMATS.keys() == CHECKERS.keys()
 
 
 @pytest.mark.parametrize("part", range(4))
@@ -68,7 +68,7 @@ def test_no_provider_refuses_a_context(part: int) -> None:
 
 def check(found: Context) -> None:
     """Checks a context in every shape; it can be written as JSON, too."""
-    for name, write in ERROR_FORMATS.items():
+    for name, write in PROVIDER_FORMATS.items():
         CHECKERS[name](orjson.loads(orjson.dumps(write(found))))
 
 
@@ -76,5 +76,5 @@ def test_the_openai_client_takes_the_messages() -> None:
     for messages, summary in histories():
         for limits in ({}, {"max_turns": 1}, {"max_tokens": 20}):
             found = context(messages, summary, **limits)
-            walk(CHAT.validate_python(ERROR_FORMATS["chat_completions"](found)["messages"], strict=True))
-            walk(RESPONSES.validate_python(ERROR_FORMATS["responses"](found)["input"], strict=True))
+            walk(CHAT.validate_python(PROVIDER_FORMATS["chat_completions"](found)["messages"], strict=True))
+            walk(RESPONSES.validate_python(PROVIDER_FORMATS["responses"](found)["input"], strict=True))

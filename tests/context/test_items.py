@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from app.codecs import CODECS, taken
-from app.codecs.said import said
+from app.codecs import CODECS, decode_item
+from app.codecs.canonical import canonical_message
 from app.context.lint import lint
+from app.context.providers import PROVIDER_FORMATS
 from app.context.repair import repair
-from app.context.shapes import ERROR_FORMATS
 from tests.callers import Json
 from tests.context.histories import Generator
 from tests.context.test_context import check, context
@@ -24,7 +24,7 @@ THOUGHT: Json = {"role": "assistant", "content": [{"type": "reasoning", "text": 
 
 def stored(items: list[Json]) -> list[Json]:
     """Items of Responses as the messages that they are stored as."""
-    messages = [taken(RESPONSES, item)[0] for item in items]
+    messages = [decode_item(RESPONSES, item)[0] for item in items]
     return [
         {"type": "message", **one, "seq": seq, "message_id": str(seq), "tokens": 1}
         for seq, one in enumerate(messages, 1)
@@ -37,7 +37,7 @@ def as_items(messages: list[Json], seed: int) -> list[Json]:
     items: list[Json] = []
     for message in messages:
         if message["type"] == "message":
-            for item in RESPONSES.write(said(message)):
+            for item in RESPONSES.encode(canonical_message(message)):
                 items += chance.choices([REASONING, SEARCH], k=chance.choice([0, 0, 1]))
                 items.append(item)
     return items
@@ -45,7 +45,7 @@ def as_items(messages: list[Json], seed: int) -> list[Json]:
 
 def sent(messages: list[Json]) -> Json:
     """What is sent of a history to Anthropic, where answers in a row are one."""
-    found: Json = ERROR_FORMATS["anthropic"](context(messages))
+    found: Json = PROVIDER_FORMATS["anthropic"](context(messages))
     return found
 
 
@@ -186,5 +186,5 @@ def test_reasoning_is_never_sent() -> None:
         {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "2", "content": thinking}, *thinking]},
         {"role": "assistant", "content": thinking},
     )
-    for shape in ERROR_FORMATS.values():
+    for shape in PROVIDER_FORMATS.values():
         assert "secret" not in str(shape(context(messages)))

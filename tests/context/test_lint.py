@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.context.lint import lint
+from app.context.providers import PROVIDER_FORMATS
 from app.context.repair import repair
-from app.context.shapes import ERROR_FORMATS
 from tests.callers import Json
 from tests.context.checkers import CHECKERS
 from tests.context.histories import Generator
@@ -98,14 +98,14 @@ def test_an_id_used_twice_is_changed_on_both_sides() -> None:
 def test_results_answer_calls_of_one_id_in_their_order() -> None:
     blocks = [{"type": "tool_result", "tool_use_id": "1", "content": text} for text in ("first", "second")]
     messages = chat("u", "c11", {"role": "user", "content": blocks})
-    sent = ERROR_FORMATS["responses"](context(messages))["input"]
+    sent = PROVIDER_FORMATS["responses"](context(messages))["input"]
     assert [item["output"] for item in sent[-2:]] == ["first", "second"]
-    assert ERROR_FORMATS["responses"](context(repaired(messages)))["input"][-1]["output"] == "second"
+    assert PROVIDER_FORMATS["responses"](context(repaired(messages)))["input"][-1]["output"] == "second"
 
 
 def said(messages: list[Json]) -> list[Any]:
     """What is sent of a history, but for the call ids, which a repair may change."""
-    found = ERROR_FORMATS["anthropic"](context(messages))
+    found = PROVIDER_FORMATS["anthropic"](context(messages))
     for message in found["messages"]:
         for block in message["content"]:
             block.pop("id", None)

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from app.context import tokens, window
-from app.context.shapes import ERROR_FORMATS
+from app.context.providers import PROVIDER_FORMATS
 from tests.callers import Json
 from tests.context.histories import Generator
 from tests.context.test_context import context
@@ -33,7 +33,7 @@ def chat(*messages: str | Json) -> list[Json]:
 
 def roles(messages: list[Json], summary: str | None = None, **limits: int) -> str:
     """What a context holds, by the first letters of the roles."""
-    found = ERROR_FORMATS["chat_completions"](context(messages, summary, **limits))
+    found = PROVIDER_FORMATS["chat_completions"](context(messages, summary, **limits))
     return "".join(message["role"][0] for message in found["messages"])
 
 
@@ -105,7 +105,7 @@ def test_nothing_comes_before_the_first_user() -> None:
 @pytest.mark.parametrize("summary", [None, "", " \n", "They met."])
 def test_instructions_then_the_summary(summary: str | None) -> None:
     messages = chat("u", "s", "a", "u", "s", "a")
-    found = ERROR_FORMATS["chat_completions"](context(messages, summary))["messages"]
+    found = PROVIDER_FORMATS["chat_completions"](context(messages, summary))["messages"]
     said = [message["content"] for message in found]
     summed = [window.SUMMARY + "They met."] if summary == "They met." else []
     assert said == ["s2", "s5", *summed, "u1", "a3", "u4", "a6"]
@@ -120,9 +120,9 @@ def test_instructions_as_far_as_they_fit() -> None:
 
 
 def test_models_that_know_developers_get_no_system_messages() -> None:
-    found = ERROR_FORMATS["chat_completions"](context(chat("s", "d", "u"), "They met."))
+    found = PROVIDER_FORMATS["chat_completions"](context(chat("s", "d", "u"), "They met."))
     assert [message["role"] for message in found["messages"]] == ["developer"] * 3 + ["user"]
-    found = ERROR_FORMATS["responses"](context(chat("s", "d", "u"), "They met."))
+    found = PROVIDER_FORMATS["responses"](context(chat("s", "d", "u"), "They met."))
     assert [item["role"] for item in found["input"]] == ["developer"] * 3 + ["user"]
 
 
@@ -157,17 +157,17 @@ def test_messages_and_reading_are_bounded(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(window, "MAX_READ", 3)
     found = context(chat("u", "a", "u", "a"))
     assert (found.seqs, found.truncated) == ([3, 4], True)
-    assert context(chat("u", "a", "a", "a")).units == []
+    assert context(chat("u", "a", "a", "a")).groups == []
     assert not context(chat("u", "a", "a")).truncated
 
 
 def test_reading_stops_when_nothing_more_can_be_taken() -> None:
-    found = window.Window(window.Limits(max_turns=1))
-    found.read(reversed(chat("u", "a")))
+    found = window.ContextWindow(window.Limits(max_turns=1))
+    found.add(reversed(chat("u", "a")))
     assert found.full
-    assert not found.settled, "whether there is more is not known yet"
-    found.read(chat("u"))
-    assert found.settled
+    assert not found.is_final, "whether there is more is not known yet"
+    found.add(chat("u"))
+    assert found.is_final
 
 
 @pytest.mark.parametrize("seed", range(100))
@@ -180,15 +180,15 @@ def test_more_room_never_holds_less(seed: int) -> None:
         assert before <= found.tokens
         assert set(found.seqs) <= set(whole.seqs)
         before = found.tokens
-        turns = [unit for unit in found.units if unit.is_user]
+        turns = [group for group in found.groups if group.is_user]
         if len(turns) > 1:
-            assert found.units == whole_units(whole.units, found.units), "older turns are whole"
+            assert found.groups == whole_groups(whole.groups, found.groups), "older turns are whole"
 
 
-def whole_units(units: list[Any], like: list[Any]) -> list[Any]:
-    """As many of the newest units; replaced by those of `like`, which stand for the same messages."""
-    end = units[len(units) - len(like) :]
-    assert [unit.seqs for unit in end] == [unit.seqs for unit in like]
+def whole_groups(groups: list[Any], like: list[Any]) -> list[Any]:
+    """As many of the newest groups; replaced by those of `like`, which stand for the same messages."""
+    end = groups[len(groups) - len(like) :]
+    assert [group.seqs for group in end] == [group.seqs for group in like]
     return like
 
 

@@ -17,7 +17,7 @@ from tests.servers.service import ADMIN_KEY, REPOSITORY, ServiceProcess, is_sett
 pytestmark = pytest.mark.timeout(900)
 
 CLIENT = REPOSITORY / "client"
-ABOUT_IT = ("client", "openai-agents", "adapters", "openai", "dialects")
+ABOUT_IT = ("client", "openai-agents", "adapters", "openai", "codecs")
 PAGES = [REPOSITORY / "README.md", *(REPOSITORY / "docs" / f"{name}.md" for name in ABOUT_IT)]
 NEEDS = {"httpx2", "pydantic"}
 ADAPTERS = {"openai_agents": "agents", "langchain": "langchain_core", "pydantic_ai": "pydantic_ai", "adk": "google"}

@@ -40,7 +40,7 @@ async def items(client: httpx2.AsyncClient, path: str, **query: Any) -> list[Jso
     return found
 
 
-async def test_each_dialect_is_documented_as_a_format(app: FastAPI) -> None:
+async def test_each_codec_is_documented_as_a_format(app: FastAPI) -> None:
     for method in ("get", "post"):
         operation = app.openapi()["paths"]["/chats/{chat}/messages"][method]
         schema = next(one["schema"] for one in operation["parameters"] if one["name"] == "format")

@@ -157,7 +157,7 @@ def test_items_are_messages(ann: openai.OpenAI, native: httpx2.Client) -> None:
     assert [one["message_id"].replace("-", "") for one in messages[1:]] == [
         one.id.partition("_")[2] for one in added.data if one.id
     ]
-    # In their own dialect they are what they came as, with the ids they had.
+    # In their own format they are what they came as, with the ids they had.
     given = ok(native.get(f"/chats/{chat['chat_id']}/messages", params={"format": "responses"}))["items"]
     assert [one.get("id") for one in given] == [None, None, "fc_7", None, "ws_1"]
     assert ok(native.get("/search", params={"q": "hello"}))["items"][0]["chat_id"] == chat["chat_id"]

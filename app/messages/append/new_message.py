@@ -10,7 +10,7 @@ from uuid_utils import uuid7
 
 from app.db.timestamps import to_iso
 from app.events.counter_deltas import summed
-from app.messages.schemas import MessageIn, TranslatedMessage
+from app.messages.schemas import DecodedMessage, MessageIn
 from app.messages.serialize import EXTRAS
 
 
@@ -23,7 +23,7 @@ class NewMessage:
         text: its plain text.
         extras: those of `EXTRAS` that it has, by name.
         public: the message as it is answered, without `chat_id` and `seq`.
-        payload: what gives the item back that the message was read from, see `app.codecs.taken`; None without one.
+        payload: what gives back the item that it was decoded from, see `app.codecs.decode_item`; None without one.
     """
 
     message_id: str
@@ -70,7 +70,7 @@ def new_message(message: MessageIn, at: datetime) -> NewMessage:
         created_at,
         extras,
         public,
-        message.payload if isinstance(message, TranslatedMessage) else None,
+        message.payload if isinstance(message, DecodedMessage) else None,
     )
 
 

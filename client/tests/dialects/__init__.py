@@ -1,1 +1,0 @@
-"""The dialects of libraries, with the libraries' own objects, through the running service."""
