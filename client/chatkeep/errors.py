@@ -1,4 +1,4 @@
-"""What goes wrong, as exceptions.
+"""Exceptions of the client.
 
     ChatkeepError
       + ConnectionFailed          no answer, or not all of it
@@ -65,14 +65,14 @@ class ApiError(ChatkeepError):
         return kind.removeprefix(_PROBLEM) if kind.startswith(_PROBLEM) else ""
 
     def __str__(self) -> str:
-        places = [f"{'.'.join(str(part) for part in error['loc'])}: {error['msg']}" for error in self._errors()]
+        locations = [f"{'.'.join(str(part) for part in error['loc'])}: {error['msg']}" for error in self._errors()]
         text = f"{self.status} {self.title}"
         if self.detail:
             text += f": {self.detail}"
-        return f"{text} ({'; '.join(places)})" if places else text
+        return f"{text} ({'; '.join(locations)})" if locations else text
 
     def _errors(self) -> Iterator[dict[str, Any]]:
-        # Whatever stands in between may have said something of its own.
+        # A proxy in between may have sent JSON of its own.
         errors = self.problem.get("errors")
         for error in errors if isinstance(errors, list) else ():
             if isinstance(error, dict) and isinstance(error.get("loc"), list) and "msg" in error:
@@ -139,7 +139,7 @@ class StorageFull(ServerError):
     """507: the disk of the database is full; nothing was stored."""
 
 
-_BY_STATUS: dict[int, type[ApiError]] = {
+_ERROR_CLASSES: dict[int, type[ApiError]] = {
     400: BadRequest,
     401: Unauthorized,
     403: Forbidden,
@@ -156,8 +156,8 @@ _BY_STATUS: dict[int, type[ApiError]] = {
 }
 
 
-def error_of(status: int, headers: Mapping[str, str], body: bytes) -> ApiError:
-    """The error that an answer says. One that is no problem of the service, such as a proxy's page, has no detail."""
+def api_error(status: int, headers: Mapping[str, str], body: bytes) -> ApiError:
+    """The exception for an error response. One that is no problem document, such as a proxy's page, has no detail."""
     try:
         problem = json.loads(body)
     except ValueError:
@@ -166,5 +166,5 @@ def error_of(status: int, headers: Mapping[str, str], body: bytes) -> ApiError:
         problem = {}
     if problem.get("type") == f"{_PROBLEM}invalid-cursor":
         return InvalidCursor(status, problem, headers)
-    kind = _BY_STATUS.get(status) or (ServerError if status >= 500 else ApiError)
-    return kind(status, problem, headers)
+    error_class = _ERROR_CLASSES.get(status) or (ServerError if status >= 500 else ApiError)
+    return error_class(status, problem, headers)

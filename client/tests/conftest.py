@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from chatkeep import Chatkeep, retrying
+from chatkeep import Chatkeep, retries
 from tests.proxy import Proxy
 from tests.waited import opened
 
@@ -79,4 +79,4 @@ def proxy(request: pytest.FixtureRequest, service: Service) -> Iterator[Proxy]:
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Clients wait a hundredth of what they would before they try again."""
-    monkeypatch.setattr(retrying, "FIRST_WAIT", 0.005)
+    monkeypatch.setattr(retries, "INITIAL_WAIT", 0.005)

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from chatkeep import ApiError, AsyncChatkeep, BadRequest, Chatkeep, ChatkeepError, NotFound, UnexpectedAnswer, errors
-from chatkeep.errors import error_of
+from chatkeep.errors import api_error
 from tests.conftest import Service
 from tests.proxy import Fate, Proxy
 
@@ -86,7 +86,7 @@ def test_a_loop_that_is_gone_takes_its_connections_along(service: Service, user:
     for _ in range(5):
         asyncio.run(client.chats.get_or_create("c"))
     gc.collect()
-    assert len(client._connection._opened) <= 1
+    assert len(client._connection._pool._clients) <= 1
 
 
 def test_one_async_client_in_loops_of_many_threads(service: Service, user: str) -> None:
@@ -195,7 +195,7 @@ def test_an_answer_of_something_else(service: Service, user: str) -> None:
     ],
 )  # fmt: skip
 def test_every_error_has_its_class(status: int, body: bytes, kind: str, text: str) -> None:
-    error = error_of(status, {"x-request-id": "r"}, body)
+    error = api_error(status, {"x-request-id": "r"}, body)
     assert type(error) is getattr(errors, kind)
     assert isinstance(error, ChatkeepError)
     assert text in str(error)
@@ -203,7 +203,7 @@ def test_every_error_has_its_class(status: int, body: bytes, kind: str, text: st
     assert (str(again), again.problem, again.request_id) == (str(error), error.problem, "r")
 
 
-def test_every_error_of_the_service_has_a_class(service: Service) -> None:
+def test_every_api_error_the_service_has_a_class(service: Service) -> None:
     document = (errors.__doc__ or "").split()
     for name, kind in vars(errors).items():
         if isinstance(kind, type) and issubclass(kind, ChatkeepError):

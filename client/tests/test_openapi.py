@@ -13,7 +13,7 @@ import pytest
 
 import chatkeep.calls.chats
 from chatkeep import calls
-from chatkeep.request import Call
+from chatkeep.call import Call
 from tests.conftest import Service
 
 Document = dict[str, Any]
@@ -37,7 +37,7 @@ def _functions() -> Iterator[Any]:
         for name, function in vars(loaded).items():
             if inspect.isfunction(function) and function.__module__ == loaded.__name__ and not name.startswith("_"):
                 returned = str(inspect.signature(function).return_annotation)
-                if "Call" in returned and name != "events":
+                if "Call" in returned and name != "as_events":
                     yield pytest.param(function, id=f"{module.name}.{name}")
 
 
@@ -133,7 +133,7 @@ def test_what_has_an_idempotency_key_has_another_each_time(function: Callable[..
     if once.method == "POST" and function.__name__ not in ("chunk", "chunks"):
         assert keys[0]
         assert keys[0] != keys[1]
-        assert once.repeatable
+        assert once.retryable
     else:
         assert keys == [None, None]
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from chatkeep import Chatkeep, ChatkeepError, ConnectionFailed, ServerError, TooManyRequests, Unavailable
-from chatkeep.retrying import Attempts, Reconnection, back_off, retry_after
+from chatkeep.retries import Attempts, Reconnection, backoff, retry_after
 from tests.conftest import Service
 from tests.proxy import Fate, Proxy
 
@@ -37,29 +37,29 @@ def test_what_an_answer_asks_to_wait(said: str, seconds: float | None) -> None:
 
 def test_waits_double_up_to_a_limit_and_are_never_alike() -> None:
     for failures, longest in ((1, 0.5), (2, 1.0), (3, 2.0), (4, 4.0), (5, 8.0), (6, 8.0), (10_000, 8.0)):
-        waits = {back_off(failures) for _ in range(100)}
+        waits = {backoff(failures) for _ in range(100)}
         assert len(waits) > 50
         assert longest / 2 <= min(waits) < max(waits) <= longest
 
 
 @pytest.mark.parametrize("status", [408, 429, 502, 503, 504])
 def test_what_may_pass_is_tried_again(status: int) -> None:
-    attempts = Attempts(2, repeatable=True)
-    assert [attempts.after_answer(status, {}) is not None for _ in range(3)] == [True, True, False]
-    assert Attempts(2, repeatable=True).after_answer(status, {"retry-after": "30"}) == 30.0
-    assert Attempts(2, repeatable=True).after_answer(status, {"retry-after": "61"}) is None
-    assert (Attempts(2, repeatable=False).after_answer(status, {}) is not None) == (status == 429)
+    attempts = Attempts(2, retryable=True)
+    assert [attempts.after_response(status, {}) is not None for _ in range(3)] == [True, True, False]
+    assert Attempts(2, retryable=True).after_response(status, {"retry-after": "30"}) == 30.0
+    assert Attempts(2, retryable=True).after_response(status, {"retry-after": "61"}) is None
+    assert (Attempts(2, retryable=False).after_response(status, {}) is not None) == (status == 429)
 
 
 @pytest.mark.parametrize("status", [301, 400, 401, 403, 404, 409, 412, 413, 415, 422, 500, 501, 507])
 def test_what_will_not_pass_is_not(status: int) -> None:
-    assert Attempts(2, repeatable=True).after_answer(status, {}) is None
+    assert Attempts(2, retryable=True).after_response(status, {}) is None
 
 
 def test_what_may_do_harm_is_tried_again_only_if_it_was_not_begun() -> None:
-    assert Attempts(1, repeatable=False).after_failure(begun=True) is None
-    assert Attempts(1, repeatable=False).after_failure(begun=False) is not None
-    assert Attempts(0, repeatable=True).after_failure(begun=True) is None
+    assert Attempts(1, retryable=False).after_failure(may_have_arrived=True) is None
+    assert Attempts(1, retryable=False).after_failure(may_have_arrived=False) is not None
+    assert Attempts(0, retryable=True).after_failure(may_have_arrived=True) is None
 
 
 def test_a_stream_is_given_up_after_a_silence() -> None:
@@ -68,7 +68,7 @@ def test_a_stream_is_given_up_after_a_silence() -> None:
     assert reconnection.wait() is not None
     now = 9.0
     assert reconnection.wait() is not None
-    reconnection.heard(3000)
+    reconnection.received(3000)
     now = 18.0
     assert reconnection.wait() == 3.0
     assert reconnection.wait({"retry-after": "20"}) == 20.0

@@ -49,8 +49,8 @@ class ImportProblem(Model):
     reason: str
 
 
-class Imported(Model):
-    """What an import did. `errors` are the first ones of `errors_total`."""
+class ImportResult(Model):
+    """The result of an import. `errors` are the first ones of `errors_total`."""
 
     format: str
     dry_run: bool

@@ -8,7 +8,7 @@ import pytest
 
 from chatkeep import AsyncChatkeep, ChatkeepError, adk_session
 from chatkeep.adk import ChatkeepSessionService
-from chatkeep.adk_session import Scopes
+from chatkeep.adk_session import ScopedState, SessionKey
 from tests.adapters.adk_sessions import APP, read, said, sessions, texts
 from tests.adapters.network import AsyncNetwork, Lost
 from tests.conftest import Service
@@ -64,14 +64,14 @@ async def test_reading_amid_an_append_hands_nothing_on_twice(service: Service, u
         event = said("amid", app_x=1, own=1)
         item = event.model_dump(mode="json", exclude_none=True)
         message = await client.messages.append(key, item, format="adk", turn=turn.token)
-        await one._hand_on("kitchen", "ann", Scopes({"x": 1}, {}, {}))
+        await one._update_shared_state(SessionKey("kitchen", "ann", "s"), ScopedState({"x": 1}, {}, {}))
         reading = asyncio.create_task(read(one))
         await asyncio.sleep(0.1)
         other = await one.create_session(**APP, session_id="other")
         await one.append_event(other, said("meanwhile", app_x=2))
         assert not reading.done()
-        reached = adk_session.reached({"own": 1}, message.message_id, message.seq, event.timestamp)
-        await client.chats.patch(key, metadata={"adk": reached}, turn=turn.token)
+        checkpoint = adk_session.checkpoint({"own": 1}, message.message_id, message.seq, event.timestamp)
+        await client.chats.patch(key, metadata={"adk": checkpoint}, turn=turn.token)
         found = await reading
         assert found.state == {"own": 1, "app:x": 2}
         assert found.events == [event]

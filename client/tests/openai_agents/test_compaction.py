@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from chatkeep import AsyncChatkeep, Conflict
-from chatkeep.chat_items import MAX_BATCH
 from chatkeep.openai_agents import ChatkeepSession
+from chatkeep.session_items import MAX_BATCH
 from tests.conftest import Service
 from tests.proxy import Fate, Proxy
 

@@ -16,8 +16,8 @@ from agents.memory import OpenAIResponsesCompactionSession
 from openai import AsyncOpenAI
 
 from chatkeep import AsyncChatkeep, Chatkeep, Conflict, Unprocessable
-from chatkeep.chat_items import MAX_BATCH
 from chatkeep.openai_agents import ChatkeepSession
+from chatkeep.session_items import MAX_BATCH
 from tests.conftest import Service
 from tests.openai_agents.agent import gist, model
 from tests.scripted_model import ScriptedModel, call, text
