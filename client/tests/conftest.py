@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from chatkeep import Chatkeep, retries
+from tests.blocking import open_client
 from tests.proxy import Proxy
-from tests.waited import opened
 
 REPOSITORY = Path(__file__).parents[2]
 DATABASES = ("sqlite", "postgres")
@@ -65,7 +65,7 @@ def user(worker_id: str) -> str:
 @pytest.fixture(params=["sync", "async"])
 def client(request: pytest.FixtureRequest, service: Service, user: str) -> Iterator[Chatkeep]:
     """The client of a user, the one that waits for one run of the test and the one that is awaited for another."""
-    with opened(request.param, service.url, service.key, user) as client:
+    with open_client(request.param, service.url, service.key, user) as client:
         yield client
 
 

@@ -41,14 +41,14 @@ def _functions() -> Iterator[Any]:
                     yield pytest.param(function, id=f"{module.name}.{name}")
 
 
-def _made(function: Callable[..., Call[Any]]) -> Call[Any]:
+def _call_of(function: Callable[..., Call[Any]]) -> Call[Any]:
     """The call that a function makes when it is given all that it takes."""
     arguments: dict[str, Any] = {}
     for name, parameter in inspect.signature(function, eval_str=True).parameters.items():
         if parameter.kind is parameter.VAR_KEYWORD:
-            [taken] = parameter.annotation.__args__
-            assert is_typeddict(taken)
-            arguments |= {field: GIVEN.get(field, 1) for field in taken.__annotations__}
+            [typed_dict] = parameter.annotation.__args__
+            assert is_typeddict(typed_dict)
+            arguments |= {field: GIVEN.get(field, 1) for field in typed_dict.__annotations__}
         else:
             arguments[name] = GIVEN.get(name, 1)
     return function(**arguments)
@@ -63,34 +63,34 @@ def document(service: Service) -> Document:
 
 def _route(document: Document, call: Call[Any]) -> tuple[str, Document]:
     """The route that a call is of."""
-    found = [
+    routes = [
         (path, methods[call.method.lower()])
         for path, methods in document["paths"].items()
         if re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", path), call.path) and call.method.lower() in methods
     ]
     # `/messages/pop` could be a message as well.
-    return min(found, key=lambda one: one[0].count("{"))
+    return min(routes, key=lambda route: route[0].count("{"))
 
 
-def _named(route: Document, place: str) -> set[str]:
-    return {one["name"] for one in route.get("parameters", ()) if one["in"] == place}
+def _named(route: Document, location: str) -> set[str]:
+    return {parameter["name"] for parameter in route.get("parameters", ()) if parameter["in"] == location}
 
 
 @pytest.mark.parametrize("function", list(_functions()))
 def test_a_call_says_all_that_its_route_takes_and_nothing_else(
     function: Callable[..., Call[Any]], document: Document
 ) -> None:
-    call = _made(function)
+    call = _call_of(function)
     _, route = _route(document, call)
     assert set(call.query) == _named(route, "query")
     ours = {"Content-Type", "Content-Length", "Accept"}
-    said = set(call.headers) - ours | ({"X-User-Id"} if call.for_user else set())
+    headers = set(call.headers) - ours | ({"X-User-Id"} if call.for_user else set())
     if function is chatkeep.calls.chats.get_or_create:
         # Half of its route: what `replace` says with a body.
         assert call.body is None
-        assert said <= _named(route, "header")
+        assert headers <= _named(route, "header")
         return
-    assert said == _named(route, "header") - LEFT_OUT
+    assert headers == _named(route, "header") - LEFT_OUT
     assert ("Content-Type" in call.headers) == ("requestBody" in route)
     if call.headers.get("Content-Type") == "application/json":
         assert isinstance(call.body, bytes)
@@ -104,26 +104,26 @@ def _fields(document: Document, schema: Document) -> list[set[str]]:
         schema = document["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
     for several in ("anyOf", "oneOf"):
         if several in schema:
-            return [names for one in schema[several] for names in _fields(document, one)]
+            return [names for member in schema[several] for names in _fields(document, member)]
     names = set(schema.get("properties", ()))
     # A message is its caller's: which of its fields it has is not the function's to say.
     return [names, names & {"role", "content", "parent"}, names & {"messages", "parent"}]
 
 
 def test_every_route_has_its_call(document: Document) -> None:
-    made = set()
+    called = set()
     for parameter in _functions():
         [function] = parameter.values
-        call = _made(function)
+        call = _call_of(function)
         path, _ = _route(document, call)
-        made.add((call.method, path))
+        called.add((call.method, path))
     routes = {
         (method.upper(), path)
         for path, methods in document["paths"].items()
         for method in methods
         if not path.startswith("/v1/")
     }
-    assert made == routes
+    assert called == routes
 
 
 @pytest.mark.parametrize("function", list(_functions()))

@@ -1,4 +1,4 @@
-"""The client that is awaited, used like the one that waits: so that every test is one of both."""
+"""Blocking wrapper around the async client, so that every test runs with both clients."""
 
 import asyncio
 import contextlib
@@ -9,8 +9,8 @@ from typing import Any, cast
 from chatkeep import AsyncChatkeep, Chatkeep
 
 
-class Waited:
-    """An object whose methods are awaited here, as deep as they go: what is iterated, entered and closed as well."""
+class Blocking:
+    """Wraps an async object: awaits its methods, iterators and context managers, and wraps what they return."""
 
     def __init__(self, inner: Any, runner: asyncio.Runner) -> None:
         self._inner = inner
@@ -20,8 +20,8 @@ class Waited:
         return self._wrapped(getattr(self._inner, "aclose" if name == "close" else name))
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        # What takes texts from an iterator here takes them from an asynchronous one there.
-        args = tuple(_texts(one) if inspect.isgenerator(one) else one for one in args)
+        # Where the sync client takes an iterator, the async one takes an async iterator.
+        args = tuple(_texts(argument) if inspect.isgenerator(argument) else argument for argument in args)
         return self._wrapped(self._inner(*args, **kwargs))
 
     def __iter__(self) -> Iterator[Any]:
@@ -51,7 +51,7 @@ class Waited:
             "chatkeep.models"
         )
         if plain or callable(value) or hasattr(value, "__aiter__"):
-            return Waited(value, self._runner)
+            return Blocking(value, self._runner)
         return value
 
 
@@ -66,13 +66,13 @@ async def _texts(texts: Iterator[Any]) -> Any:
 
 
 @contextlib.contextmanager
-def opened(kind: str, url: str, key: str, user: str | None, **options: Any) -> Iterator[Chatkeep]:
-    """A client of either kind, `sync` or `async`, and closes it in the end."""
+def open_client(kind: str, url: str, key: str, user: str | None, **options: Any) -> Iterator[Chatkeep]:
+    """Opens a client of either kind, `sync` or `async`."""
     if kind == "sync":
         with Chatkeep(url, key, user_id=user, **options) as client:
             yield client
         return
     with asyncio.Runner() as runner:
-        waited = Waited(AsyncChatkeep(url, key, user_id=user, **options), runner)
-        with waited as client:
+        blocking = Blocking(AsyncChatkeep(url, key, user_id=user, **options), runner)
+        with blocking as client:
             yield cast("Chatkeep", client)
