@@ -38,7 +38,7 @@ def retry_after(headers: Mapping[str, str], now: Callable[[], datetime] = lambda
 def backoff(failures: int) -> float:
     """The seconds to wait after so many failures, 1 and up: exponential, with jitter."""
     wait: float = min(MAX_WAIT, INITIAL_WAIT * 2 ** min(failures - 1, 10))
-    return wait * random.uniform(0.5, 1.0)  # noqa: S311 – nobody is kept from guessing it
+    return wait * random.uniform(0.5, 1.0)  # noqa: S311 – jitter needs no secrecy
 
 
 class Reconnection:

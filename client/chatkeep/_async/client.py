@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 class AsyncChatkeep(AsyncResource):
     """A client of a Chatkeep service. Use it in an `async with`, which closes it, or `aclose` it.
 
-    What is not given comes from CHATKEEP_URL, CHATKEEP_KEY and CHATKEEP_USER. `user_id` is whom a service key acts for.
+    Arguments left out come from CHATKEEP_URL, CHATKEEP_KEY and CHATKEEP_USER. `user_id` is whom a service key acts for.
     `timeout` is in seconds, for each step: to connect, and to wait for more of an answer. A call that failed is sent
     again up to `max_retries` times where that can do no harm.
 

@@ -69,7 +69,7 @@ class Branch(Model):
 
 
 class Shared(Model):
-    """What two branches share, and the last message of that."""
+    """The messages that two branches share, and the last of these."""
 
     head_id: str | None
     head_seq: int | None
@@ -77,7 +77,7 @@ class Shared(Model):
 
 
 class Side(Model):
-    """What one of two branches has after what they share; `items` are the first of it."""
+    """The messages of one of two branches after those they share; `items` are the first of these."""
 
     head_id: str | None
     head_seq: int | None
@@ -101,7 +101,7 @@ class Turn(Model):
 
 
 class TurnTaken(Model):
-    """A turn that was taken: its `token` is what writes take as `turn`, until `until`."""
+    """A turn that is held until `until`. Writes pass its `token` as `turn`."""
 
     token: int
     holder: str
