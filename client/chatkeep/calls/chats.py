@@ -55,8 +55,13 @@ def create(
     *, conversation: Conversation | None = None, idempotency_key: str | None = None, **fields: Unpack[ChatFields]
 ) -> Call[Chat]:
     """Creates a chat with the messages of `conversation`. Raises Conflict where another chat has the key."""
-    body = without_none(**fields, conversation=conversation)
-    return post_call("/chats", parse_chat, body, idempotency_key=idempotency_key)
+    return post_call("/chats", parse_chat, _chat_body(fields, conversation), idempotency_key=idempotency_key)
+
+
+def _chat_body(fields: ChatFields, conversation: Conversation | None) -> Json:
+    if unknown := fields.keys() - ChatFields.__annotations__.keys():
+        raise TypeError(f"A chat has no field {', '.join(sorted(unknown))}.")
+    return without_none(**fields, conversation=conversation)
 
 
 def page(
@@ -120,7 +125,7 @@ def replace(
     By key, a chat that is not there is created. `if_match` is the `etag` that was read; raises PreconditionFailed where
     the chat has changed since.
     """
-    return _write("PUT", chat, without_none(**fields, conversation=conversation), if_match, turn)
+    return _write("PUT", chat, _chat_body(fields, conversation), if_match, turn)
 
 
 def patch(
