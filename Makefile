@@ -44,6 +44,7 @@ test-e2e: environments ## run the tests that need Node or a browser; they say wh
 lint: environments ## check style, types, import direction, dependencies, locks and the Dockerfile
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
+	$(BIN)/python client/generate_sync.py --check
 	$(BIN)/mypy
 	cd client && .venv/bin/mypy
 	$(BIN)/lint-imports --no-logo
@@ -54,6 +55,7 @@ lint: environments ## check style, types, import direction, dependencies, locks 
 format: $(VENV)/.dev ## put the code into its format, and mend what can be mended
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+	$(BIN)/python client/generate_sync.py
 
 bench: $(VENV)/.dev ## compare with bare endpoints on the same database; writes docs/performance.md
 	$(BIN)/python -m bench $(ARGS)

@@ -1,10 +1,11 @@
-"""The client of Chatkeep, the conversation store for AI agents: `Chatkeep`, and `AsyncChatkeep` to be awaited.
+"""The client of Chatkeep, the conversation store for AI agents: `Chatkeep` is sync, `AsyncChatkeep` async.
 
-Importing it is quick: what is heavy, such as httpx2 and asyncio, is imported where it is first needed.
+Importing it is quick: heavy modules such as httpx2 and asyncio are imported where they are first needed.
 """
 
-from chatkeep.async_client import AsyncChatkeep
-from chatkeep.client import Chatkeep
+from chatkeep._async.client import AsyncChatkeep
+from chatkeep._sync.client import Chatkeep
+from chatkeep.call import UNSET
 from chatkeep.errors import (
     ApiError,
     BadRequest,
@@ -29,7 +30,6 @@ from chatkeep.errors import (
 from chatkeep.models.chats import Chat
 from chatkeep.models.messages import Message, MessageIn
 from chatkeep.models.model import Page
-from chatkeep.request import UNSET
 
 __all__ = [
     "UNSET",

@@ -1,11 +1,11 @@
-"""Where the service is, and who asks it."""
+"""The address of the service and the credentials for it."""
 
 import os
 from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from chatkeep.request import Call
+from chatkeep.call import Call
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,8 +17,8 @@ class Account:
     user_id: str | None = None
 
     @staticmethod
-    def of(url: str | None, key: str | None, user_id: str | None) -> "Account":
-        """What is given, and what is not from CHATKEEP_URL, CHATKEEP_KEY and CHATKEEP_USER.
+    def resolve(url: str | None, key: str | None, user_id: str | None) -> "Account":
+        """An account of these values; those missing come from CHATKEEP_URL, CHATKEEP_KEY and CHATKEEP_USER.
 
         Raises ValueError where there is no address or no key.
         """
@@ -29,22 +29,22 @@ class Account:
             raise ValueError(f"Chatkeep needs {missing}=… or set CHATKEEP_{'KEY' if url else 'URL'}.")
         return Account(url.rstrip("/"), key, user_id or os.environ.get("CHATKEEP_USER") or None)
 
-    def of_user(self, user_id: str | None) -> "Account":
-        """The same acting for another user, or for nobody."""
+    def with_user(self, user_id: str | None) -> "Account":
+        """A copy that acts for another user, or for nobody."""
         return replace(self, user_id=user_id)
 
-    def address(self, call: Call[Any]) -> str:
-        """The whole address of a call."""
+    def url_of(self, call: Call[Any]) -> str:
+        """The URL of a call."""
         return self.url + call.path + (f"?{urlencode(call.query, doseq=True)}" if call.query else "")
 
-    def headers(self, call: Call[Any]) -> dict[str, str]:
+    def headers_of(self, call: Call[Any]) -> dict[str, str]:
         """The headers of a call. A user's id may have any characters, so it is percent-encoded UTF-8."""
-        said = {
+        headers = {
             "Authorization": f"Bearer {self.key}",
             "Accept": "application/json",
             "User-Agent": "chatkeep-python",
             **call.headers,
         }
         if call.for_user and self.user_id is not None:
-            said["X-User-Id"] = quote(self.user_id, safe="")
-        return said
+            headers["X-User-Id"] = quote(self.user_id, safe="")
+        return headers

@@ -1,4 +1,4 @@
-"""A session service of Google ADK that keeps its sessions in Chatkeep: runners remember, on any number of machines.
+"""Session service of Google ADK that stores its sessions in Chatkeep, for runners on any number of machines.
 
 Needs `chatkeep[adk]`. A session is a chat, its events are messages, in `format=adk`: see `adk_session`.
 """
@@ -20,14 +20,14 @@ from google.adk.sessions.session import Session
 
 from chatkeep import AsyncChatkeep, ChatkeepError, Conflict, Forbidden, NotFound, adk_chats, adk_session
 from chatkeep.adk_chats import FORMAT, MAX_PAGE
-from chatkeep.adk_session import PLATFORM, Names, Scopes
+from chatkeep.adk_session import PLATFORM, ScopedState, SessionKey, chat_key, chat_ref
+from chatkeep.cancellation import wait_through_cancellation
 from chatkeep.models.chats import Chat
-from chatkeep.settling import settle
 
-# For how long a process that died amid an append can hold up the others, in seconds.
+# For how long a process that died during an append can block the others, in seconds.
 TURN_SECONDS = 5
-# How many sessions of a list are read at a time, where their metadata do not say their state.
-AT_ONCE = 8
+# How many sessions of a list are read at a time, where their metadata have no current checkpoint.
+MAX_CONCURRENT_READS = 8
 _log = logging.getLogger(__name__)
 
 _STALE = (
@@ -39,13 +39,13 @@ _STALE = (
 class ChatkeepSessionService(BaseSessionService):
     """Sessions of ADK that are chats of Chatkeep.
 
-    It works with any number of others, in threads, processes and machines, on the same sessions: an event is appended
-    only where the session has not gone on since it was loaded, else StaleSessionError says so. An event and what it
-    says of the state are stored in one step; the app's and the user's state follow, at the latest when the session is
-    read again. A call that is cancelled once it writes waits for the outcome before it raises.
+    Any number of services, in threads, processes and machines, may use the same sessions: an event is appended only
+    where the session has no other new events since it was loaded, else StaleSessionError is raised. An event and its
+    delta of the session's state are stored in one step; the app's and the user's state follow, at the latest when the
+    session is read again. A call that is cancelled while it writes waits for the outcome before it raises.
 
     Args:
-        client: the client to use, which is not closed here. Unsaid: one for CHATKEEP_URL and CHATKEEP_KEY.
+        client: the client to use, which is not closed here. By default one for CHATKEEP_URL and CHATKEEP_KEY.
         per_user: False: all sessions are chats of the user whom the client acts for, and ADK's `user_id` only part of
             their names; so nothing that comes as a `user_id` reaches anybody else's chats. True: ADK's `user_id` is
             Chatkeep's, who then sees their sessions among their own chats; the client's key must be a service key,
@@ -56,7 +56,7 @@ class ChatkeepSessionService(BaseSessionService):
     """
 
     def __init__(self, client: AsyncChatkeep | None = None, *, per_user: bool = False, patience: float = 30.0) -> None:
-        self._is_its_own = client is None
+        self._owns_client = client is None
         self._client = client or AsyncChatkeep()
         self._per_user = per_user
         self._patience = patience
@@ -65,26 +65,55 @@ class ChatkeepSessionService(BaseSessionService):
     async def create_session(
         self, *, app_name: str, user_id: str, state: dict[str, Any] | None = None, session_id: str | None = None
     ) -> Session:
-        """A new session. Raises AlreadyExistsError where there is one of this id."""
-        session_id = (session_id or "").strip() or str(uuid4())
-        begins = adk_session.scopes(adk_session.plain(state or {}))
-        return await self._create(app_name, user_id, session_id, begins)
+        """Creates a session. Raises AlreadyExistsError where there is one of this id."""
+        key = SessionKey(app_name, user_id, (session_id or "").strip() or str(uuid4()))
+        initial = adk_session.split_state(adk_session.json_state(state or {}))
+        client, now = self._client_for(user_id), time.time()
+        metadata = adk_session.initial_metadata(key, initial, now)
+        try:
+            chat = await client.chats.create(key=chat_key("adk", *key), platform=PLATFORM, metadata=metadata)
+        except Conflict:
+            raise AlreadyExistsError(f"Session with id {key.session_id} already exists.") from None
+        if initial.app or initial.user:
+            await self._update_shared_state(key, initial)
+            await client.chats.patch(chat.chat_id, metadata={"adk": {"due": None}})
+        shared = await self._shared_state(key)
+        return _session(chat, key, shared._replace(session=initial.session), now, [])
 
     async def get_session(
         self, *, app_name: str, user_id: str, session_id: str, config: GetSessionConfig | None = None
     ) -> Session | None:
-        """A session with its events, or with the newest of them as `config` says; None where there is none."""
-        return await self._get(app_name, user_id, session_id.strip(), config or GetSessionConfig())
+        """A session with its events, limited by `config`; None where there is none."""
+        key = SessionKey(app_name, user_id, session_id.strip())
+        chat, shared = await asyncio.gather(
+            adk_chats.find_chat(self._client_for(user_id), chat_ref("adk", *key)), self._shared_state(key)
+        )
+        try:
+            return None if chat is None else await self._load(chat, key, shared, config or GetSessionConfig())
+        except NotFound:
+            # Deleted meanwhile.
+            return None
 
     async def list_sessions(self, *, app_name: str, user_id: str | None = None) -> ListSessionsResponse:
         """The sessions of a user, or of all users of the app, with their state and without events."""
         if user_id is None and self._per_user:
             raise ValueError("With per_user, the sessions of each user are their own: say whose to list.")
-        return ListSessionsResponse(sessions=await self._list(app_name, user_id))
+        client = self._client if user_id is None else self._client_for(user_id)
+        filters = {"adk_app": app_name} | ({} if user_id is None else {"adk_user": user_id})
+        # In an order that does not change while it is read.
+        pages = client.chats.list(metadata=filters, order_by="created_at", order="asc", limit=MAX_PAGE)
+        chats = [(chat, key) async for chat in pages if (key := adk_session.session_key(chat)) is not None]
+        sessions = await self._load_without_events(app_name, chats)
+        sessions.sort(key=lambda session: (session.last_update_time, session.user_id, session.id))
+        return ListSessionsResponse(sessions=sessions)
 
     async def delete_session(self, *, app_name: str, user_id: str, session_id: str) -> None:
         """Deletes a session for good, with its events. The state of its app and its user stays."""
-        await self._delete(app_name, user_id, session_id.strip())
+        client = self._client_for(user_id)
+        chat = await adk_chats.find_chat(client, chat_ref("adk", app_name, user_id, session_id.strip()))
+        if chat is not None:
+            with suppress(NotFound):
+                await client.chats.delete(chat.chat_id, hard=True)
 
     async def get_user_state(self, *, app_name: str, user_id: str) -> dict[str, Any]:
         """The user's state in the app; keys are without `user:`."""
@@ -93,22 +122,22 @@ class ChatkeepSessionService(BaseSessionService):
     async def append_event(self, session: Session, event: Event) -> Event:
         """Appends an event to a session as it was loaded; one that it has already is not appended again.
 
-        Raises StaleSessionError where the stored one has gone on since, SessionNotFoundError where there is none.
+        Raises StaleSessionError where the stored one has other new events, SessionNotFoundError where there is none.
         """
         if event.partial:
             return event
-        # Branches of one run share a session, and each may follow what the other has just appended.
-        names = (id(asyncio.get_running_loop()), session.app_name, session.user_id, session.id)
-        async with self._locks.setdefault(names, asyncio.Lock()):
-            if any(one.id == event.id and one == event for one in reversed(session.events)):
+        # Parallel agents of one run share a session, and each may append after what the other has just appended.
+        lock_key = (id(asyncio.get_running_loop()), session.app_name, session.user_id, session.id)
+        async with self._locks.setdefault(lock_key, asyncio.Lock()):
+            if any(stored.id == event.id and stored == event for stored in reversed(session.events)):
                 return event
             self._apply_temp_state(session, event)
             event = self._trim_temp_delta_state(event)
-            storing = asyncio.ensure_future(self._append(session, event))
-            cancelled = await settle(storing)
-            if cancelled is not None and storing.exception() is not None:
+            append = asyncio.ensure_future(self._append(session, event))
+            cancelled = await wait_through_cancellation(append)
+            if cancelled is not None and append.exception() is not None:
                 raise cancelled
-            session._storage_update_marker = storing.result()
+            session._storage_update_marker = append.result()
             session.last_update_time = event.timestamp
             event = self._commit_event_to_session(session, event)
             if cancelled is not None:
@@ -117,7 +146,7 @@ class ChatkeepSessionService(BaseSessionService):
 
     async def close(self) -> None:
         """Closes the connections of a service that was made without a client."""
-        if self._is_its_own:
+        if self._owns_client:
             await self._client.aclose()
 
     async def __aenter__(self) -> Self:
@@ -126,71 +155,70 @@ class ChatkeepSessionService(BaseSessionService):
     async def __aexit__(self, *exc: object) -> None:
         await self.close()
 
-    async def _create(self, app_name: str, user_id: str, session_id: str, begins: Scopes) -> Session:
-        client, now, names = self._of(user_id), time.time(), (app_name, user_id, session_id)
-        metadata = adk_session.begun(names, begins, now)
-        try:
-            chat = await client.chats.create(key=adk_session.key("adk", *names), platform=PLATFORM, metadata=metadata)
-        except Conflict:
-            raise AlreadyExistsError(f"Session with id {session_id} already exists.") from None
-        if begins.app or begins.user:
-            await self._hand_on(app_name, user_id, begins)
-            await client.chats.patch(chat.chat_id, metadata={"adk": {"due": None}})
-        app, user = await asyncio.gather(self._app_state(app_name), self._user_state(app_name, user_id))
-        return _session(chat, names, Scopes(app, user, begins.own), now, [])
-
-    async def _get(self, app_name: str, user_id: str, session_id: str, config: GetSessionConfig) -> Session | None:
-        names = (app_name, user_id, session_id)
-        chat, app, user = await asyncio.gather(
-            adk_chats.found(self._of(user_id), _place("adk", *names)),
-            self._app_state(app_name),
-            self._user_state(app_name, user_id),
-        )
-        try:
-            return None if chat is None else await self._session(chat, names, Scopes(app, user, {}), config)
-        except NotFound:
-            # Deleted meanwhile.
-            return None
-
-    async def _session(self, chat: Chat, names: Names, shared: Scopes, config: GetSessionConfig) -> Session:
-        """The session that a chat is."""
+    async def _load(self, chat: Chat, key: SessionKey, shared: ScopedState, config: GetSessionConfig) -> Session:
+        """The session of a chat. `shared` is the app's and the user's state."""
         if not adk_session.is_up_to_date(chat):
-            return await self._recovered(names, config)
-        own, at = adk_session.state_of(chat), adk_session.told(chat)["updated"]
-        events = await adk_chats.events(self._of(names[1]), chat, config)
-        return _session(chat, names, Scopes(shared.app, shared.user, own), at, events)
+            return await self._recover(key, config)
+        state = shared._replace(session=adk_session.chat_state(chat))
+        events = await adk_chats.load_events(self._client_for(key.user_id), chat, config)
+        return _session(chat, key, state, adk_session.adk_metadata(chat)["updated"], events)
 
-    async def _recovered(self, names: Names, config: GetSessionConfig) -> Session:
-        """A session whose last event is not noted: the one who writes is amid that, has died, or is another program.
+    async def _load_without_events(self, app_name: str, chats: list[tuple[Chat, SessionKey]]) -> list[Session]:
+        """The sessions of chats, except those that are deleted meanwhile."""
+        app_state = await self._app_state(app_name)
+        limit = asyncio.Semaphore(MAX_CONCURRENT_READS)
 
-        It is noted here, in the session's turn: so nothing is handed on that another service is about to hand on.
+        async def load_user_state(user_id: str) -> dict[str, Any]:
+            async with limit:
+                return await self._user_state(app_name, user_id)
+
+        async def load(chat: Chat, key: SessionKey) -> Session | None:
+            shared = ScopedState(app_state, user_states[key.user_id], {})
+            async with limit:
+                try:
+                    return await self._load(chat, key, shared, GetSessionConfig(num_recent_events=0))
+                except NotFound:
+                    return None
+
+        user_ids = sorted({key.user_id for _, key in chats})
+        user_states = dict(zip(user_ids, await asyncio.gather(*map(load_user_state, user_ids)), strict=True))
+        sessions = await asyncio.gather(*(load(chat, key) for chat, key in chats))
+        return [session for session in sessions if session is not None]
+
+    async def _recover(self, key: SessionKey, config: GetSessionConfig) -> Session:
+        """A session whose checkpoint lacks its last event: its writer is not done or has died, or is another program.
+
+        The checkpoint is written here, in the session's turn: so no state is applied that another service is about to
+        apply.
         """
-        client, place = self._of(names[1]), _place("adk", *names)
-        turn = await self._turn_to_recover(client, place)
+        client, ref = self._client_for(key.user_id), chat_ref("adk", *key)
+        turn = await self._take_turn_to_recover(client, ref)
         try:
-            chat = await client.chats.get(place)
+            chat = await client.chats.get(ref)
             if adk_session.is_up_to_date(chat):
-                shared = Scopes(await self._app_state(names[0]), await self._user_state(*names[:2]), {})
-                return await self._session(chat, names, shared, config)
-            events = await adk_chats.events(client, chat, GetSessionConfig())
-            own, at = adk_session.folded(chat, events)
-            later = await adk_chats.not_handed_on(client, chat)
+                return await self._load(chat, key, await self._shared_state(key), config)
+            events = await adk_chats.load_events(client, chat, GetSessionConfig())
+            state, at = adk_session.replay(chat, events)
+            pending = (await adk_chats.pending_state(client, chat))._replace(session=state)
             if turn is not None:
-                await self._catch_up(client, chat, names, Scopes(later.app, later.user, own), at, turn)
-            app, user = await asyncio.gather(self._app_state(names[0]), self._user_state(*names[:2]))
-            state = Scopes(app | later.app, user | later.user, own)
-            return _session(chat, names, state, at, adk_chats.newest(events, config))
+                await self._write_checkpoint(client, chat, key, pending, at, turn)
+            shared = await self._shared_state(key)
+            recovered = ScopedState(shared.app | pending.app, shared.user | pending.user, state)
+            return _session(chat, key, recovered, at, adk_chats.select_events(events, config))
         finally:
             if turn is not None:
                 with suppress(ChatkeepError):
-                    await client.turns.release(place, turn)
+                    await client.turns.release(ref, turn)
 
-    async def _turn_to_recover(self, client: AsyncChatkeep, place: str) -> int | None:
-        """The token of a session's turn once it is free, or None where there is nothing to do, or it is not for us."""
+    async def _take_turn_to_recover(self, client: AsyncChatkeep, ref: str) -> int | None:
+        """Takes a session's turn and returns its token.
+
+        None where the session is up to date by then, where another program holds the turn, and where it may not write.
+        """
         end = time.monotonic() + TURN_SECONDS + 1
         while True:
             try:
-                return (await client.turns.take(place, holder=PLATFORM, seconds=TURN_SECONDS)).token
+                return (await client.turns.take(ref, holder=PLATFORM, seconds=TURN_SECONDS)).token
             except Forbidden:
                 return None
             except Conflict as error:
@@ -198,133 +226,107 @@ class ChatkeepSessionService(BaseSessionService):
                 if error.problem.get("holder") != PLATFORM or time.monotonic() > end:
                     return None
             await asyncio.sleep(0.01)
-            if adk_session.is_up_to_date(await client.chats.get(place)):
+            if adk_session.is_up_to_date(await client.chats.get(ref)):
                 return None
 
-    async def _list(self, app_name: str, user_id: str | None) -> list[Session]:
-        client = self._client if user_id is None else self._of(user_id)
-        filters = {"adk_app": app_name} | ({} if user_id is None else {"adk_user": user_id})
-        # In an order that nobody changes while it is read.
-        found = client.chats.list(metadata=filters, order_by="created_at", order="asc", limit=MAX_PAGE)
-        chats = [(chat, names) async for chat in found if (names := adk_session.names_of(chat)) is not None]
-        app = await self._app_state(app_name)
-        limit = asyncio.Semaphore(AT_ONCE)
-
-        async def state(whose: str) -> dict[str, Any]:
-            async with limit:
-                return await self._user_state(app_name, whose)
-
-        async def session(chat: Chat, names: Names) -> Session | None:
-            shared = Scopes(app, users[names[1]], {})
-            async with limit:
-                try:
-                    return await self._session(chat, names, shared, GetSessionConfig(num_recent_events=0))
-                except NotFound:
-                    return None
-
-        whose = sorted({names[1] for _, names in chats})
-        users = dict(zip(whose, await asyncio.gather(*map(state, whose)), strict=True))
-        sessions = [one for one in await asyncio.gather(*(session(*one) for one in chats)) if one is not None]
-        return sorted(sessions, key=lambda one: (one.last_update_time, one.user_id, one.id))
-
-    async def _delete(self, app_name: str, user_id: str, session_id: str) -> None:
-        client = self._of(user_id)
-        chat = await adk_chats.found(client, _place("adk", app_name, user_id, session_id))
-        if chat is not None:
-            with suppress(NotFound):
-                await client.chats.delete(chat.chat_id, hard=True)
-
     async def _append(self, session: Session, event: Event) -> str:
-        """Stores an event in the session's turn, which nobody else can write in; gives what marks the session then."""
-        client = self._of(session.user_id)
-        place = _place("adk", session.app_name, session.user_id, session.id)
+        """Stores an event in the session's turn, which excludes other writers. Returns the new update marker."""
+        client, key = self._client_for(session.user_id), SessionKey(session.app_name, session.user_id, session.id)
+        ref = chat_ref("adk", *key)
         end, pause = time.monotonic() + self._patience, 0.005
         while True:
             try:
-                turn = await client.turns.take(place, holder=PLATFORM, seconds=TURN_SECONDS)
+                turn = await client.turns.take(ref, holder=PLATFORM, seconds=TURN_SECONDS)
                 try:
-                    return await self._append_in_turn(client, place, session, event, turn.token)
+                    return await self._append_in_turn(client, key, session, event, turn.token)
                 finally:
                     # It ends by itself as well.
                     with suppress(ChatkeepError):
-                        await client.turns.release(place, turn.token)
+                        await client.turns.release(ref, turn.token)
             except NotFound:
                 raise SessionNotFoundError(f"Session {session.id} not found.") from None
             except Conflict:
-                # Another's turn; or it was over before the event was there, which then was not stored.
+                # Another's turn; or ours ended before the event was there, which then was not stored.
                 if time.monotonic() > end:
                     raise
                 await asyncio.sleep(pause)
                 pause = min(pause * 1.5, 0.2)
 
     async def _append_in_turn(
-        self, client: AsyncChatkeep, place: str, session: Session, event: Event, turn: int
+        self, client: AsyncChatkeep, key: SessionKey, session: Session, event: Event, turn: int
     ) -> str:
-        chat = await client.chats.get(place)
+        chat = await client.chats.get(chat_ref("adk", *key))
+        item = adk_session.event_to_item(event)
         if not await adk_chats.is_current(client, chat, session):
-            last = await adk_chats.events(client, chat, GetSessionConfig(num_recent_events=1))
-            if last and last[0].id == event.id and adk_session.item(last[0]) == adk_session.item(event):
-                # An earlier try has stored it, and its answer was lost.
-                return adk_chats.marker(chat.chat_id, chat.head_id)
+            last = await adk_chats.load_events(client, chat, GetSessionConfig(num_recent_events=1))
+            if last and last[0].id == event.id and adk_session.event_to_item(last[0]) == item:
+                # An earlier attempt has stored it, and its response was lost.
+                return adk_chats.update_marker(chat.chat_id, chat.head_id)
             raise StaleSessionError(_STALE)
-        item = adk_session.item(event)
         message = await client.messages.append(chat.chat_id, item, format=FORMAT, turn=turn)
-        delta = adk_session.scopes(adk_session.plain(event.actions.state_delta))
-        # The event is stored, and says all of this itself: who reads the session next does what fails here.
+        delta = adk_session.state_delta(event)
+        # The stored event has the delta: if this fails, the next reader of the session does it.
         try:
-            await self._hand_on(session.app_name, session.user_id, delta)
+            await self._update_shared_state(key, delta)
             if adk_session.is_up_to_date(chat):
-                reached = adk_session.reached(delta.own, message.message_id, message.seq, event.timestamp)
-                await client.chats.patch(chat.chat_id, metadata={"adk": reached}, turn=turn)
+                checkpoint = adk_session.checkpoint(delta.session, message.message_id, message.seq, event.timestamp)
+                await client.chats.patch(chat.chat_id, metadata={"adk": checkpoint}, turn=turn)
         except ChatkeepError as error:
             _log.warning("The state after event %s is not noted yet: %s", event.id, error)
-        return adk_chats.marker(chat.chat_id, message.message_id)
+        return adk_chats.update_marker(chat.chat_id, message.message_id)
 
-    async def _catch_up(
-        self, client: AsyncChatkeep, chat: Chat, names: Names, state: Scopes, at: float, turn: int
+    async def _write_checkpoint(
+        self, client: AsyncChatkeep, chat: Chat, key: SessionKey, state: ScopedState, at: float, turn: int
     ) -> None:
-        """Hands on to the app and the user what is not handed on yet, and notes the session's own state.
+        """Applies the pending deltas to the app's and the user's state, and stores the session's own state.
 
-        Where it was handed on already, just before a crash, it is so after what others have said of it since.
+        Deltas that were applied already, just before a crash, are applied again, over later ones of other sessions.
         """
         seq = 0 if chat.head_id is None else (await client.messages.get(chat.chat_id, chat.head_id)).seq
-        await self._hand_on(names[0], names[1], state)
-        reached = adk_session.reached(state.own, adk_session.head_of(chat), seq, at)
-        gone = {name: None for name in adk_session.told(chat).get("state", {}) if name not in state.own}
-        noted = {**reached, "state": {**reached["state"], **gone}, "due": None}
-        # Who reads next does what fails.
+        await self._update_shared_state(key, state)
+        checkpoint = adk_session.checkpoint(state.session, adk_session.head_of(chat), seq, at)
+        removed = {name: None for name in adk_session.adk_metadata(chat).get("state", {}) if name not in state.session}
+        metadata = {**checkpoint, "state": {**checkpoint["state"], **removed}, "due": None}
+        # If this fails, the next reader does it.
         with suppress(ChatkeepError):
-            await client.chats.patch(chat.chat_id, metadata={**adk_session.names(*names), "adk": noted}, turn=turn)
+            await client.chats.patch(
+                chat.chat_id, metadata={**adk_session.name_metadata(key), "adk": metadata}, turn=turn
+            )
+
+    async def _shared_state(self, key: SessionKey) -> ScopedState:
+        """The app's and the user's state."""
+        app, user = await asyncio.gather(self._app_state(key.app_name), self._user_state(key.app_name, key.user_id))
+        return ScopedState(app, user, {})
 
     async def _app_state(self, app_name: str) -> dict[str, Any]:
-        return await adk_chats.state(self._client, _place("adk-app", app_name))
+        return await adk_chats.load_state(self._client, chat_ref("adk-app", app_name))
 
     async def _user_state(self, app_name: str, user_id: str) -> dict[str, Any]:
-        return await adk_chats.state(self._of(user_id), _place("adk-user", app_name, user_id))
+        return await adk_chats.load_state(self._client_for(user_id), chat_ref("adk-user", app_name, user_id))
 
-    async def _hand_on(self, app_name: str, user_id: str, delta: Scopes) -> None:
-        """Changes what the app and the user have in common with other sessions."""
+    async def _update_shared_state(self, key: SessionKey, delta: ScopedState) -> None:
+        """Applies a delta to the app's and the user's state."""
         if delta.app:
-            await adk_chats.change(self._client, adk_session.key("adk-app", app_name), delta.app)
+            await adk_chats.update_state(self._client, chat_key("adk-app", key.app_name), delta.app)
         if delta.user:
-            await adk_chats.change(self._of(user_id), adk_session.key("adk-user", app_name, user_id), delta.user)
+            user_key = chat_key("adk-user", key.app_name, key.user_id)
+            await adk_chats.update_state(self._client_for(key.user_id), user_key, delta.user)
 
-    def _of(self, user_id: str) -> AsyncChatkeep:
-        """The client that acts for whom a session belongs to."""
+    def _client_for(self, user_id: str) -> AsyncChatkeep:
+        """The client that acts for a session's user."""
         return self._client.with_user(user_id) if self._per_user else self._client
 
 
-def _place(kind: str, *names: str) -> str:
-    return f"key:{adk_session.key(kind, *names)}"
-
-
-def _session(chat: Chat, names: Names, state: Scopes, at: float, events: list[Event]) -> Session:
-    app_name, user_id, session_id = names
-    merged = adk_session.merged(state)
+def _session(chat: Chat, key: SessionKey, state: ScopedState, at: float, events: list[Event]) -> Session:
     session = Session(
-        app_name=app_name, user_id=user_id, id=session_id, state=merged, events=events, last_update_time=at
+        app_name=key.app_name,
+        user_id=key.user_id,
+        id=key.session_id,
+        state=adk_session.merge_state(state),
+        events=events,
+        last_update_time=at,
     )
-    session._storage_update_marker = adk_chats.marker(chat.chat_id, chat.head_id)
+    session._storage_update_marker = adk_chats.update_marker(chat.chat_id, chat.head_id)
     return session
 
 

@@ -1,4 +1,4 @@
-"""What is read of, and written into, the chats that keep Google ADK's sessions and states."""
+"""Reads and writes the chats that store Google ADK's sessions and states."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -14,89 +14,89 @@ FORMAT = "adk"
 MAX_PAGE = 200
 
 
-def marker(chat_id: str, head_id: str | None) -> str:
-    """What tells a stored session that went on, or is another one by now, from the one that was loaded."""
+def update_marker(chat_id: str, head_id: str | None) -> str:
+    """ADK's `_storage_update_marker`: it differs once a session has new events or was replaced by another one."""
     return f"{chat_id}/{head_id or ''}"
 
 
-async def found(client: AsyncChatkeep, place: str) -> Chat | None:
-    """A chat, if there is one."""
+async def find_chat(client: AsyncChatkeep, chat_ref: str) -> Chat | None:
+    """A chat; None where there is none."""
     try:
-        return await client.chats.get(place)
+        return await client.chats.get(chat_ref)
     except NotFound:
         return None
 
 
-async def state(client: AsyncChatkeep, place: str) -> dict[str, Any]:
-    """The state that a chat keeps; none where there is no such chat."""
-    kept = await found(client, place)
-    return {} if kept is None else adk_session.state_of(kept)
+async def load_state(client: AsyncChatkeep, chat_ref: str) -> dict[str, Any]:
+    """The state that a chat stores; an empty one where there is no such chat."""
+    chat = await find_chat(client, chat_ref)
+    return {} if chat is None else adk_session.chat_state(chat)
 
 
-async def change(client: AsyncChatkeep, key: str, delta: Mapping[str, Any]) -> None:
-    """Sets values of a shared state: the service merges them, so that two who change it at once lose nothing."""
-    change = {"adk": {"state": adk_session.written(delta)}}
+async def update_state(client: AsyncChatkeep, key: str, delta: Mapping[str, Any]) -> None:
+    """Sets values of a shared state. The service merges them, so that concurrent updates lose nothing."""
+    metadata = {"adk": {"state": adk_session.serialize_state(delta)}}
     try:
-        await client.chats.patch(f"key:{key}", metadata=change)
+        await client.chats.patch(f"key:{key}", metadata=metadata)
     except NotFound:
         await client.chats.get_or_create(key)
-        await client.chats.patch(f"key:{key}", metadata=change)
+        await client.chats.patch(f"key:{key}", metadata=metadata)
 
 
 async def is_current(client: AsyncChatkeep, chat: Chat, session: Session) -> bool:
-    """Whether a session knows all that is stored of it."""
-    known = session._storage_update_marker
-    if known is not None:
-        return known == marker(chat.chat_id, chat.head_id)
-    # Made by hand, or by another service: the last event tells.
+    """Whether a session has all events that are stored of it."""
+    marker = session._storage_update_marker
+    if marker is not None:
+        return marker == update_marker(chat.chat_id, chat.head_id)
+    # A session that was made by hand, or by another service, has no marker: its last event tells.
     if not session.events:
         return chat.head_id is None
-    last = await events(client, chat, GetSessionConfig(num_recent_events=1))
+    last = await load_events(client, chat, GetSessionConfig(num_recent_events=1))
     return bool(last) and last[0].id == session.events[-1].id
 
 
-async def events(client: AsyncChatkeep, chat: Chat, config: GetSessionConfig) -> list[Event]:
-    """The events of a chat as it was read: all of them, or from the end backwards as many as `config` wants."""
+async def load_events(client: AsyncChatkeep, chat: Chat, config: GetSessionConfig) -> list[Event]:
+    """The events of a chat as of the head that was read, limited by `config`, in their order."""
     if chat.head_id is None or config.num_recent_events == 0:
         return []
-    wanted, since = config.num_recent_events, config.after_timestamp
-    everything = wanted is None and since is None
-    read: list[Event] = []
-    # A page has at most what is wanted: a long session costs what its end costs.
+    count, since = config.num_recent_events, config.after_timestamp
+    everything = count is None and since is None
+    events: list[Event] = []
+    # From the end backwards unless all are asked for, so that a long session costs no more than its end.
     items = client.messages.list(
         chat.chat_id,
         format=FORMAT,
         head=chat.head_id,
         order="asc" if everything else "desc",
-        limit=min(wanted or MAX_PAGE, MAX_PAGE),
+        limit=min(count or MAX_PAGE, MAX_PAGE),
     )
     async for item in items:
-        event = adk_session.event(item)
-        if (wanted is not None and len(read) == wanted) or (since is not None and event.timestamp < since):
+        event = adk_session.item_to_event(item)
+        if (count is not None and len(events) == count) or (since is not None and event.timestamp < since):
             break
-        read.append(event)
-    return read if everything else read[::-1]
+        events.append(event)
+    return events if everything else events[::-1]
 
 
-def newest(all_events: list[Event], config: GetSessionConfig) -> list[Event]:
-    """Of all events, those that `events` would have read."""
+def select_events(events: list[Event], config: GetSessionConfig) -> list[Event]:
+    """Those of all events that `load_events` would have read."""
     since = config.after_timestamp
-    first = len(all_events) if config.num_recent_events is not None else 0
+    first = len(events) if config.num_recent_events is not None else 0
     first -= config.num_recent_events or 0
     if since is not None:
-        before = (place for place in range(len(all_events) - 1, -1, -1) if all_events[place].timestamp < since)
+        before = (index for index in range(len(events) - 1, -1, -1) if events[index].timestamp < since)
         first = max(first, next(before, -1) + 1)
-    return all_events[max(first, 0) :]
+    return events[max(first, 0) :]
 
 
-async def not_handed_on(client: AsyncChatkeep, chat: Chat) -> adk_session.Scopes:
-    """What a session says of the app's and the user's state since that was last noted to be there."""
-    later = adk_session.due(chat)
+async def pending_state(client: AsyncChatkeep, chat: Chat) -> adk_session.ScopedState:
+    """The deltas of the app's and the user's state since the checkpoint, which these may not have yet."""
+    pending = adk_session.due_state(chat)
     if chat.head_id is not None:
-        noted = adk_session.told(chat).get("seq", 0)
-        tail = client.messages.list(chat.chat_id, format=FORMAT, head=chat.head_id, after_seq=noted, limit=MAX_PAGE)
-        async for item in tail:
-            delta = adk_session.scopes(adk_session.plain(adk_session.event(item).actions.state_delta))
-            later.app.update(delta.app)
-            later.user.update(delta.user)
-    return later
+        seq = adk_session.adk_metadata(chat).get("seq", 0)
+        items = client.messages.list(chat.chat_id, format=FORMAT, head=chat.head_id, after_seq=seq, limit=MAX_PAGE)
+        async for item in items:
+            delta = adk_session.state_delta(adk_session.item_to_event(item))
+            pending.app.update(delta.app)
+            pending.user.update(delta.user)
+    return pending

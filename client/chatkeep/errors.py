@@ -1,9 +1,9 @@
-"""What goes wrong, as exceptions.
+"""Exceptions of the client.
 
     ChatkeepError
-      + ConnectionFailed          no answer, or not all of it
-      + UnexpectedAnswer          an answer that is none of the service's
-      + ApiError                  an answer of 300 and above; `status`, `title`, `detail`, `problem`
+      + ConnectionFailed          no response, or not all of it
+      + UnexpectedAnswer          a response that Chatkeep does not give
+      + ApiError                  a response of 300 and above; `status`, `title`, `detail`, `problem`
         - BadRequest              400
           · InvalidCursor         400
         - Unauthorized            401
@@ -31,22 +31,22 @@ _PROBLEM = "urn:chatkeep:problem:"
 
 
 class ChatkeepError(Exception):
-    """Anything that the service or the way to it made fail."""
+    """The base class of the client's exceptions."""
 
 
 class ConnectionFailed(ChatkeepError):
-    """No answer came, or not all of it. Whether a write was done is not known, unless it could be sent again."""
+    """No response came, or not all of it. It is not known whether a write was done, unless it could be sent again."""
 
 
 class UnexpectedAnswer(ChatkeepError):
-    """An answer that is none of the service's: another program listens there, or something stands in between."""
+    """A response that Chatkeep does not give: another program listens there, or a proxy stands in between."""
 
 
 class ApiError(ChatkeepError):
-    """The service answered that it did not do it.
+    """The service responded with an error.
 
-    `problem` is the whole answer (RFC 9457): its `errors` say what is wrong where, and a conflict has more to say, such
-    as `holder` and `until`. `request_id` finds the request in the service's log.
+    `problem` is the whole problem document (RFC 9457): its `errors` say what is wrong where, and that of a
+    conflict has more fields, such as `holder` and `until`. `request_id` finds the request in the service's log.
     """
 
     def __init__(self, status: int, problem: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> None:
@@ -65,14 +65,14 @@ class ApiError(ChatkeepError):
         return kind.removeprefix(_PROBLEM) if kind.startswith(_PROBLEM) else ""
 
     def __str__(self) -> str:
-        places = [f"{'.'.join(str(part) for part in error['loc'])}: {error['msg']}" for error in self._errors()]
+        locations = [f"{'.'.join(str(part) for part in error['loc'])}: {error['msg']}" for error in self._errors()]
         text = f"{self.status} {self.title}"
         if self.detail:
             text += f": {self.detail}"
-        return f"{text} ({'; '.join(places)})" if places else text
+        return f"{text} ({'; '.join(locations)})" if locations else text
 
     def _errors(self) -> Iterator[dict[str, Any]]:
-        # Whatever stands in between may have said something of its own.
+        # A proxy in between may have sent JSON of its own.
         errors = self.problem.get("errors")
         for error in errors if isinstance(errors, list) else ():
             if isinstance(error, dict) and isinstance(error.get("loc"), list) and "msg" in error:
@@ -80,7 +80,7 @@ class ApiError(ChatkeepError):
 
 
 class BadRequest(ApiError):
-    """400: the request cannot be."""
+    """400: the request is invalid."""
 
 
 class InvalidCursor(BadRequest):
@@ -100,11 +100,11 @@ class NotFound(ApiError):
 
 
 class Conflict(ApiError):
-    """409: a key that is taken, a turn that is somebody else's, an answer that is not all there."""
+    """409: a key is in use, somebody else holds the turn, or text of an answer is missing."""
 
 
 class Gone(ApiError):
-    """410: a cursor of changes from before what is kept."""
+    """410: a cursor is older than the changes that are kept."""
 
 
 class PreconditionFailed(ApiError):
@@ -116,11 +116,11 @@ class BodyTooLarge(ApiError):
 
 
 class UnsupportedMediaType(ApiError):
-    """415: a body of a kind that the service does not take."""
+    """415: the service does not accept this type of body."""
 
 
 class Unprocessable(ApiError):
-    """422: a body or parameter that is not what the call takes; `problem["errors"]` says where."""
+    """422: a body or parameter is invalid; `problem["errors"]` says where."""
 
 
 class TooManyRequests(ApiError):
@@ -128,7 +128,7 @@ class TooManyRequests(ApiError):
 
 
 class ServerError(ApiError):
-    """500 and above: the service, or what stands before it, is at fault."""
+    """500 and above: the service, or a proxy before it, is at fault."""
 
 
 class Unavailable(ServerError):
@@ -139,7 +139,7 @@ class StorageFull(ServerError):
     """507: the disk of the database is full; nothing was stored."""
 
 
-_BY_STATUS: dict[int, type[ApiError]] = {
+_ERROR_CLASSES: dict[int, type[ApiError]] = {
     400: BadRequest,
     401: Unauthorized,
     403: Forbidden,
@@ -156,8 +156,8 @@ _BY_STATUS: dict[int, type[ApiError]] = {
 }
 
 
-def error_of(status: int, headers: Mapping[str, str], body: bytes) -> ApiError:
-    """The error that an answer says. One that is no problem of the service, such as a proxy's page, has no detail."""
+def api_error(status: int, headers: Mapping[str, str], body: bytes) -> ApiError:
+    """The exception for an error response. One that is no problem document, such as a proxy's page, has no detail."""
     try:
         problem = json.loads(body)
     except ValueError:
@@ -166,5 +166,5 @@ def error_of(status: int, headers: Mapping[str, str], body: bytes) -> ApiError:
         problem = {}
     if problem.get("type") == f"{_PROBLEM}invalid-cursor":
         return InvalidCursor(status, problem, headers)
-    kind = _BY_STATUS.get(status) or (ServerError if status >= 500 else ApiError)
-    return kind(status, problem, headers)
+    error_class = _ERROR_CLASSES.get(status) or (ServerError if status >= 500 else ApiError)
+    return error_class(status, problem, headers)

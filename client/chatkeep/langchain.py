@@ -1,4 +1,4 @@
-"""A history of LangChain's messages that is kept in Chatkeep. Needs `chatkeep[langchain]`.
+"""Chat message history of LangChain that is stored in Chatkeep. Needs `chatkeep[langchain]`.
 
 The messages are those of a chat, in `format=langchain`. For `RunnableWithMessageHistory`, make the clients once, and a
 history for each session: `lambda session_id: ChatkeepHistory(f"key:{session_id}", client, async_client)`.
@@ -24,9 +24,10 @@ class ChatkeepHistory(BaseChatMessageHistory):
 
     Args:
         chat: a `chat_id`, or `key:<key>`, such as a session's id; by key, it is created by the first write.
-        client: for the methods that wait. Histories share it, and none closes it.
-        async_client: the same for those that are awaited. Without one, they wait in a thread. One of the two is needed.
-        max_turns: reads the last so many turns of the user only, 1 to 1,000, with all that answers them. Unsaid: all.
+        client: for the sync methods. Histories share it, and none closes it.
+        async_client: the same for the async methods. Without one, they use `client` in a thread. One
+            of the two is needed.
+        max_turns: reads only the last so many turns of the user, 1 to 1,000, with all that answers them.
     """
 
     def __init__(
@@ -49,7 +50,7 @@ class ChatkeepHistory(BaseChatMessageHistory):
     def messages(self) -> list[BaseMessage]:  # type: ignore[override]
         """The messages, oldest first."""
         try:
-            return _read(list(self._waiting().messages.list(self._chat, format=FORMAT, **self._window())))
+            return _to_messages(list(self._sync_client().messages.list(self._chat, format=FORMAT, **self._window())))
         except NotFound:
             return []
 
@@ -57,28 +58,28 @@ class ChatkeepHistory(BaseChatMessageHistory):
         """The messages, oldest first."""
         if self._async_client is None:
             return await super().aget_messages()
-        found = self._async_client.messages.list(self._chat, format=FORMAT, **self._window())
+        items = self._async_client.messages.list(self._chat, format=FORMAT, **self._window())
         try:
-            return _read([item async for item in found])
+            return _to_messages([item async for item in items])
         except NotFound:
             return []
 
     def add_messages(self, messages: Sequence[BaseMessage]) -> None:
         """Adds messages at the end, in one request: all of them, next to each other, or none. At most 1,000."""
         if messages:
-            self._waiting().messages.append(self._chat, _items(messages), format=FORMAT)
+            self._sync_client().messages.append(self._chat, _to_items(messages), format=FORMAT)
 
     async def aadd_messages(self, messages: Sequence[BaseMessage]) -> None:
         """Adds messages at the end, in one request: all of them, next to each other, or none. At most 1,000."""
         if self._async_client is None:
             await super().aadd_messages(messages)
         elif messages:
-            await self._async_client.messages.append(self._chat, _items(messages), format=FORMAT)
+            await self._async_client.messages.append(self._chat, _to_items(messages), format=FORMAT)
 
     def clear(self) -> None:
         """Deletes the messages. The chat stays."""
         with suppress(NotFound):
-            self._waiting().messages.clear(self._chat)
+            self._sync_client().messages.clear(self._chat)
 
     async def aclear(self) -> None:
         """Deletes the messages. The chat stays."""
@@ -88,7 +89,7 @@ class ChatkeepHistory(BaseChatMessageHistory):
             with suppress(NotFound):
                 await self._async_client.messages.clear(self._chat)
 
-    def _waiting(self) -> Chatkeep:
+    def _sync_client(self) -> Chatkeep:
         if self._client is None:
             raise TypeError("This history has an AsyncChatkeep only: await its methods, or give it a Chatkeep too.")
         return self._client
@@ -97,12 +98,12 @@ class ChatkeepHistory(BaseChatMessageHistory):
         return {"limit": MAX_PAGE, "max_turns": self._max_turns}
 
 
-def _items(messages: Sequence[BaseMessage]) -> list[dict[str, Any]]:
+def _to_items(messages: Sequence[BaseMessage]) -> list[dict[str, Any]]:
     if len(messages) > MAX_BATCH:
         raise ValueError(f"At most {MAX_BATCH} messages are added together.")
-    # As `message_to_dict`, in what JSON can say.
+    # As `message_to_dict` does it, but with JSON values.
     return [{"type": message.type, "data": message.model_dump(mode="json")} for message in messages]
 
 
-def _read(items: list[dict[str, Any]]) -> list[BaseMessage]:
+def _to_messages(items: list[dict[str, Any]]) -> list[BaseMessage]:
     return messages_from_dict(items)

@@ -1,4 +1,4 @@
-"""A session of the OpenAI Agents SDK that is kept in Chatkeep: the runner remembers, on any number of machines.
+"""Session of the OpenAI Agents SDK that is stored in Chatkeep, for runners on any number of machines.
 
 Needs `chatkeep[openai-agents]`. The items that the runner saves are the messages of a chat, in `format=responses`.
 """
@@ -13,8 +13,8 @@ from agents import RunContextWrapper, TResponseInputItem
 from agents.memory.session_settings import SessionSettings, coerce_session_settings, resolve_session_limit
 
 from chatkeep import AsyncChatkeep
-from chatkeep.chat_items import OTHER, ChatItems, Item
-from chatkeep.settling import settle
+from chatkeep.cancellation import wait_through_cancellation
+from chatkeep.session_items import OPAQUE_TYPE, HttpSessionItems, Item
 
 if TYPE_CHECKING:
     from agents.memory.session import _CompactionSnapshot
@@ -23,25 +23,26 @@ T = TypeVar("T")
 
 
 class SessionItems(Protocol):
-    """The items of one session, oldest first: what a `ChatkeepSession` stands on.
+    """Storage of the items of one session, oldest first.
 
-    It may also have a `snapshot`, as `chatkeep.chat_items.ChatItems` has it: then compaction can replace the end alone.
+    It may also have a `snapshot`, as `chatkeep.session_items.HttpSessionItems` does: then compaction can replace the
+    last items alone.
     """
 
     async def newest(self, limit: int | None) -> list[Item]:
-        """The newest items, at most `limit`, in the order they were added; all with None. None are there: []."""
+        """The newest items, at most `limit`, in the order they were added; all with None."""
 
     async def append(self, items: Sequence[Item]) -> None:
-        """Adds items together, next to each other, or none of them."""
+        """Appends all items next to each other, or none of them."""
 
     async def pop(self) -> Item | None:
-        """Takes the newest item off, and gives it to nobody else. None where there is none."""
+        """Removes and returns the newest item, which no other caller gets. None where there is none."""
 
     async def clear(self) -> None:
-        """Takes every item off."""
+        """Removes every item."""
 
     async def replace(self, items: Sequence[Item]) -> bool:
-        """Puts items in the place of all there are, in one step. False where it cannot, and did nothing."""
+        """Replaces all items in one step. False where it cannot, and did nothing."""
 
 
 class ChatkeepSession:
@@ -54,17 +55,17 @@ class ChatkeepSession:
     Args:
         session_id: what the SDK calls the session.
         user_id: whose chat it is: an id, or a function that gives one from the run's context
-            (`Runner.run(…, context=…)`). Unsaid: the client's own user.
-        chat: which chat it is, a `chat_id` or `key:<key>`. Unsaid: `key:<session_id>`. One by key is created by the
+            (`Runner.run(…, context=…)`). By default the client's own user.
+        chat: which chat it is, a `chat_id` or `key:<key>`, by default `key:<session_id>`. One by key is created by the
             first write.
-        client: what sends the requests; the session does not close it. Unsaid: one for CHATKEEP_URL and CHATKEEP_KEY,
-            which the process's sessions share.
-        items: what keeps the items instead of the service by HTTP, or a function that gives it for a user.
+        client: the client that sends the requests, which the session does not close. By default one for CHATKEEP_URL
+            and CHATKEEP_KEY that the process's sessions share.
+        items: other storage than the service over HTTP, or a function that returns it for a user.
         turn: the token of the turn that it writes in, where one was taken (`client.turns.take`).
         session_settings: the SDK's, such as `SessionSettings(limit=50)`.
     """
 
-    # What the SDK reads when it matches items: ids are kept as they are, so they count.
+    # Tells the SDK to compare ids when it matches items: they are stored as they are.
     _ignore_ids_for_matching = False
 
     def __init__(
@@ -84,7 +85,7 @@ class ChatkeepSession:
         self._chat = chat or f"key:{session_id}"
         self._items = items
         self._turn = turn
-        self._client = client if client is not None or items is not None else _client_of_the_process()
+        self._client = client if client is not None or items is not None else _shared_client()
         self._closed = False
 
     async def get_items(
@@ -92,70 +93,69 @@ class ChatkeepSession:
     ) -> list[TResponseInputItem]:
         """The newest `limit` items, or those that `session_settings` say, in the order they were added."""
         limit = resolve_session_limit(limit, self.session_settings)
-        found = await self._kept(wrapper).newest(limit)
-        return [_from_kept(item) for item in found]
+        items = await self._storage(wrapper).newest(limit)
+        return [_from_stored(item) for item in items]
 
     async def add_items(
         self, items: list[TResponseInputItem], *, wrapper: RunContextWrapper[Any] | None = None
     ) -> None:
-        """Adds items at the end, all or none of them (of more than 1,000, each 1,000)."""
-        kept = self._kept(wrapper)
+        """Appends all items or none of them (of more than 1,000, each 1,000)."""
+        storage = self._storage(wrapper)
         if items:
-            await _settled(kept.append([_to_keep(item) for item in items]))
+            await _uninterrupted(storage.append([_to_stored(item) for item in items]))
 
     async def pop_item(self, *, wrapper: RunContextWrapper[Any] | None = None) -> TResponseInputItem | None:
-        """Takes the newest item off; nobody else gets it. None where the session is empty."""
-        item = await _settled(self._kept(wrapper).pop())
-        return None if item is None else _from_kept(item)
+        """Removes and returns the newest item, which no other caller gets. None where the session is empty."""
+        item = await _uninterrupted(self._storage(wrapper).pop())
+        return None if item is None else _from_stored(item)
 
     async def clear_session(self, *, wrapper: RunContextWrapper[Any] | None = None) -> None:
-        """Takes every item off. The chat stays."""
-        await _settled(self._kept(wrapper).clear())
+        """Removes every item. The chat stays."""
+        await _uninterrupted(self._storage(wrapper).clear())
 
     async def close(self) -> None:
-        """Ends the session: it cannot be used then. Its chat stays, and so do the connections, which it shares."""
+        """Closes the session: it cannot be used then. Its chat and its shared connections stay."""
         self._closed = True
 
     async def _atomic_replace_items(self, items: list[TResponseInputItem]) -> bool:
-        """What the SDK's compaction asks for (`OpenAIResponsesCompactionSession`): False sends it the longer way.
+        """Replaces all items for the SDK's compaction (`OpenAIResponsesCompactionSession`).
 
-        A subclass that does something of its own with items has them go through that.
+        False lets the SDK clear and add items instead: so a subclass that overrides those methods sees them.
         """
-        if self._has_methods_of_its_own():
+        if self._overrides_methods():
             return False
-        return await _settled(self._kept(None).replace([_to_keep(item) for item in items]))
+        return await _uninterrupted(self._storage(None).replace([_to_stored(item) for item in items]))
 
     async def _get_compaction_snapshot(
         self, limit: int, *, prune_prefix: Callable[[TResponseInputItem], bool] | None = None
     ) -> "_CompactionSnapshot | None":
-        """What the SDK's automatic compaction asks for: the newest items, and how to replace the end of a history.
+        """Gives the SDK's automatic compaction the newest items, and a function that replaces the last of them.
 
-        It is replaced in one step, and only if the chat is as it was read. None sends it the longer way.
+        It does so in one step, and only if the chat is as it was read. None lets the SDK clear and add items instead.
         """
-        # Only an SDK that has it asks for it.
+        # Imported here, since only an SDK that has this class calls this method.
         from agents.memory.session import _CompactionSnapshot
 
-        kept = self._kept(None)
-        read = getattr(kept, "snapshot", None)
-        if read is None or self._has_methods_of_its_own():
+        read_snapshot = getattr(self._storage(None), "snapshot", None)
+        if read_snapshot is None or self._overrides_methods():
             return None
-        expired = None if prune_prefix is None else lambda item: prune_prefix(_from_kept(item))
-        found = await read(limit, expired)
-        if found is None:
+        is_expired = None if prune_prefix is None else lambda item: prune_prefix(_from_stored(item))
+        snapshot = await read_snapshot(limit, is_expired)
+        if snapshot is None:
             return None
-        items, complete, replace = found
+        items, complete, replace = snapshot
 
         async def replace_suffix(start: int, output: list[TResponseInputItem]) -> bool:
-            replaced: bool = await _settled(replace(start, [_to_keep(item) for item in output]))
+            replaced: bool = await _uninterrupted(replace(start, [_to_stored(item) for item in output]))
             return replaced
 
-        return _CompactionSnapshot([_from_kept(item) for item in items], complete, replace_suffix)
+        return _CompactionSnapshot([_from_stored(item) for item in items], complete, replace_suffix)
 
-    def _has_methods_of_its_own(self) -> bool:
+    def _overrides_methods(self) -> bool:
         return any(getattr(type(self), name) is not getattr(ChatkeepSession, name) for name in _METHODS)
 
-    def _kept(self, wrapper: RunContextWrapper[Any] | None) -> SessionItems:
-        """The items of the user whom the session, or the run, is for."""
+    def _storage(self, wrapper: RunContextWrapper[Any] | None) -> SessionItems:
+        """The items of the user of the session or the run."""
         if self._closed:
             raise RuntimeError(f"{type(self).__name__} is closed")
         user_id = self._user(wrapper)
@@ -167,49 +167,49 @@ class ChatkeepSession:
             return self._items
         assert self._client is not None
         client = self._client if user_id is None else self._client.with_user(user_id)
-        return ChatItems(client, self._chat, self._turn)
+        return HttpSessionItems(client, self._chat, self._turn)
 
     def _user(self, wrapper: RunContextWrapper[Any] | None) -> str | None:
         if not callable(self._user_id):
             return self._user_id
         if wrapper is None:
             raise RuntimeError("The user of this session comes from a run's context: pass `wrapper`.")
-        found: object = self._user_id(wrapper.context)
-        if not isinstance(found, str) or not found:
-            raise ValueError(f"The user of a session is a text, not {found!r}.")
-        return found
+        user_id: object = self._user_id(wrapper.context)
+        if not isinstance(user_id, str) or not user_id:
+            raise ValueError(f"The user of a session is a text, not {user_id!r}.")
+        return user_id
 
 
 _METHODS = ("get_items", "add_items", "pop_item", "clear_session")
 
 
-def _client_of_the_process() -> AsyncChatkeep:
+def _shared_client() -> AsyncChatkeep:
     return _client_for(os.environ.get("CHATKEEP_URL"), os.environ.get("CHATKEEP_KEY"), os.environ.get("CHATKEEP_USER"))
 
 
 @cache
 def _client_for(url: str | None, key: str | None, user_id: str | None) -> AsyncChatkeep:
-    """One for each surrounding; in each event loop it has connections, which are closed with that."""
+    """A client for each environment. Its connections are closed with the event loop that uses them."""
     return AsyncChatkeep(url, key, user_id=user_id)
 
 
-async def _settled(work: Awaitable[T]) -> T:
-    """What a write gives. Cancelled, it is waited for all the same: nobody is to guess whether it happened."""
-    task = asyncio.ensure_future(work)
-    cancelled = await settle(task)
+async def _uninterrupted(write: Awaitable[T]) -> T:
+    """The result of a write. A cancellation is raised once the write is done, so that its outcome is known."""
+    task = asyncio.ensure_future(write)
+    cancelled = await wait_through_cancellation(task)
     if cancelled is None:
         return task.result()
     if not task.cancelled():
-        # Looked at, so that asyncio does not report as forgotten what nobody asks for any more.
+        # Retrieved, so that asyncio does not warn about it.
         task.exception()
     raise cancelled
 
 
-def _to_keep(item: TResponseInputItem) -> Item:
-    """An item as it is stored."""
-    return dict(item) if "type" in item or "role" in item else {"type": OTHER, "item": item}
+def _to_stored(item: TResponseInputItem) -> Item:
+    """The stored form of an item."""
+    return dict(item) if "type" in item or "role" in item else {"type": OPAQUE_TYPE, "item": item}
 
 
-def _from_kept(item: Item) -> TResponseInputItem:
-    """A stored item as it was added."""
-    return cast(TResponseInputItem, item["item"] if item.get("type") == OTHER else item)
+def _from_stored(item: Item) -> TResponseInputItem:
+    """The item of a stored form."""
+    return cast(TResponseInputItem, item["item"] if item.get("type") == OPAQUE_TYPE else item)

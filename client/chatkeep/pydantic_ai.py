@@ -1,4 +1,4 @@
-"""The message history of Pydantic AI, kept in Chatkeep. Needs `chatkeep[pydantic-ai]`.
+"""Message history of Pydantic AI that is stored in Chatkeep. Needs `chatkeep[pydantic-ai]`.
 
     history = await load(client, "key:ann")
     result = await agent.run("And a soft one?", message_history=history)
@@ -16,21 +16,21 @@ from chatkeep import AsyncChatkeep, Chatkeep, NotFound
 
 FORMAT = "pydantic_ai"
 MAX_PAGE = 200
-FIRST_PAGE = 50
+TURNS_PAGE = 50
 
 
 async def load(client: AsyncChatkeep, chat: str, *, max_turns: int | None = None) -> list[ModelMessage]:
     """The messages of a chat, oldest first; none where there is no such chat.
 
     Args:
-        client: whose user's chat it is.
+        client: a client of the chat's user.
         chat: a `chat_id`, or `key:<key>`.
         max_turns: only the last so many turns of the user, with all that answers them: calls keep their results.
     """
-    newest = _Newest(max_turns)
+    newest = _NewestMessages(max_turns)
     try:
-        async for item in client.messages.list(chat, format=FORMAT, order="desc", limit=newest.page):
-            if newest.takes(item):
+        async for item in client.messages.list(chat, format=FORMAT, order="desc", limit=newest.page_size):
+            if newest.add(item):
                 break
     except NotFound:
         return []
@@ -43,15 +43,15 @@ async def save(client: AsyncChatkeep, chat: str, messages: Sequence[ModelMessage
     One by key is created by the first write. At most 1,000 messages.
     """
     if messages:
-        await client.messages.append(chat, _items(messages), format=FORMAT)
+        await client.messages.append(chat, _to_items(messages), format=FORMAT)
 
 
 def load_sync(client: Chatkeep, chat: str, *, max_turns: int | None = None) -> list[ModelMessage]:
-    """`load`, which waits."""
-    newest = _Newest(max_turns)
+    """`load` for the sync client."""
+    newest = _NewestMessages(max_turns)
     try:
-        for item in client.messages.list(chat, format=FORMAT, order="desc", limit=newest.page):
-            if newest.takes(item):
+        for item in client.messages.list(chat, format=FORMAT, order="desc", limit=newest.page_size):
+            if newest.add(item):
                 break
     except NotFound:
         return []
@@ -59,25 +59,25 @@ def load_sync(client: Chatkeep, chat: str, *, max_turns: int | None = None) -> l
 
 
 def save_sync(client: Chatkeep, chat: str, messages: Sequence[ModelMessage]) -> None:
-    """`save`, which waits."""
+    """`save` for the sync client."""
     if messages:
-        client.messages.append(chat, _items(messages), format=FORMAT)
+        client.messages.append(chat, _to_items(messages), format=FORMAT)
 
 
-class _Newest:
-    """The newest messages, as they are read from the end backwards, until they are so many turns of the user."""
+class _NewestMessages:
+    """The newest messages, read from the end backwards until they are so many turns of the user."""
 
     def __init__(self, turns: int | None) -> None:
         if turns is not None and turns < 1:
             raise ValueError("max_turns is at least 1")
         self._turns = turns
         self._items: list[dict[str, Any]] = []
-        self.page = MAX_PAGE if turns is None else FIRST_PAGE
+        self.page_size = MAX_PAGE if turns is None else TURNS_PAGE
 
-    def takes(self, item: dict[str, Any]) -> bool:
-        """Takes the message before the others, and says whether that is the last one to be read."""
+    def add(self, item: dict[str, Any]) -> bool:
+        """Adds the message before the others. Returns whether it is the last one to be read."""
         self._items.append(item)
-        # The results of tools are a request as well, but no turn of the user's.
+        # Tool results are a request as well, but no turn of the user.
         if self._turns is not None and any(part.get("part_kind") == "user-prompt" for part in item["parts"]):
             self._turns -= 1
         return self._turns == 0
@@ -87,6 +87,6 @@ class _Newest:
         return ModelMessagesTypeAdapter.validate_python(self._items[::-1])
 
 
-def _items(messages: Sequence[ModelMessage]) -> list[dict[str, Any]]:
+def _to_items(messages: Sequence[ModelMessage]) -> list[dict[str, Any]]:
     items: list[dict[str, Any]] = ModelMessagesTypeAdapter.dump_python(list(messages), mode="json")
     return items

@@ -1,20 +1,20 @@
-"""Files as the body of a request: one as it is, several as a form. They are read in blocks, anew for each attempt."""
+"""File uploads: one file as it is, several as a multipart form. Read in blocks, anew for each attempt."""
 
 import re
 from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 from uuid import uuid4
 
-Source = str | Path | bytes
-"""A file: its path, or what is in it."""
+FileSource = str | Path | bytes
+"""A file: its path, or its content."""
 
-BLOCK = 64 * 1024
+BLOCK_SIZE = 64 * 1024
 
 
 class Upload:
-    """Files as a body. Its `headers` say what it is. Raises OSError for a file that is not there."""
+    """Files as a request body, and its `headers`. Raises OSError for a file that is not there."""
 
-    def __init__(self, files: Sequence[Source]) -> None:
+    def __init__(self, files: Sequence[FileSource]) -> None:
         if len(files) == 1:
             [file] = files
             self._parts: list[bytes | Path] = [_part(file)]
@@ -23,7 +23,7 @@ class Upload:
             boundary = uuid4().hex
             self._parts = []
             for number, file in enumerate(files, 1):
-                self._parts += [_begin(boundary, _name(file, number)), _part(file), b"\r\n"]
+                self._parts += [_part_headers(boundary, _filename(file, number)), _part(file), b"\r\n"]
             self._parts.append(f"--{boundary}--\r\n".encode())
             media_type = f"multipart/form-data; boundary={boundary}"
         size = sum(len(part) if isinstance(part, bytes) else part.stat().st_size for part in self._parts)
@@ -36,7 +36,7 @@ class Upload:
                 yield part
             else:
                 with part.open("rb") as file:
-                    while block := file.read(BLOCK):
+                    while block := file.read(BLOCK_SIZE):
                         yield block
 
     async def async_blocks(self) -> AsyncIterator[bytes]:
@@ -48,17 +48,17 @@ class Upload:
             yield block
 
 
-def _part(file: Source) -> bytes | Path:
+def _part(file: FileSource) -> bytes | Path:
     return file if isinstance(file, bytes) else Path(file)
 
 
-def _name(file: Source, number: int) -> str:
-    # In a header: what would end it, or the quotes, is percent-encoded, as browsers do.
+def _filename(file: FileSource, number: int) -> str:
+    # Line ends and quotes would end the header or the name: they are percent-encoded, as browsers do.
     name = f"file-{number}" if isinstance(file, bytes) else Path(file).name
-    return re.sub(r'["\r\n]', lambda found: f"%{ord(found.group()):02X}", name)
+    return re.sub(r'["\r\n]', lambda match: f"%{ord(match.group()):02X}", name)
 
 
-def _begin(boundary: str, name: str) -> bytes:
+def _part_headers(boundary: str, name: str) -> bytes:
     return (
         f'--{boundary}\r\nContent-Disposition: form-data; name="file"; filename="{name}"\r\n'
         "Content-Type: application/octet-stream\r\n\r\n"

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from chatkeep import Chatkeep, retrying
+from chatkeep import Chatkeep, retries
+from tests.blocking import open_client
 from tests.proxy import Proxy
-from tests.waited import opened
 
 REPOSITORY = Path(__file__).parents[2]
 DATABASES = ("sqlite", "postgres")
@@ -65,7 +65,7 @@ def user(worker_id: str) -> str:
 @pytest.fixture(params=["sync", "async"])
 def client(request: pytest.FixtureRequest, service: Service, user: str) -> Iterator[Chatkeep]:
     """The client of a user, the one that waits for one run of the test and the one that is awaited for another."""
-    with opened(request.param, service.url, service.key, user) as client:
+    with open_client(request.param, service.url, service.key, user) as client:
         yield client
 
 
@@ -79,4 +79,4 @@ def proxy(request: pytest.FixtureRequest, service: Service) -> Iterator[Proxy]:
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Clients wait a hundredth of what they would before they try again."""
-    monkeypatch.setattr(retrying, "FIRST_WAIT", 0.005)
+    monkeypatch.setattr(retries, "INITIAL_WAIT", 0.005)

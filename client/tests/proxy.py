@@ -1,4 +1,4 @@
-"""A way to the service that does to each request what a test tells it to: a real server, which relays by bytes."""
+"""Fault injection proxy: relays bytes between a client and the service, and breaks requests as a test says."""
 
 import contextlib
 import re
@@ -12,30 +12,30 @@ from typing import Any, Self
 from urllib.parse import urlsplit
 
 from chatkeep import Chatkeep
-from tests.waited import opened
+from tests.blocking import open_client
 
 
 @dataclass(frozen=True)
-class Fate:
-    """What happens to a request. Without anything, it is relayed, and so is its answer."""
+class Fault:
+    """What happens to a request. By default it and its response are relayed."""
 
     refused: bool = False
     """The connection is cut before the service has seen anything of it."""
     says: tuple[int, dict[str, str]] | None = None
-    """The proxy answers it: a status and headers. The service sees nothing of it."""
+    """The proxy responds with a status and headers. The service sees nothing of the request."""
     lost: bool = False
-    """The service answers, and the connection is cut before anything of the answer comes."""
+    """The service responds, and the connection is cut before any of the response is relayed."""
     answer_bytes: int | None = None
-    """So many bytes of the answer come, and the connection is cut."""
+    """So many bytes of the response are relayed, then the connection is cut."""
     body_bytes: int | None = None
-    """So many bytes of the request come to the service, and the connection is cut."""
+    """So many bytes of the request are relayed, then the connection is cut."""
     delay: float = 0.0
     """Seconds before it is relayed."""
 
 
 @dataclass(frozen=True)
-class Seen:
-    """A request as it came."""
+class SeenRequest:
+    """A request that the proxy received."""
 
     method: str
     path: str
@@ -44,14 +44,14 @@ class Seen:
 
 
 class Proxy:
-    """Listens on a free port while it is entered. `fates` are those of the next requests, in their order."""
+    """Listens on a free port while it is entered. `fates` apply to the next requests, in order."""
 
     def __init__(self, url: str, key: str, kind: str) -> None:
         self._target = (urlsplit(url).hostname, urlsplit(url).port)
         self._key = key
         self._kind = kind
-        self.fates: deque[Fate] = deque()
-        self.seen: list[Seen] = []
+        self.faults: deque[Fault] = deque()
+        self.seen: list[SeenRequest] = []
 
     def __enter__(self) -> Self:
         self._listening = socket.create_server(("127.0.0.1", 0))
@@ -72,12 +72,12 @@ class Proxy:
         return f"http://127.0.0.1:{self._listening.getsockname()[1]}"
 
     def client(self, user: str, **options: Any) -> contextlib.AbstractContextManager[Chatkeep]:
-        """A client, of the kind that this run of the test is about, whose requests come this way."""
-        return opened(self._kind, self.url, self._key, user, **options)
+        """A client, of the kind that this run of the test is about, which sends through the proxy."""
+        return open_client(self._kind, self.url, self._key, user, **options)
 
     def paths(self) -> list[str]:
-        """What was asked for, without its query."""
-        return [f"{one.method} {one.path.partition('?')[0]}" for one in self.seen]
+        """The methods and paths of the requests, without queries."""
+        return [f"{request.method} {request.path.partition('?')[0]}" for request in self.seen]
 
     def _serve(self) -> None:
         while True:
@@ -92,29 +92,29 @@ class Proxy:
             head, body = _head(client)
             if not head:
                 return
-            fate = self.fates.popleft() if self.fates else Fate()
-            self.seen.append(_seen(head))
-            time.sleep(fate.delay)
-            if fate.refused:
+            fault = self.faults.popleft() if self.faults else Fault()
+            self.seen.append(_parse_head(head))
+            time.sleep(fault.delay)
+            if fault.refused:
                 return
-            if fate.says is not None:
+            if fault.says is not None:
                 _rest_of_body(client, head, body)
-                client.sendall(_answer(*fate.says))
+                client.sendall(_answer(*fault.says))
                 return
             with socket.create_connection(self._target) as service, _ended(service):
-                # One request for each connection, so that a fate is one request's.
+                # One request for each connection, so that a fault applies to one request.
                 service.sendall(re.sub(rb"(?i)\r\nconnection: [^\r]*", b"", head)[:-2] + b"Connection: close\r\n\r\n")
-                threading.Thread(target=_pump, args=(client, service, body, fate.body_bytes), daemon=True).start()
-                if fate.lost:
+                threading.Thread(target=_pump, args=(client, service, body, fault.body_bytes), daemon=True).start()
+                if fault.lost:
                     while service.recv(65536):
                         pass
                     return
-                _pump(service, client, b"", fate.answer_bytes)
+                _pump(service, client, b"", fault.answer_bytes)
 
 
 @contextlib.contextmanager
 def _ended(connection: socket.socket) -> Iterator[None]:
-    """Ends a connection in the end: to close it is not enough while another thread reads from it."""
+    """Shuts a connection down at the end: closing is not enough while another thread reads from it."""
     try:
         yield
     finally:
@@ -123,7 +123,7 @@ def _ended(connection: socket.socket) -> Iterator[None]:
 
 
 def _head(client: socket.socket) -> tuple[bytes, bytes]:
-    """The head of a request, and what came of its body with it."""
+    """The head of a request, and the part of its body that came with it."""
     came = b""
     while b"\r\n\r\n" not in came:
         if not (part := client.recv(65536)):
@@ -133,12 +133,12 @@ def _head(client: socket.socket) -> tuple[bytes, bytes]:
     return head + b"\r\n\r\n", body
 
 
-def _seen(head: bytes) -> Seen:
+def _parse_head(head: bytes) -> SeenRequest:
     first, *lines = head.decode("ascii").strip().split("\r\n")
     method, path, _ = first.split(" ")
     headers = dict(line.lower().split(": ", 1) for line in lines)
     cased = dict(line.split(": ", 1) for line in lines)
-    return Seen(method, path, headers | {name.lower(): value for name, value in cased.items()}, time.monotonic())
+    return SeenRequest(method, path, headers | {name.lower(): value for name, value in cased.items()}, time.monotonic())
 
 
 def _rest_of_body(client: socket.socket, head: bytes, body: bytes) -> None:

@@ -43,20 +43,20 @@ def call(name: str, **arguments: Any) -> Json:
 def by_rule(request: Json) -> list[Json]:
     """Calls the first tool with what the user said last, and then says what the user and the tool said."""
     items = items_of(request)
-    last = max((place for place, item in enumerate(items) if item.get("role") == "user"), default=-1)
+    last = max((index for index, item in enumerate(items) if item.get("role") == "user"), default=-1)
     said = _plain(items[last].get("content")) if last >= 0 else ""
     results = [item["output"] for item in items[last + 1 :] if item.get("type") == "function_call_output"]
     tools = [tool for tool in request.get("tools") or [] if tool.get("type") == "function"]
     if tools and not results:
         names = (tools[0].get("parameters") or {}).get("properties", {})
         return [call(tools[0]["name"], **dict.fromkeys(names, said))]
-    return [text(f"You said: {said}" + "".join(f" The tool said: {_plain(one)}" for one in results))]
+    return [text(f"You said: {said}" + "".join(f" The tool said: {_plain(result)}" for result in results))]
 
 
 def items_of(request: Json) -> list[Json]:
     """The input of a request, as a list."""
-    given = request["input"]
-    return [{"role": "user", "content": given}] if isinstance(given, str) else list(given)
+    input_items = request["input"]
+    return [{"role": "user", "content": input_items}] if isinstance(input_items, str) else list(input_items)
 
 
 class ScriptedModel:
@@ -159,11 +159,11 @@ def _usage(read: int, written: int) -> Json:
 def _events(response: Json) -> Iterator[Json]:
     """A response as the events of its stream."""
     yield {"type": "response.created", "response": response | {"status": "in_progress", "output": [], "usage": None}}
-    for place, item in enumerate(response["output"]):
-        at = {"output_index": place, "item_id": item.get("id", "")}
+    for index, item in enumerate(response["output"]):
+        at = {"output_index": index, "item_id": item.get("id", "")}
         begun = item | {"status": "in_progress"}
         begun |= {name: empty for name, empty in (("content", []), ("arguments", "")) if name in item}
-        yield {"type": "response.output_item.added", "output_index": place, "item": begun}
+        yield {"type": "response.output_item.added", "output_index": index, "item": begun}
         if item["type"] == "message":
             for index, part in enumerate(item["content"]):
                 there = at | {"content_index": index}
@@ -175,20 +175,20 @@ def _events(response: Json) -> Iterator[Json]:
             yield {"type": "response.function_call_arguments.delta", **at, "delta": item["arguments"]}
             done = {"name": item["name"], "arguments": item["arguments"]}
             yield {"type": "response.function_call_arguments.done", **at, **done}
-        yield {"type": "response.output_item.done", "output_index": place, "item": item}
+        yield {"type": "response.output_item.done", "output_index": index, "item": item}
     yield {"type": "response.completed", "response": response}
 
 
 def _compacted(request: Json) -> Json:
     """What compaction makes of an input: the users' messages, and one item that holds the rest."""
     items = items_of(request) if request.get("input") else []
-    kept = [item for item in items if item.get("role") == "user"]
-    summary = {"id": _id("cmp"), "type": "compaction", "encrypted_content": f"{len(items) - len(kept)} items"}
+    user_items = [item for item in items if item.get("role") == "user"]
+    summary = {"id": _id("cmp"), "type": "compaction", "encrypted_content": f"{len(items) - len(user_items)} items"}
     return {
         "id": _id("resp"),
         "object": "response.compaction",
         "created_at": 1_760_000_000,
-        "output": [*({"type": "message", **item} for item in kept), summary],
+        "output": [*({"type": "message", **item} for item in user_items), summary],
         "usage": _usage(len(items), 1),
     }
 
@@ -204,11 +204,11 @@ def _completion(request: Json, rule: Callable[[Json], list[Json]]) -> Json:
     tools = [{"type": "function", **tool["function"]} for tool in request.get("tools") or []]
     output = rule({"input": items, "tools": tools})
     calls = [
-        {"id": one["call_id"], "type": "function", "function": {name: one[name] for name in ("name", "arguments")}}
-        for one in output
-        if one["type"] == "function_call"
+        {"id": item["call_id"], "type": "function", "function": {name: item[name] for name in ("name", "arguments")}}
+        for item in output
+        if item["type"] == "function_call"
     ]
-    said = "".join(_plain(one["content"]) for one in output if one["type"] == "message")
+    said = "".join(_plain(item["content"]) for item in output if item["type"] == "message")
     message = {"role": "assistant", "content": said or None} | ({"tool_calls": calls} if calls else {})
     return {
         "id": _id("chatcmpl"),

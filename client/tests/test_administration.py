@@ -5,8 +5,8 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 
 from chatkeep import BadRequest, Chatkeep, Forbidden, Unauthorized
+from tests.blocking import open_client
 from tests.conftest import Service
-from tests.waited import opened
 
 EGGS = [
     {"role": "user", "content": "How do I boil an egg?", "input_tokens": 12},
@@ -17,9 +17,9 @@ EGGS = [
 def test_a_search_goes_through_its_pages(client: Chatkeep) -> None:
     chat = client.chats.create(key="c", title="To boil", tags=["a", "b"], platform="web", conversation=EGGS * 3).chat_id
     hits = list(client.search("boil*", order="newest", limit=2))
-    assert [one.kind for one in hits].count("chat") == 1
+    assert [hit.kind for hit in hits].count("chat") == 1
     assert len(hits) == 7
-    assert {one.chat_id for one in hits} == {chat}
+    assert {hit.chat_id for hit in hits} == {chat}
     assert "<mark>" in hits[0].snippet
     assert len(list(client.search("boil", chat="key:c", role="user", tag=["a", "b"], platform="web"))) == 3
     assert list(client.search("boil", after=datetime.now(UTC) + timedelta(minutes=1))) == []
@@ -35,7 +35,7 @@ def test_statistics(client: Chatkeep, user: str) -> None:
     stats = client.stats.totals()
     assert (stats.total_conversations, stats.total_messages, stats.total_tokens) == (1, 2, 21)
     assert stats.by_model[0].messages == 1
-    assert {one.role for one in stats.by_role} == {"user", "assistant"}
+    assert {counts.role for counts in stats.by_role} == {"user", "assistant"}
     assert stats.by_platform[0].conversations == 1
     admin = client.with_user(None)
     assert admin.stats.totals(user_id=user).total_messages == 2
@@ -51,22 +51,22 @@ def test_statistics(client: Chatkeep, user: str) -> None:
 
 def test_api_keys(client: Chatkeep, service: Service, user: str) -> None:
     expires_at = datetime.now(UTC) + timedelta(days=1)
-    made = client.api_keys.create(f"of {user}", ["chats:read"], user_id=user, expires_at=expires_at)
-    assert made.key not in repr(made)
-    assert client.api_keys.get(made.key_id).expires_at == expires_at
-    assert made.key_id in [one.key_id for one in client.api_keys.list(limit=1)]
+    created = client.api_keys.create(f"of {user}", ["chats:read"], user_id=user, expires_at=expires_at)
+    assert created.key not in repr(created)
+    assert client.api_keys.get(created.key_id).expires_at == expires_at
+    assert created.key_id in [key.key_id for key in client.api_keys.list(limit=1)]
     assert client.api_keys.page(limit=200).items
-    with opened("sync", service.url, made.key, None) as own:
+    with open_client("sync", service.url, created.key, None) as own:
         assert list(own.chats.list()) == []
         with pytest.raises(Forbidden):
             own.chats.create()
         with pytest.raises(Forbidden):
             list(own.with_user("somebody").chats.list())
-        client.api_keys.revoke(made.key_id)
-        client.api_keys.revoke(made.key_id)
+        client.api_keys.revoke(created.key_id)
+        client.api_keys.revoke(created.key_id)
         with pytest.raises(Unauthorized):
             list(own.chats.list())
-    assert client.api_keys.get(made.key_id).revoked_at
+    assert client.api_keys.get(created.key_id).revoked_at
 
 
 def test_health(client: Chatkeep) -> None:
@@ -76,9 +76,9 @@ def test_health(client: Chatkeep) -> None:
 
 @pytest.mark.parametrize("name", ["jörg", "a/b %2F", "日本 🥚", "k=v&a,b;c"])
 def test_a_user_may_be_called_anything(client: Chatkeep, user: str, name: str) -> None:
-    one = client.with_user(f"{name} {user}")
-    assert one.user_id == f"{name} {user}"
-    assert one.chats.create().user_id == f"{name} {user}"
+    other_client = client.with_user(f"{name} {user}")
+    assert other_client.user_id == f"{name} {user}"
+    assert other_client.chats.create().user_id == f"{name} {user}"
     assert list(client.chats.list()) == []
-    one.close()
-    assert len(list(one.chats.list())) == 1
+    other_client.close()
+    assert len(list(other_client.chats.list())) == 1

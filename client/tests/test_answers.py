@@ -6,9 +6,9 @@ from collections.abc import Iterator
 import pytest
 
 from chatkeep import Chatkeep, Conflict, ConnectionFailed
+from tests.blocking import open_client
 from tests.conftest import Service
-from tests.proxy import Fate, Proxy
-from tests.waited import opened
+from tests.proxy import Fault, Proxy
 
 TEXT = "Acht Minuten 🥚 in kochendem Wasser: 八分钟。\n"
 
@@ -74,13 +74,13 @@ def test_an_answer_that_somebody_else_ended(client: Chatkeep) -> None:
 
 
 def test_the_calls_by_themselves(client: Chatkeep) -> None:
-    opened = client.messages.append("key:c", {"role": "assistant", "status": "in_progress"})
-    assert client.answers.chunk("key:c", opened.seq, 0, TEXT).received == len(TEXT)
-    assert client.answers.chunk("key:c", opened.seq, 0, TEXT).received == len(TEXT)
+    open_client = client.messages.append("key:c", {"role": "assistant", "status": "in_progress"})
+    assert client.answers.chunk("key:c", open_client.seq, 0, TEXT).received == len(TEXT)
+    assert client.answers.chunk("key:c", open_client.seq, 0, TEXT).received == len(TEXT)
     with pytest.raises(Conflict) as missing:
-        client.answers.chunk("key:c", opened.seq, 1000, "more")
+        client.answers.chunk("key:c", open_client.seq, 1000, "more")
     assert missing.value.problem["received"] == len(TEXT)
-    assert client.answers.fail("key:c", opened.seq, tokens=5).tokens == 5
+    assert client.answers.fail("key:c", open_client.seq, tokens=5).tokens == 5
 
 
 def test_a_deleted_answer_ends_its_reader(client: Chatkeep) -> None:
@@ -95,10 +95,12 @@ def test_a_deleted_answer_ends_its_reader(client: Chatkeep) -> None:
 @pytest.mark.usefixtures("quick")
 def test_chunks_whose_answer_is_lost_are_there_once(proxy: Proxy, user: str) -> None:
     with proxy.client(user) as client, client.answers.open("key:c") as answer:
-        for number, fate in enumerate((Fate(lost=True), Fate(refused=True), Fate(says=(503, {"Retry-After": "0"})))):
-            proxy.fates.append(fate)
+        for number, fault in enumerate(
+            (Fault(lost=True), Fault(refused=True), Fault(says=(503, {"Retry-After": "0"})))
+        ):
+            proxy.faults.append(fault)
             answer.write(f"{number} ")
-        proxy.fates.append(Fate(lost=True))
+        proxy.faults.append(Fault(lost=True))
     assert answer.message.content == "0 1 2 "
     assert len(proxy.paths()) == 1 + 2 * 3 + 2
 
@@ -109,7 +111,7 @@ def test_many_texts_go_on_where_the_connection_was_cut(proxy: Proxy, user: str, 
     words = [f"{number}🥚 " for number in range(1000)]
     with proxy.client(user, max_retries=4) as client, client.answers.open("key:c") as answer:
         # More than once with progress in between, and once after all of it was sent.
-        proxy.fates += [Fate(body_bytes=cut), Fate(), Fate(body_bytes=cut), Fate(), Fate(lost=True)]
+        proxy.faults += [Fault(body_bytes=cut), Fault(), Fault(body_bytes=cut), Fault(), Fault(lost=True)]
         answer.write_from(word for word in words)
     assert answer.message.content == "".join(words)
 
@@ -118,7 +120,7 @@ def test_many_texts_go_on_where_the_connection_was_cut(proxy: Proxy, user: str, 
 def test_a_service_that_stays_away_is_told(proxy: Proxy, user: str) -> None:
     with proxy.client(user, max_retries=1) as client:
         with pytest.raises(ConnectionFailed), client.answers.open("key:c") as answer:  # noqa: PT012
-            proxy.fates += [Fate(refused=True)] * 20
+            proxy.faults += [Fault(refused=True)] * 20
             answer.write_from(word for word in "abc")
         with pytest.raises(ConnectionFailed):
             answer.write("d")
@@ -127,13 +129,13 @@ def test_a_service_that_stays_away_is_told(proxy: Proxy, user: str) -> None:
 @pytest.mark.usefixtures("quick")
 def test_a_reader_that_is_cut_misses_nothing_and_reads_nothing_twice(proxy: Proxy, user: str, service: Service) -> None:
     words = [f"{number}🥚 " for number in range(300)]
-    with opened("sync", service.url, service.key, user) as writing, proxy.client(user) as client:
+    with open_client("sync", service.url, service.key, user) as writing, proxy.client(user) as client:
         with writing.answers.open("key:c") as answer:
             answer.write(words[0])
             opening = threading.Thread(target=answer.write_from, args=(words[1:],))
             # Cut in the head, in the middle of events, refused, and at last let through.
-            proxy.fates += [Fate(answer_bytes=size) for size in (400, 600, 1000)]
-            proxy.fates += [Fate(refused=True), Fate(says=(503, {"Retry-After": "0"})), Fate(answer_bytes=700)]
+            proxy.faults += [Fault(answer_bytes=size) for size in (400, 600, 1000)]
+            proxy.faults += [Fault(refused=True), Fault(says=(503, {"Retry-After": "0"})), Fault(answer_bytes=700)]
             reader = client.answers.stream("key:c", answer.message.seq)
             read = [next(reader)]
             opening.start()

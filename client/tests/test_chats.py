@@ -25,7 +25,7 @@ def test_a_chat_is_created_read_changed_and_deleted(client: Chatkeep, user: str)
     assert chat.created_at.tzinfo is not None
     read = client.chats.get("key:eggs", include="conversation")
     assert read.chat_id == chat.chat_id
-    assert [one.content for one in read.conversation or ()] == ["How do I boil an egg?", "Eight minutes."]
+    assert [message.content for message in read.conversation or ()] == ["How do I boil an egg?", "Eight minutes."]
     assert client.chats.get(chat.chat_id).conversation is None
 
     changed = client.chats.patch(chat.chat_id, title=None, metadata={"a": {"b": None}, "c": True}, is_pinned=True)
@@ -41,7 +41,7 @@ def test_a_chat_is_created_read_changed_and_deleted(client: Chatkeep, user: str)
     client.chats.delete(chat.chat_id)
     with pytest.raises(NotFound):
         client.chats.get(chat.chat_id)
-    assert [one.chat_id for one in client.chats.list(state="deleted")] == [chat.chat_id]
+    assert [chat.chat_id for chat in client.chats.list(state="deleted")] == [chat.chat_id]
     assert client.chats.restore(chat.chat_id).is_active
     client.chats.delete(chat.chat_id, hard=True)
     assert list(client.chats.list(state="all")) == []
@@ -70,16 +70,16 @@ def test_what_would_lead_elsewhere_is_not_sent(client: Chatkeep, name: str) -> N
 def test_a_list_goes_through_its_pages_and_its_filters_hold_on_each(client: Chatkeep) -> None:
     for number in range(7):
         client.chats.create(title=str(number), tags=["all", f"odd-{number % 2}"], metadata={"n": number, "of": "é&="})
-    assert [one.title for one in client.chats.list(limit=3)] == list("6543210")
+    assert [chat.title for chat in client.chats.list(limit=3)] == list("6543210")
     odd = client.chats.list(tag=["all", "odd-1"], metadata={"of": "é&="}, order="asc", order_by="created_at", limit=1)
-    assert [one.title for one in odd] == ["1", "3", "5"]
-    assert [one.title for one in client.chats.list(metadata={"n": 4})] == ["4"]
+    assert [chat.title for chat in odd] == ["1", "3", "5"]
+    assert [chat.title for chat in client.chats.list(metadata={"n": 4})] == ["4"]
     assert list(client.chats.list(created_after=datetime.now(UTC) + timedelta(minutes=5))) == []
 
     page = client.chats.page(limit=3, include_total=True)
-    assert ([one.title for one in page.items], page.total) == (["6", "5", "4"], 7)
+    assert ([chat.title for chat in page.items], page.total) == (["6", "5", "4"], 7)
     assert page.next_cursor is not None
-    assert [one.title for one in client.chats.page(limit=3, cursor=page.next_cursor).items] == ["3", "2", "1"]
+    assert [chat.title for chat in client.chats.page(limit=3, cursor=page.next_cursor).items] == ["3", "2", "1"]
 
 
 def test_only_what_was_seen_is_changed(client: Chatkeep) -> None:
@@ -114,16 +114,16 @@ def test_branches_are_begun_listed_compared_and_copied(client: Chatkeep) -> None
     assert len(other.siblings) == 2
     [root] = client.messages.append(chat, [{"role": "user", "content": "How do I poach one?"}], parent=None)
     assert root.parent_id is None
-    assert [one.head_seq for one in client.branches.list(chat, limit=1)] == [4, 3, 2]
-    assert [one.is_active for one in client.branches.page(chat).items] == [True, False, False]
+    assert [branch.head_seq for branch in client.branches.list(chat, limit=1)] == [4, 3, 2]
+    assert [branch.is_active for branch in client.branches.page(chat).items] == [True, False, False]
 
     diff = client.branches.diff(chat, a=2, b=other.message_id)
     assert (diff.shared.head_seq, diff.a.message_count) == (1, 1)
-    assert [one.content for one in diff.b.items] == ["Ten."]
+    assert [message.content for message in diff.b.items] == ["Ten."]
     assert client.chats.patch(chat, head=2).head_id == diff.a.head_id
-    assert [one.seq for one in client.messages.list(chat)] == [1, 2]
-    assert [one.seq for one in client.messages.list(chat, head=3)] == [1, 3]
-    assert [one.seq for one in client.messages.list(chat, tree=True, limit=1)] == [1, 2, 3, 4]
+    assert [message.seq for message in client.messages.list(chat)] == [1, 2]
+    assert [message.seq for message in client.messages.list(chat, head=3)] == [1, 3]
+    assert [message.seq for message in client.messages.list(chat, tree=True, limit=1)] == [1, 2, 3, 4]
 
     copy = client.chats.fork(chat, at=3, key="copy", tags=["copied"])
     assert (copy.forked_from, copy.title, copy.tags, copy.message_count) == (chat, "Eggs", ["copied"], 2)
@@ -162,6 +162,6 @@ def test_pages_are_asked_for_as_they_are_needed(proxy: Proxy, user: str) -> None
         assert proxy.seen == []
         read = [next(messages).seq for _ in range(2)]
         assert len(proxy.seen) == 1
-        read += [one.seq for one in messages]
+        read += [message.seq for message in messages]
         assert len(proxy.seen) == 3
         assert read == [1, 2, 3, 4, 5]

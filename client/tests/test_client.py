@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from chatkeep import ApiError, AsyncChatkeep, BadRequest, Chatkeep, ChatkeepError, NotFound, UnexpectedAnswer, errors
-from chatkeep.errors import error_of
+from chatkeep.errors import api_error
 from tests.conftest import Service
-from tests.proxy import Fate, Proxy
+from tests.proxy import Fault, Proxy
 
 HELLO = {"role": "user", "content": "Hello"}
 
@@ -86,7 +86,7 @@ def test_a_loop_that_is_gone_takes_its_connections_along(service: Service, user:
     for _ in range(5):
         asyncio.run(client.chats.get_or_create("c"))
     gc.collect()
-    assert len(client._connection._opened) <= 1
+    assert len(client._connection._pool._clients) <= 1
 
 
 def test_one_async_client_in_loops_of_many_threads(service: Service, user: str) -> None:
@@ -110,7 +110,7 @@ def test_one_async_client_in_loops_of_many_threads(service: Service, user: str) 
 async def test_many_calls_at_once(service: Service, user: str) -> None:
     async with AsyncChatkeep(service.url, service.key, user_id=user) as client:
         done = await asyncio.gather(*(client.messages.append("key:c", HELLO) for _ in range(50)))
-        assert sorted(one.seq for one in done) == list(range(1, 51))
+        assert sorted(message.seq for message in done) == list(range(1, 51))
 
 
 async def test_a_call_that_is_cancelled_leaves_the_client_as_it_was(service: Service, user: str) -> None:
@@ -171,11 +171,11 @@ def test_a_client_of_many_threads(service: Service, user: str) -> None:
 def test_an_answer_of_something_else(service: Service, user: str) -> None:
     with Proxy(service.url, service.key, "sync") as proxy, proxy.client(user, max_retries=0) as client:
         for status in (200, 201, 204):
-            proxy.fates.append(Fate(says=(status, {})))
+            proxy.faults.append(Fault(says=(status, {})))
             with pytest.raises(UnexpectedAnswer):
                 client.chats.get("key:c")
         # A key is never sent to where a redirect points.
-        proxy.fates.append(Fate(says=(307, {"Location": "http://127.0.0.1:9/"})))
+        proxy.faults.append(Fault(says=(307, {"Location": "http://127.0.0.1:9/"})))
         with pytest.raises(ApiError) as redirected:
             client.chats.get("key:c")
         assert redirected.value.status == 307
@@ -195,7 +195,7 @@ def test_an_answer_of_something_else(service: Service, user: str) -> None:
     ],
 )  # fmt: skip
 def test_every_error_has_its_class(status: int, body: bytes, kind: str, text: str) -> None:
-    error = error_of(status, {"x-request-id": "r"}, body)
+    error = api_error(status, {"x-request-id": "r"}, body)
     assert type(error) is getattr(errors, kind)
     assert isinstance(error, ChatkeepError)
     assert text in str(error)
@@ -203,7 +203,7 @@ def test_every_error_has_its_class(status: int, body: bytes, kind: str, text: st
     assert (str(again), again.problem, again.request_id) == (str(error), error.problem, "r")
 
 
-def test_every_error_of_the_service_has_a_class(service: Service) -> None:
+def test_every_api_error_the_service_has_a_class(service: Service) -> None:
     document = (errors.__doc__ or "").split()
     for name, kind in vars(errors).items():
         if isinstance(kind, type) and issubclass(kind, ChatkeepError):

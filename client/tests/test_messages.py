@@ -25,7 +25,7 @@ def test_what_is_appended_comes_back(client: Chatkeep) -> None:
     first = client.messages.append("key:new", HISTORY[0] | {"created_at": at})
     assert (first.seq, first.content, first.created_at) == (1, "How do I boil an egg?", at)
     rest = client.messages.append("key:new", HISTORY[1:])
-    assert [one.seq for one in rest] == [2, 3, 4]
+    assert [message.seq for message in rest] == [2, 3, 4]
     stored = list(client.messages.list("key:new"))
     for message, sent in zip(stored, HISTORY, strict=True):
         assert message.model_dump(include=set(sent)) == sent
@@ -39,7 +39,7 @@ def test_windows_of_a_chat(client: Chatkeep) -> None:
     client.messages.append("key:c", [{"role": "user", "content": str(number)} for number in range(1, 11)])
 
     def contents(**window: Any) -> list[Any]:
-        return [one.content for one in client.messages.list("key:c", **window)]
+        return [message.content for message in client.messages.list("key:c", **window)]
 
     assert contents(limit=3) == [str(number) for number in range(1, 11)]
     assert contents(last=2) == ["9", "10"]
@@ -58,8 +58,11 @@ def test_edits_deletions_and_revisions(client: Chatkeep) -> None:
     assert (edited.content, edited.metadata) == ("And two?", {"by": "ann"})
     assert edited.edited_at
     assert client.messages.edit(chat, 1, metadata={"by": None}).metadata == {}
-    assert [one.content for one in client.revisions.list(chat, 1, limit=1)] == ["How do I boil an egg?", "And two?"]
-    assert [one.revision for one in client.revisions.page(chat, 1).items] == [1, 2]
+    assert [revision.content for revision in client.revisions.list(chat, 1, limit=1)] == [
+        "How do I boil an egg?",
+        "And two?",
+    ]
+    assert [revision.revision for revision in client.revisions.page(chat, 1).items] == [1, 2]
 
     popped = client.messages.pop(chat)
     assert popped
@@ -76,7 +79,7 @@ def test_feedback(client: Chatkeep) -> None:
     chat = client.chats.create(conversation=HISTORY[:1]).chat_id
     assert client.feedback.put(chat, 1, -1, reason="wrong", text="Soft ones, please.").rating == -1
     assert client.feedback.put(chat, 1, 1).reason is None
-    assert [one.rating for one in client.feedback.list(chat, 1)] == [1]
+    assert [feedback.rating for feedback in client.feedback.list(chat, 1)] == [1]
     client.feedback.delete(chat, 1)
     client.feedback.delete(chat, 1)
     assert client.feedback.page(chat, 1).items == []
@@ -111,7 +114,7 @@ def test_what_a_model_is_sent(client: Chatkeep) -> None:
     lint = client.lint(chat)
     assert not lint.ok
     mended = client.repair(chat)
-    assert [one.rule for one in mended] == [one.rule for one in lint.items]
+    assert [finding.rule for finding in mended] == [finding.rule for finding in lint.items]
     assert client.lint(chat).ok
 
 

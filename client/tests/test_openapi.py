@@ -13,7 +13,7 @@ import pytest
 
 import chatkeep.calls.chats
 from chatkeep import calls
-from chatkeep.request import Call
+from chatkeep.call import Call
 from tests.conftest import Service
 
 Document = dict[str, Any]
@@ -37,18 +37,18 @@ def _functions() -> Iterator[Any]:
         for name, function in vars(loaded).items():
             if inspect.isfunction(function) and function.__module__ == loaded.__name__ and not name.startswith("_"):
                 returned = str(inspect.signature(function).return_annotation)
-                if "Call" in returned and name != "events":
+                if "Call" in returned and name != "as_events":
                     yield pytest.param(function, id=f"{module.name}.{name}")
 
 
-def _made(function: Callable[..., Call[Any]]) -> Call[Any]:
+def _call_of(function: Callable[..., Call[Any]]) -> Call[Any]:
     """The call that a function makes when it is given all that it takes."""
     arguments: dict[str, Any] = {}
     for name, parameter in inspect.signature(function, eval_str=True).parameters.items():
         if parameter.kind is parameter.VAR_KEYWORD:
-            [taken] = parameter.annotation.__args__
-            assert is_typeddict(taken)
-            arguments |= {field: GIVEN.get(field, 1) for field in taken.__annotations__}
+            [typed_dict] = parameter.annotation.__args__
+            assert is_typeddict(typed_dict)
+            arguments |= {field: GIVEN.get(field, 1) for field in typed_dict.__annotations__}
         else:
             arguments[name] = GIVEN.get(name, 1)
     return function(**arguments)
@@ -63,34 +63,34 @@ def document(service: Service) -> Document:
 
 def _route(document: Document, call: Call[Any]) -> tuple[str, Document]:
     """The route that a call is of."""
-    found = [
+    routes = [
         (path, methods[call.method.lower()])
         for path, methods in document["paths"].items()
         if re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", path), call.path) and call.method.lower() in methods
     ]
     # `/messages/pop` could be a message as well.
-    return min(found, key=lambda one: one[0].count("{"))
+    return min(routes, key=lambda route: route[0].count("{"))
 
 
-def _named(route: Document, place: str) -> set[str]:
-    return {one["name"] for one in route.get("parameters", ()) if one["in"] == place}
+def _named(route: Document, location: str) -> set[str]:
+    return {parameter["name"] for parameter in route.get("parameters", ()) if parameter["in"] == location}
 
 
 @pytest.mark.parametrize("function", list(_functions()))
 def test_a_call_says_all_that_its_route_takes_and_nothing_else(
     function: Callable[..., Call[Any]], document: Document
 ) -> None:
-    call = _made(function)
+    call = _call_of(function)
     _, route = _route(document, call)
     assert set(call.query) == _named(route, "query")
     ours = {"Content-Type", "Content-Length", "Accept"}
-    said = set(call.headers) - ours | ({"X-User-Id"} if call.for_user else set())
+    headers = set(call.headers) - ours | ({"X-User-Id"} if call.for_user else set())
     if function is chatkeep.calls.chats.get_or_create:
         # Half of its route: what `replace` says with a body.
         assert call.body is None
-        assert said <= _named(route, "header")
+        assert headers <= _named(route, "header")
         return
-    assert said == _named(route, "header") - LEFT_OUT
+    assert headers == _named(route, "header") - LEFT_OUT
     assert ("Content-Type" in call.headers) == ("requestBody" in route)
     if call.headers.get("Content-Type") == "application/json":
         assert isinstance(call.body, bytes)
@@ -104,26 +104,26 @@ def _fields(document: Document, schema: Document) -> list[set[str]]:
         schema = document["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
     for several in ("anyOf", "oneOf"):
         if several in schema:
-            return [names for one in schema[several] for names in _fields(document, one)]
+            return [names for member in schema[several] for names in _fields(document, member)]
     names = set(schema.get("properties", ()))
     # A message is its caller's: which of its fields it has is not the function's to say.
     return [names, names & {"role", "content", "parent"}, names & {"messages", "parent"}]
 
 
 def test_every_route_has_its_call(document: Document) -> None:
-    made = set()
+    called = set()
     for parameter in _functions():
         [function] = parameter.values
-        call = _made(function)
+        call = _call_of(function)
         path, _ = _route(document, call)
-        made.add((call.method, path))
+        called.add((call.method, path))
     routes = {
         (method.upper(), path)
         for path, methods in document["paths"].items()
         for method in methods
         if not path.startswith("/v1/")
     }
-    assert made == routes
+    assert called == routes
 
 
 @pytest.mark.parametrize("function", list(_functions()))
@@ -133,7 +133,7 @@ def test_what_has_an_idempotency_key_has_another_each_time(function: Callable[..
     if once.method == "POST" and function.__name__ not in ("chunk", "chunks"):
         assert keys[0]
         assert keys[0] != keys[1]
-        assert once.repeatable
+        assert once.retryable
     else:
         assert keys == [None, None]
 

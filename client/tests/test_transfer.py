@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from chatkeep import BadRequest, Chatkeep, ConnectionFailed, NotFound
+from tests.blocking import open_client
 from tests.conftest import Service
-from tests.proxy import Fate, Proxy
-from tests.waited import opened
+from tests.proxy import Fault, Proxy
 
 HELLO = {"role": "user", "content": "How do I boil an egg? 🥚"}
 
@@ -32,7 +32,7 @@ def test_chats_are_exported_and_imported(client: Chatkeep, user: str, tmp_path: 
     done = other.import_(str(other_file))
     assert (done.format, done.chats.imported, done.messages.imported, done.errors) == ("jsonl", 2, 2, [])
     assert other.import_(file.read_bytes()).chats.skipped == 2
-    assert sorted(str(one.title) for one in other.chats.list()) == ["Eggs", "Ham"]
+    assert sorted(str(request.title) for request in other.chats.list()) == ["Eggs", "Ham"]
 
 
 def test_one_chat(client: Chatkeep) -> None:
@@ -73,10 +73,10 @@ def test_an_import_whose_answer_is_lost_is_made_once(proxy: Proxy, user: str, tm
     with proxy.client(user) as client:
         several: list[list[Path | bytes]] = [[path], [path, json.dumps([HELLO]).encode()]]
         for files in several:
-            proxy.fates += [Fate(body_bytes=5), Fate(lost=True)]
+            proxy.faults += [Fault(body_bytes=5), Fault(lost=True)]
             proxy.seen.clear()
             assert client.import_(files, on_conflict="copy").chats.failed == 0
-            assert len({one.headers["idempotency-key"] for one in proxy.seen}) == 1
+            assert len({request.headers["idempotency-key"] for request in proxy.seen}) == 1
             assert len(proxy.seen) == 3
         assert len(list(client.chats.list())) == 3
 
@@ -85,7 +85,7 @@ def test_an_export_that_breaks_off_leaves_no_file(proxy: Proxy, user: str, tmp_p
     with proxy.client(user) as client:
         client.messages.append("key:c", [HELLO | {"content": f"{number * 7919}" * 30} for number in range(500)])
         for _ in range(2):
-            proxy.fates.append(Fate(answer_bytes=2000))
+            proxy.faults.append(Fault(answer_bytes=2000))
         with pytest.raises(ConnectionFailed, match="broke off"):
             list(client.export())
         with pytest.raises(ConnectionFailed, match="broke off"):
@@ -95,7 +95,7 @@ def test_an_export_that_breaks_off_leaves_no_file(proxy: Proxy, user: str, tmp_p
 
 
 def test_an_export_that_nobody_reads_to_its_end_is_closed(service: Service, user: str) -> None:
-    with opened("sync", service.url, service.key, user) as client:
+    with open_client("sync", service.url, service.key, user) as client:
         client.messages.append("key:c", [HELLO] * 100)
         for _ in range(20):
             with client.export() as export:

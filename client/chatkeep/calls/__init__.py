@@ -1,1 +1,1 @@
-"""The calls, a module for each noun: pure functions that make the requests which both clients send."""
+"""Pure functions that make the calls of the HTTP API, a module for each kind of object. Both clients send them."""

@@ -1,21 +1,21 @@
-"""The calls of answers that are written while somebody reads."""
+"""Calls of answers: messages that are read while they are written."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict, Unpack
 
-from chatkeep.calls.messages import place
-from chatkeep.models.messages import Message, Place, Progress
-from chatkeep.models.model import nothing, one
-from chatkeep.request import Call, Json, get, headers, json_body, post
+from chatkeep.call import Call, Json, build_headers, get_call, json_body, post_call
+from chatkeep.calls.messages import message_path
+from chatkeep.models.messages import Message, MessageRef, Progress
+from chatkeep.models.model import parse_model, parse_nothing
 
 MAX_CHUNK = 65_536
 NDJSON = "application/x-ndjson"
-# While nothing is written the service says every 15 seconds that it is still there.
-STREAM_PATIENCE = 45.0
+# While nothing is written the service sends a sign of life every 15 seconds.
+STREAM_READ_TIMEOUT = 45.0
 
 
-class Ending(TypedDict, total=False):
-    """What an answer is ended with, besides its text. `content` takes the place of the text that was sent."""
+class FinalFields(TypedDict, total=False):
+    """The fields that an answer ends with. `content` replaces the text that was sent."""
 
     content: str | Sequence[Mapping[str, Any]] | None
     tool_calls: Sequence[Mapping[str, Any]] | None
@@ -26,7 +26,7 @@ class Ending(TypedDict, total=False):
     metadata: Mapping[str, Any] | None
 
 
-def chunk(chat: str, message: Place, offset: int, text: str) -> Call[Progress]:
+def chunk(chat: str, message: MessageRef, offset: int, text: str) -> Call[Progress]:
     """Sends the next text of an answer, at most MAX_CHUNK characters; `offset` is how many there are before it.
 
     What is there already is not added again, so it may be sent twice. Raises Conflict where text before it is missing:
@@ -34,59 +34,58 @@ def chunk(chat: str, message: Place, offset: int, text: str) -> Call[Progress]:
     """
     return Call(
         method="POST",
-        path=f"{place(chat, message)}/chunks",
-        read=one(Progress),
-        headers=headers(json=True),
-        body=line(offset, text),
+        path=f"{message_path(chat, message)}/chunks",
+        parse=parse_model(Progress),
+        headers=build_headers(json=True),
+        body=chunk_line(offset, text),
     )
 
 
-def chunks(chat: str, message: Place) -> Call[Progress]:
-    """The same for many chunks in one request, whose body is a `line` for each, sent as they come."""
+def chunks(chat: str, message: MessageRef) -> Call[Progress]:
+    """Sends many chunks in one request, whose body is a `chunk_line` for each, sent as they come."""
     call = chunk(chat, message, 0, "")
-    return Call(method=call.method, path=call.path, read=call.read, headers={"Content-Type": NDJSON})
+    return Call(method=call.method, path=call.path, parse=call.parse, headers={"Content-Type": NDJSON})
 
 
-def line(offset: int, text: str) -> bytes:
+def chunk_line(offset: int, text: str) -> bytes:
     """A chunk as a line of JSON."""
     return json_body({"offset": offset, "text": text}) + b"\n"
 
 
 def complete(
     chat: str,
-    message: Place,
+    message: MessageRef,
     *,
     offset: int | None = None,
     idempotency_key: str | None = None,
-    **ending: Unpack[Ending],
+    **fields: Unpack[FinalFields],
 ) -> Call[Message]:
-    """Ends an answer that is all there: `offset` characters, or `content` instead. Raises Conflict where it is not."""
-    return _end(f"{place(chat, message)}/complete", offset, ending, idempotency_key)
+    """Completes an answer of which all is there: `offset` characters, or `content` instead. Raises Conflict if not."""
+    return _end(f"{message_path(chat, message)}/complete", offset, fields, idempotency_key)
 
 
 def fail(
     chat: str,
-    message: Place,
+    message: MessageRef,
     *,
     offset: int | None = None,
     idempotency_key: str | None = None,
-    **ending: Unpack[Ending],
+    **fields: Unpack[FinalFields],
 ) -> Call[Message]:
-    """Gives an answer up. Its text is kept, as far as it is there."""
-    return _end(f"{place(chat, message)}/fail", offset, ending, idempotency_key)
+    """Ends an answer as failed. Its text is kept, as far as it is there."""
+    return _end(f"{message_path(chat, message)}/fail", offset, fields, idempotency_key)
 
 
-def _end(address: str, offset: int | None, ending: Ending, idempotency_key: str | None) -> Call[Message]:
-    said: Json = ending if offset is None else {"offset": offset, **ending}
-    return post(address, one(Message), said, idempotency_key=idempotency_key)
+def _end(path: str, offset: int | None, fields: FinalFields, idempotency_key: str | None) -> Call[Message]:
+    body: Json = fields if offset is None else {"offset": offset, **fields}
+    return post_call(path, parse_model(Message), body, idempotency_key=idempotency_key)
 
 
-def stream(chat: str, message: Place, *, offset: int = 0) -> Call[None]:
-    """The text of an answer from `offset` on, as events."""
-    call = get(f"{place(chat, message)}/stream", nothing, offset=offset or None)
-    return events(call)
+def stream(chat: str, message: MessageRef, *, offset: int = 0) -> Call[None]:
+    """The text of an answer from `offset` on, as server-sent events."""
+    return as_events(get_call(f"{message_path(chat, message)}/stream", parse_nothing, offset=offset or None))
 
 
-def events(call: Call[None]) -> Call[None]:
-    """A call that is answered with events."""
-    return call.saying(Accept="text/event-stream").waiting(STREAM_PATIENCE)
+def as_events(call: Call[None]) -> Call[None]:
+    """A copy of a call whose response is a stream of server-sent events."""
+    return call.with_headers(Accept="text/event-stream").with_read_timeout(STREAM_READ_TIMEOUT)

@@ -1,17 +1,15 @@
-"""The calls of API keys. They need the scope `admin`."""
+"""Calls of API keys, which need the scope `admin`."""
 
 from collections.abc import Sequence
 from typing import Literal
 
-from chatkeep.calls.chats import Moment
+from chatkeep.call import Call, build_path, get_call, post_call, without_none
+from chatkeep.calls.chats import Timestamp
 from chatkeep.models.administration import ApiKey, ApiKeyMade
-from chatkeep.models.model import Page, nothing, one
-from chatkeep.models.model import page as read_page
-from chatkeep.request import Call, given, path, post
-from chatkeep.request import get as reading
+from chatkeep.models.model import Page, parse_model, parse_nothing, parse_page
 
 Scope = Literal["chats:read", "chats:write", "admin"]
-_PLACE = "/admin/api-keys"
+_PATH = "/admin/api-keys"
 
 
 def create(
@@ -19,24 +17,24 @@ def create(
     scopes: Sequence[Scope],
     *,
     user_id: str | None = None,
-    expires_at: Moment | None = None,
+    expires_at: Timestamp | None = None,
     idempotency_key: str | None = None,
 ) -> Call[ApiKeyMade]:
-    """Makes an API key, whose secret is in this answer and nowhere else; without `user_id` it is a service key."""
-    body = given(name=name, scopes=scopes, user_id=user_id, expires_at=expires_at)
-    return post(_PLACE, one(ApiKeyMade), body, idempotency_key=idempotency_key, for_user=False)
+    """Creates an API key. Only this response has its secret. Without `user_id` it is a service key."""
+    body = without_none(name=name, scopes=scopes, user_id=user_id, expires_at=expires_at)
+    return post_call(_PATH, parse_model(ApiKeyMade), body, idempotency_key=idempotency_key, for_user=False)
 
 
 def page(*, limit: int | None = None, cursor: str | None = None) -> Call[Page[ApiKey]]:
     """Every API key, the newest first, revoked ones too."""
-    return reading(_PLACE, read_page(ApiKey), for_user=False, limit=limit, cursor=cursor)
+    return get_call(_PATH, parse_page(ApiKey), for_user=False, limit=limit, cursor=cursor)
 
 
 def get(key_id: str) -> Call[ApiKey]:
     """One API key."""
-    return reading(_PLACE + path(key_id), one(ApiKey), for_user=False)
+    return get_call(_PATH + build_path(key_id), parse_model(ApiKey), for_user=False)
 
 
 def revoke(key_id: str) -> Call[None]:
-    """Ends an API key for good."""
-    return Call(method="DELETE", path=_PLACE + path(key_id), read=nothing, for_user=False)
+    """Revokes an API key for good."""
+    return Call(method="DELETE", path=_PATH + build_path(key_id), parse=parse_nothing, for_user=False)

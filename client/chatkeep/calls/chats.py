@@ -1,73 +1,67 @@
-"""The calls of chats: each function makes one request. `chat` is a `chat_id`, or `key:` and the chat's key."""
+"""Calls of chats. `chat` is a `chat_id`, or `key:` and the chat's key."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict, Unpack
 
-from chatkeep.models.chats import Chat
-from chatkeep.models.chats import chat as read_chat
-from chatkeep.models.messages import MessageIn, Order, Place
-from chatkeep.models.model import Page, nothing
-from chatkeep.models.model import page as read_page
-from chatkeep.request import (
+from chatkeep.call import (
     UNSET,
     Call,
     Json,
     Unset,
-    given,
-    headers,
+    build_headers,
+    build_path,
+    build_query,
+    get_call,
     json_body,
-    path,
-    post,
-    query,
-    set_,
+    post_call,
+    without_none,
+    without_unset,
 )
-from chatkeep.request import (
-    get as reading,
-)
+from chatkeep.models.chats import Chat, parse_chat
+from chatkeep.models.messages import MessageIn, MessageRef, Order
+from chatkeep.models.model import Page, parse_nothing, parse_page
 
 State = Literal["active", "deleted", "all"]
 OrderBy = Literal["last_activity_at", "created_at", "updated_at"]
-Moment = datetime | str
+Timestamp = datetime | str
 Conversation = Sequence[MessageIn | Json]
 
 
-def place(chat: str) -> str:
+class ChatFields(TypedDict, total=False):
+    """The fields of a chat that callers set: see `docs/chats.md`."""
+
+    key: str | None
+    title: str | None
+    summary: str | None
+    platform: str | None
+    tags: Sequence[str] | None
+    is_pinned: bool | None
+    metadata: Mapping[str, Any] | None
+    expires_at: Timestamp | None
+
+
+def chat_path(chat: str) -> str:
     """The path of a chat."""
-    return path("chats", chat)
+    return build_path("chats", chat)
 
 
-def names_one(chat: str) -> bool:
-    """Whether it names the same chat later on too: a key may be another one's by then."""
+def is_stable_ref(chat: str) -> bool:
+    """Whether it names the same chat later on too: a key may be another chat's by then."""
     return not chat.startswith("key:")
 
 
 def create(
-    *,
-    key: str | None = None,
-    title: str | None = None,
-    summary: str | None = None,
-    platform: str | None = None,
-    tags: Sequence[str] | None = None,
-    is_pinned: bool | None = None,
-    metadata: Mapping[str, Any] | None = None,
-    expires_at: Moment | None = None,
-    conversation: Conversation | None = None,
-    idempotency_key: str | None = None,
+    *, conversation: Conversation | None = None, idempotency_key: str | None = None, **fields: Unpack[ChatFields]
 ) -> Call[Chat]:
     """Creates a chat with the messages of `conversation`. Raises Conflict where another chat has the key."""
-    body = given(
-        key=key,
-        title=title,
-        summary=summary,
-        platform=platform,
-        tags=tags,
-        is_pinned=is_pinned,
-        metadata=metadata,
-        expires_at=expires_at,
-        conversation=conversation,
-    )
-    return post("/chats", read_chat, body, idempotency_key=idempotency_key)
+    return post_call("/chats", parse_chat, _chat_body(fields, conversation), idempotency_key=idempotency_key)
+
+
+def _chat_body(fields: ChatFields, conversation: Conversation | None) -> Json:
+    if unknown := fields.keys() - ChatFields.__annotations__.keys():
+        raise TypeError(f"A chat has no field {', '.join(sorted(unknown))}.")
+    return without_none(**fields, conversation=conversation)
 
 
 def page(
@@ -76,10 +70,10 @@ def page(
     platform: str | None = None,
     tag: str | Sequence[str] | None = None,
     pinned: bool | None = None,
-    created_after: Moment | None = None,
-    created_before: Moment | None = None,
-    active_after: Moment | None = None,
-    active_before: Moment | None = None,
+    created_after: Timestamp | None = None,
+    created_before: Timestamp | None = None,
+    active_after: Timestamp | None = None,
+    active_before: Timestamp | None = None,
     metadata: Mapping[str, object] | None = None,
     order_by: OrderBy | None = None,
     order: Order | None = None,
@@ -87,10 +81,10 @@ def page(
     limit: int | None = None,
     cursor: str | None = None,
 ) -> Call[Page[Chat]]:
-    """The caller's chats that the filters leave, by last activity unless said; of several tags, with all of them."""
-    return reading(
+    """The caller's chats that match the filters, by last activity by default. A chat must have each `tag` given."""
+    return get_call(
         "/chats",
-        read_page(Chat),
+        parse_page(Chat),
         state=state,
         platform=platform,
         tag=tag,
@@ -110,45 +104,28 @@ def page(
 
 def get(chat: str, *, include: Literal["conversation"] | None = None) -> Call[Chat]:
     """One chat; with `include="conversation"` its messages too."""
-    return reading(place(chat), read_chat, include=include)
+    return get_call(chat_path(chat), parse_chat, include=include)
 
 
 def get_or_create(key: str) -> Call[Chat]:
-    """The chat that has this key (without `key:` before it); an empty one is made where there is none."""
-    return Call(method="PUT", path=place(f"key:{key}"), read=read_chat)
+    """The chat that has this key (without `key:` before it); an empty one is created where there is none."""
+    return Call(method="PUT", path=chat_path(f"key:{key}"), parse=parse_chat)
 
 
 def replace(
     chat: str,
     *,
-    key: str | None = None,
-    title: str | None = None,
-    summary: str | None = None,
-    platform: str | None = None,
-    tags: Sequence[str] | None = None,
-    is_pinned: bool | None = None,
-    metadata: Mapping[str, Any] | None = None,
-    expires_at: Moment | None = None,
     conversation: Conversation | None = None,
     if_match: str | None = None,
     turn: int | None = None,
+    **fields: Unpack[ChatFields],
 ) -> Call[Chat]:
-    """Replaces a chat: details that are not given are emptied, but for the key. A `conversation` replaces its messages.
+    """Replaces a chat: fields that are not given are emptied, except the key. A `conversation` replaces its messages.
 
-    By key, a chat that is not there is created. `if_match` is the `etag` of what was seen: else PreconditionFailed.
+    By key, a chat that is not there is created. `if_match` is the `etag` that was read; raises PreconditionFailed where
+    the chat has changed since.
     """
-    body = given(
-        key=key,
-        title=title,
-        summary=summary,
-        platform=platform,
-        tags=tags,
-        is_pinned=is_pinned,
-        metadata=metadata,
-        expires_at=expires_at,
-        conversation=conversation,
-    )
-    return _write("PUT", chat, body, if_match, turn)
+    return _write("PUT", chat, _chat_body(fields, conversation), if_match, turn)
 
 
 def patch(
@@ -161,13 +138,13 @@ def patch(
     tags: Sequence[str] | Unset | None = UNSET,
     is_pinned: bool | Unset | None = UNSET,
     metadata: Mapping[str, Any] | Unset | None = UNSET,
-    expires_at: Moment | Unset | None = UNSET,
-    head: Place | Unset | None = UNSET,
+    expires_at: Timestamp | Unset | None = UNSET,
+    head: MessageRef | Unset | None = UNSET,
     if_match: str | None = None,
     turn: int | None = None,
 ) -> Call[Chat]:
-    """Changes what is given and leaves the rest; None takes away, `metadata` is merged. `head` switches the branch."""
-    body = set_(
+    """Changes the fields that are given; None empties one, `metadata` is merged. `head` switches the branch."""
+    body = without_unset(
         key=key,
         title=title,
         summary=summary,
@@ -184,14 +161,14 @@ def patch(
 def _write(
     method: Literal["PUT", "PATCH"], chat: str, body: object, if_match: str | None, turn: int | None
 ) -> Call[Chat]:
-    # Sent a second time, it would take back what others have written since the first.
+    # Sent a second time, it would undo what others have written since the first.
     return Call(
         method=method,
-        path=place(chat),
-        read=read_chat,
-        headers=headers(turn=turn, if_match=if_match, json=True),
+        path=chat_path(chat),
+        parse=parse_chat,
+        headers=build_headers(turn=turn, if_match=if_match, json=True),
         body=json_body(body),
-        repeatable=False,
+        retryable=False,
     )
 
 
@@ -199,24 +176,24 @@ def delete(chat: str, *, hard: bool | None = None, if_match: str | None = None) 
     """Puts a chat into the trash; with `hard`, deletes it for good with all its messages."""
     return Call(
         method="DELETE",
-        path=place(chat),
-        read=nothing,
-        query=query(hard=hard),
-        headers=headers(if_match=if_match),
+        path=chat_path(chat),
+        parse=parse_nothing,
+        query=build_query(hard=hard),
+        headers=build_headers(if_match=if_match),
         # The second time, the version is another one.
-        repeatable=names_one(chat) and if_match is None,
+        retryable=is_stable_ref(chat) and if_match is None,
     )
 
 
 def restore(chat: str, *, idempotency_key: str | None = None) -> Call[Chat]:
     """Takes a chat out of the trash."""
-    return post(f"{place(chat)}/restore", read_chat, idempotency_key=idempotency_key)
+    return post_call(f"{chat_path(chat)}/restore", parse_chat, idempotency_key=idempotency_key)
 
 
 def fork(
     chat: str,
     *,
-    at: Place | None = None,
+    at: MessageRef | None = None,
     key: str | None = None,
     title: str | Unset | None = UNSET,
     summary: str | Unset | None = UNSET,
@@ -224,10 +201,12 @@ def fork(
     tags: Sequence[str] | Unset = UNSET,
     is_pinned: bool | Unset = UNSET,
     metadata: Mapping[str, Any] | Unset = UNSET,
-    expires_at: Moment | None = None,
+    expires_at: Timestamp | None = None,
     idempotency_key: str | None = None,
 ) -> Call[Chat]:
-    """Copies the branch that ends at `at`, or the active one, into a new chat, with its details unless given."""
-    details = set_(title=title, summary=summary, platform=platform, tags=tags, is_pinned=is_pinned, metadata=metadata)
-    body = given(at=at, key=key, expires_at=expires_at) | details
-    return post(f"{place(chat)}/fork", read_chat, body, idempotency_key=idempotency_key)
+    """Copies the branch that ends at `at`, or the active one, into a new chat. Fields not given are those of `chat`."""
+    details = without_unset(
+        title=title, summary=summary, platform=platform, tags=tags, is_pinned=is_pinned, metadata=metadata
+    )
+    body = without_none(at=at, key=key, expires_at=expires_at) | details
+    return post_call(f"{chat_path(chat)}/fork", parse_chat, body, idempotency_key=idempotency_key)

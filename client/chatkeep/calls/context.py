@@ -1,28 +1,32 @@
-"""The calls about what a model is sent of a chat."""
+"""Calls of the context: what a model is sent of a chat, and what is wrong with it."""
 
 from typing import Literal
 
-from chatkeep.calls.chats import place
+from chatkeep.call import Call, get_call, post_call
+from chatkeep.calls.chats import chat_path
 from chatkeep.models.chats import Context, Finding, Lint
-from chatkeep.models.model import one, some
-from chatkeep.request import Call, get, post
+from chatkeep.models.model import parse_list, parse_model
 
-Shape = Literal["chat_completions", "responses", "anthropic"]
+ContextFormat = Literal["chat_completions", "responses", "anthropic"]
 Findings = list[Finding]
 
 
 def context(
-    chat: str, *, format: Shape | None = None, max_tokens: int | None = None, max_turns: int | None = None
+    chat: str, *, format: ContextFormat | None = None, max_tokens: int | None = None, max_turns: int | None = None
 ) -> Call[Context]:
     """The newest part of a chat that fits, as a model's API takes it."""
-    return get(f"{place(chat)}/context", one(Context), format=format, max_tokens=max_tokens, max_turns=max_turns)
+    return get_call(
+        f"{chat_path(chat)}/context", parse_model(Context), format=format, max_tokens=max_tokens, max_turns=max_turns
+    )
 
 
 def lint(chat: str) -> Call[Lint]:
     """What a provider would refuse of a chat as it is stored."""
-    return get(f"{place(chat)}/lint", one(Lint))
+    return get_call(f"{chat_path(chat)}/lint", parse_model(Lint))
 
 
 def repair(chat: str, *, turn: int | None = None, idempotency_key: str | None = None) -> Call[Findings]:
-    """Mends that in place, and answers what it mended."""
-    return post(f"{place(chat)}/repair", some(Finding, "repaired"), turn=turn, idempotency_key=idempotency_key)
+    """Repairs that in place, and returns what it repaired."""
+    return post_call(
+        f"{chat_path(chat)}/repair", parse_list(Finding, "repaired"), turn=turn, idempotency_key=idempotency_key
+    )

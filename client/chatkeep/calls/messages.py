@@ -1,22 +1,48 @@
-"""The calls of messages. `chat` is a `chat_id` or `key:` and the chat's key; `message` a `message_id` or a `seq`."""
+"""Calls of messages. `chat` is a `chat_id` or `key:` and the chat's key; `message` a `message_id` or a `seq`."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypedDict, TypeVar, Unpack, overload
 
-from chatkeep.calls.chats import names_one
-from chatkeep.calls.chats import place as chat_place
-from chatkeep.models.messages import Message, MessageIn, Order, Place, Role
-from chatkeep.models.model import Item, Page, items, nothing, one, some
-from chatkeep.models.model import page as read_page
-from chatkeep.request import UNSET, Answer, Call, Json, Unset, headers, json_body, path, post, set_
-from chatkeep.request import get as reading
+from chatkeep.call import (
+    UNSET,
+    Call,
+    Json,
+    Response,
+    Unset,
+    build_headers,
+    build_path,
+    get_call,
+    json_body,
+    post_call,
+    without_unset,
+)
+from chatkeep.calls.chats import chat_path, is_stable_ref
+from chatkeep.models.messages import Message, MessageIn, MessageRef, Order, Role
+from chatkeep.models.model import Item, Page, parse_items, parse_list, parse_model, parse_nothing, parse_page
 
 T = TypeVar("T")
 
 Format = str
-"""What the items of another API or library are called, such as `responses`: see `docs/messages.md`."""
+"""The name of another API's or library's format, such as `responses`: see `docs/messages.md`."""
 Messages = list[Message]
 Items = list[Item]
+
+
+class AppendOptions(TypedDict, total=False):
+    """The options of `append`."""
+
+    format: Format | None
+    parent: MessageRef | Unset | None
+    turn: int | None
+    if_match: str | None
+    idempotency_key: str | None
+
+
+class PopOptions(TypedDict, total=False):
+    """The options of `pop` beside `format`."""
+
+    turn: int | None
+    idempotency_key: str | None
 
 
 class Window(TypedDict, total=False):
@@ -28,73 +54,66 @@ class Window(TypedDict, total=False):
     after_seq: int | None
     before_seq: int | None
     role: Role | None
-    head: Place | None
+    head: MessageRef | None
     tree: bool | None
     order: Order | None
     limit: int | None
     cursor: str | None
 
 
-def place(chat: str, message: Place | None = None) -> str:
-    """The path of a chat's messages, or of one of them."""
-    return f"{chat_place(chat)}/messages" + ("" if message is None else path(message))
+def messages_path(chat: str) -> str:
+    """The path of a chat's messages."""
+    return f"{chat_path(chat)}/messages"
+
+
+def message_path(chat: str, message: MessageRef) -> str:
+    """The path of a message."""
+    return messages_path(chat) + build_path(message)
 
 
 @overload
-def append(
-    chat: str,
-    messages: MessageIn | Json,
-    *,
-    format: Format | None = None,
-    parent: Place | Unset | None = UNSET,
-    turn: int | None = None,
-    if_match: str | None = None,
-    idempotency_key: str | None = None,
-) -> Call[Message]: ...
+def append(chat: str, messages: MessageIn | Json, **options: Unpack[AppendOptions]) -> Call[Message]: ...
 @overload
-def append(
-    chat: str,
-    messages: Sequence[MessageIn | Json],
-    *,
-    format: Format | None = None,
-    parent: Place | Unset | None = UNSET,
-    turn: int | None = None,
-    if_match: str | None = None,
-    idempotency_key: str | None = None,
-) -> Call[Messages]: ...
+def append(chat: str, messages: Sequence[MessageIn | Json], **options: Unpack[AppendOptions]) -> Call[Messages]: ...
 def append(
     chat: str,
     messages: MessageIn | Json | Sequence[MessageIn | Json],
     *,
     format: Format | None = None,
-    parent: Place | Unset | None = UNSET,
+    parent: MessageRef | Unset | None = UNSET,
     turn: int | None = None,
     if_match: str | None = None,
     idempotency_key: str | None = None,
 ) -> Call[Message] | Call[Messages]:
-    """Appends one message and answers it, or several, next to each other or not at all, and answers a list.
+    """Appends one message and returns it, or several, next to each other or not at all, and returns a list.
 
-    With `key:` a chat that is not there is created. `parent` is what they follow, if not the head; None is nothing.
-    With `format` they are items of another API or library. `turn` is the token of a turn that was taken, `if_match` the
-    `etag` of what was seen: when the chat has changed since, PreconditionFailed is raised.
+    By `key:`, a chat that is not there is created. `parent` is what they follow, by default the head; None begins at
+    the root. With `format` they are items of another API or library. `turn` is the token of a turn that was taken,
+    `if_match` the `etag` that was read; raises PreconditionFailed where the chat has changed since.
     """
-    parents = set_(parent=parent)
+    parents = without_unset(parent=parent)
 
-    def write(read: Callable[[Answer], T], body: Json) -> Call[T]:
-        return post(
-            place(chat), read, body, turn=turn, if_match=if_match, idempotency_key=idempotency_key, format=format
+    def call(parse: Callable[[Response], T], body: Json) -> Call[T]:
+        return post_call(
+            messages_path(chat),
+            parse,
+            body,
+            turn=turn,
+            if_match=if_match,
+            idempotency_key=idempotency_key,
+            format=format,
         )
 
     if not isinstance(messages, Mapping):
-        return write(some(Message, "messages"), {"messages": messages, **parents})
+        return call(parse_list(Message, "messages"), {"messages": messages, **parents})
     if format is not None and parents:
         # An item of another API has no room for a parent of ours.
-        return write(_the_only, {"messages": [messages], **parents})
-    return write(one(Message), {**messages, **parents})
+        return call(_parse_single, {"messages": [messages], **parents})
+    return call(parse_model(Message), {**messages, **parents})
 
 
-def _the_only(answer: Answer) -> Message:
-    [message] = some(Message, "messages")(answer)
+def _parse_single(response: Response) -> Message:
+    [message] = parse_list(Message, "messages")(response)
     return message
 
 
@@ -105,49 +124,45 @@ def page(chat: str, *, format: Format, **window: Unpack[Window]) -> Call[Page[It
 def page(
     chat: str, *, format: Format | None = None, **window: Unpack[Window]
 ) -> Call[Page[Message]] | Call[Page[Item]]:
-    """A page of a chat's active branch, or what the window says; with `format` as items of another API or library."""
+    """A page of a chat's active branch, or of the window; with `format` as items of another API or library."""
     if format is None:
-        return reading(place(chat), read_page(Message), **window)
-    return reading(place(chat), items, format=format, **window)
+        return get_call(messages_path(chat), parse_page(Message), **window)
+    return get_call(messages_path(chat), parse_items, format=format, **window)
 
 
 @overload
-def pop(
-    chat: str, *, format: None = None, turn: int | None = None, idempotency_key: str | None = None
-) -> Call[Message | None]: ...
+def pop(chat: str, *, format: None = None, **options: Unpack[PopOptions]) -> Call[Message | None]: ...
 @overload
-def pop(
-    chat: str, *, format: Format, turn: int | None = None, idempotency_key: str | None = None
-) -> Call[Items | None]: ...
+def pop(chat: str, *, format: Format, **options: Unpack[PopOptions]) -> Call[Items | None]: ...
 def pop(
     chat: str, *, format: Format | None = None, turn: int | None = None, idempotency_key: str | None = None
 ) -> Call[Message | None] | Call[Items | None]:
-    """Takes the last message off and answers it; None where there is none. No two callers ever get the same one.
+    """Takes the last message off and returns it; None where there is none. No two callers ever get the same one.
 
-    With `format` it is answered as the items that it is in another API or library.
+    With `format` it is returned as the items that it is in another API or library.
     """
-    address = f"{place(chat)}/pop"
+    path = f"{messages_path(chat)}/pop"
     if format is None:
-        return post(address, _message_or_none, turn=turn, idempotency_key=idempotency_key)
-    return post(address, _items_or_none, turn=turn, idempotency_key=idempotency_key, format=format)
+        return post_call(path, _parse_message_or_none, turn=turn, idempotency_key=idempotency_key)
+    return post_call(path, _parse_items_or_none, turn=turn, idempotency_key=idempotency_key, format=format)
 
 
-def _message_or_none(answer: Answer) -> Message | None:
-    return None if answer.status == 204 else Message.model_validate_json(answer.body)
+def _parse_message_or_none(response: Response) -> Message | None:
+    return None if response.status == 204 else Message.model_validate_json(response.body)
 
 
-def _items_or_none(answer: Answer) -> Items | None:
-    return None if answer.status == 204 else items(answer).items
+def _parse_items_or_none(response: Response) -> Items | None:
+    return None if response.status == 204 else parse_items(response).items
 
 
-def get(chat: str, message: Place) -> Call[Message]:
+def get(chat: str, message: MessageRef) -> Call[Message]:
     """One message."""
-    return reading(place(chat, message), one(Message))
+    return get_call(message_path(chat, message), parse_model(Message))
 
 
 def edit(
     chat: str,
-    message: Place,
+    message: MessageRef,
     *,
     content: str | Sequence[Json] | Unset | None = UNSET,
     tool_calls: Sequence[Json] | Unset | None = UNSET,
@@ -160,8 +175,8 @@ def edit(
     metadata: Json | Unset | None = UNSET,
     turn: int | None = None,
 ) -> Call[Message]:
-    """Changes what is given, in place; None takes away, `metadata` is merged. What the message was is a revision."""
-    body = set_(
+    """Changes the fields that are given; None empties one, `metadata` is merged. What the message was is a revision."""
+    body = without_unset(
         content=content,
         tool_calls=tool_calls,
         tool_call_id=tool_call_id,
@@ -174,22 +189,33 @@ def edit(
     )
     return Call(
         method="PATCH",
-        path=place(chat, message),
-        read=one(Message),
-        headers=headers(turn=turn, json=True),
+        path=message_path(chat, message),
+        parse=parse_model(Message),
+        headers=build_headers(turn=turn, json=True),
         body=json_body(body),
-        # Sent a second time, it would take back what others have edited since the first.
-        repeatable=False,
+        # Sent a second time, it would undo what others have edited since the first.
+        retryable=False,
     )
 
 
-def delete(chat: str, message: Place, *, turn: int | None = None) -> Call[None]:
+def delete(chat: str, message: MessageRef, *, turn: int | None = None) -> Call[None]:
     """Deletes a message for good."""
-    said = headers(turn=turn)
-    return Call(method="DELETE", path=place(chat, message), read=nothing, headers=said, repeatable=names_one(chat))
+    return Call(
+        method="DELETE",
+        path=message_path(chat, message),
+        parse=parse_nothing,
+        headers=build_headers(turn=turn),
+        retryable=is_stable_ref(chat),
+    )
 
 
 def clear(chat: str, *, turn: int | None = None) -> Call[None]:
     """Deletes every message of a chat. The chat stays."""
     # Sent a second time, it would delete what others have written since the first.
-    return Call(method="DELETE", path=place(chat), read=nothing, headers=headers(turn=turn), repeatable=False)
+    return Call(
+        method="DELETE",
+        path=messages_path(chat),
+        parse=parse_nothing,
+        headers=build_headers(turn=turn),
+        retryable=False,
+    )

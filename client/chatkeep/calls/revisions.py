@@ -1,12 +1,13 @@
-"""The calls of revisions: what a message was before each edit."""
+"""Calls of revisions: what a message was before each edit."""
 
-from chatkeep.calls.messages import place
-from chatkeep.models.messages import Place, Revision
-from chatkeep.models.model import Page
-from chatkeep.models.model import page as read_page
-from chatkeep.request import Call, get
+from chatkeep.call import Call, get_call
+from chatkeep.calls.messages import message_path
+from chatkeep.models.messages import MessageRef, Revision
+from chatkeep.models.model import Page, parse_page
 
 
-def page(chat: str, message: Place, *, limit: int | None = None, cursor: str | None = None) -> Call[Page[Revision]]:
+def page(
+    chat: str, message: MessageRef, *, limit: int | None = None, cursor: str | None = None
+) -> Call[Page[Revision]]:
     """What a message was, the oldest first."""
-    return get(f"{place(chat, message)}/revisions", read_page(Revision), limit=limit, cursor=cursor)
+    return get_call(f"{message_path(chat, message)}/revisions", parse_page(Revision), limit=limit, cursor=cursor)

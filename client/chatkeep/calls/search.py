@@ -1,14 +1,13 @@
-"""The call of the search."""
+"""Call of the search."""
 
 from collections.abc import Sequence
 from typing import Literal
 
-from chatkeep.calls.chats import Moment
+from chatkeep.call import Call, get_call
+from chatkeep.calls.chats import Timestamp
 from chatkeep.models.changes import Hit
 from chatkeep.models.messages import Role
-from chatkeep.models.model import Page
-from chatkeep.models.model import page as read_page
-from chatkeep.request import Call, get
+from chatkeep.models.model import Page, parse_page
 
 
 def page(
@@ -18,17 +17,17 @@ def page(
     role: Role | None = None,
     platform: str | None = None,
     tag: str | Sequence[str] | None = None,
-    after: Moment | None = None,
-    before: Moment | None = None,
+    after: Timestamp | None = None,
+    before: Timestamp | None = None,
     include_deleted: bool | None = None,
     order: Literal["best", "newest"] | None = None,
     limit: int | None = None,
     cursor: str | None = None,
 ) -> Call[Page[Hit]]:
-    """The messages and titles that a query finds, the best first unless said. See `docs/search.md` for the query."""
-    return get(
+    """The messages and titles that a query finds, the best first by default. See `docs/search.md` for the query."""
+    return get_call(
         "/search",
-        read_page(Hit),
+        parse_page(Hit),
         q=q,
         chat=chat,
         role=role,

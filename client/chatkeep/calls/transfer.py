@@ -1,17 +1,17 @@
-"""The calls that carry chats out and in."""
+"""Calls of export and import."""
 
 from collections.abc import Mapping, Sequence
 from typing import Literal, TypedDict, Unpack
 from uuid import uuid4
 
-from chatkeep.calls.chats import Moment, State, place
-from chatkeep.models.administration import Imported
-from chatkeep.models.model import nothing, one
-from chatkeep.request import Call, get, query
-from chatkeep.uploads import Source, Upload
+from chatkeep.call import Call, build_query, get_call
+from chatkeep.calls.chats import State, Timestamp, chat_path
+from chatkeep.models.administration import ImportResult
+from chatkeep.models.model import parse_model, parse_nothing
+from chatkeep.uploads import FileSource, Upload
 
-# A large import is answered when all of it is stored.
-IMPORT_PATIENCE = 3600.0
+# The response to a large import comes when all of it is stored.
+IMPORT_READ_TIMEOUT = 3600.0
 
 
 class Filters(TypedDict, total=False):
@@ -22,31 +22,31 @@ class Filters(TypedDict, total=False):
     platform: str | None
     tag: str | Sequence[str] | None
     pinned: bool | None
-    created_after: Moment | None
-    created_before: Moment | None
-    active_after: Moment | None
-    active_before: Moment | None
+    created_after: Timestamp | None
+    created_before: Timestamp | None
+    active_after: Timestamp | None
+    active_before: Timestamp | None
     metadata: Mapping[str, object] | None
     user_id: str | None
     all_users: bool | None
 
 
 def export(**filters: Unpack[Filters]) -> Call[None]:
-    """The caller's chats that the filters leave, as a file; `jsonl` unless said."""
-    return _file(get("/export", nothing, **filters))
+    """The caller's chats that match the filters, as a file; `format` is `jsonl` by default."""
+    return _file(get_call("/export", parse_nothing, **filters))
 
 
 def export_chat(chat: str, *, format: str | None = None) -> Call[None]:
-    """One chat as a file; `json` unless said."""
-    return _file(get(f"{place(chat)}/export", nothing, format=format))
+    """One chat as a file; `format` is `json` by default."""
+    return _file(get_call(f"{chat_path(chat)}/export", parse_nothing, format=format))
 
 
 def _file(call: Call[None]) -> Call[None]:
-    return call.saying(Accept="*/*", Accept_Encoding="gzip")
+    return call.with_headers(Accept="*/*", Accept_Encoding="gzip")
 
 
 def import_(
-    files: Source | Sequence[Source],
+    files: FileSource | Sequence[FileSource],
     *,
     format: str | None = None,
     dry_run: bool | None = None,
@@ -54,15 +54,17 @@ def import_(
     keep_ids: bool | None = None,
     all_users: bool | None = None,
     idempotency_key: str | None = None,
-) -> Call[Imported]:
-    """Takes in chats from a file, or from several: paths, or what is in them. See `docs/import.md`."""
-    body = Upload([files] if isinstance(files, Source) else files)
+) -> Call[ImportResult]:
+    """Imports chats from a file or several: paths, or their content. See `docs/import.md`."""
+    body = Upload([files] if isinstance(files, FileSource) else files)
     return Call(
         method="POST",
         path="/import",
-        read=one(Imported),
-        query=query(format=format, dry_run=dry_run, on_conflict=on_conflict, keep_ids=keep_ids, all_users=all_users),
+        parse=parse_model(ImportResult),
+        query=build_query(
+            format=format, dry_run=dry_run, on_conflict=on_conflict, keep_ids=keep_ids, all_users=all_users
+        ),
         headers={**body.headers, "Idempotency-Key": idempotency_key or str(uuid4())},
         body=body,
-        patience=IMPORT_PATIENCE,
+        read_timeout=IMPORT_READ_TIMEOUT,
     )

@@ -25,7 +25,7 @@ class ApiKeyMade(ApiKey):
 
 
 class ImportedChats(Model):
-    """How many chats an import found, and what became of them."""
+    """Counts of the chats of an import: how many the files have, and how each was handled."""
 
     found: int
     imported: int
@@ -36,7 +36,7 @@ class ImportedChats(Model):
 
 
 class ImportedMessages(Model):
-    """How many messages an import found, and how many it stored."""
+    """Counts of the messages of an import: how many the files have, and how many were stored."""
 
     found: int
     imported: int
@@ -49,8 +49,8 @@ class ImportProblem(Model):
     reason: str
 
 
-class Imported(Model):
-    """What an import did. `errors` are the first ones of `errors_total`."""
+class ImportResult(Model):
+    """The result of an import. `errors` are the first ones of `errors_total`."""
 
     format: str
     dry_run: bool

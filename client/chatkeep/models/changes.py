@@ -1,4 +1,4 @@
-"""What changed, and what a search found."""
+"""Changes, and the hits of a search."""
 
 from pydantic import AwareDatetime
 
@@ -39,7 +39,7 @@ class Ticket(Model):
 
 
 class Hit(Model):
-    """What was found: a message, or a chat by its title or summary, as `kind` says. `snippet` is safe HTML."""
+    """A search hit: a message, or a chat by its title or summary, as `kind` says. `snippet` is safe HTML."""
 
     kind: str
     chat_id: str

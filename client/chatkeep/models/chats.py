@@ -1,12 +1,12 @@
-"""Chats, their branches, and whose turn it is."""
+"""Chats, their branches, turns and contexts."""
 
 from typing import Any
 
 from pydantic import AwareDatetime, PrivateAttr
 
+from chatkeep.call import Response
 from chatkeep.models.messages import Message
 from chatkeep.models.model import Model
-from chatkeep.request import Answer
 
 
 class Chat(Model):
@@ -47,15 +47,15 @@ class Chat(Model):
         return self._etag
 
 
-def chat(answer: Answer) -> Chat:
-    """Reads an answer that is a chat."""
-    value = Chat.model_validate_json(answer.body)
-    value._etag = answer.headers.get("etag")
-    return value
+def parse_chat(response: Response) -> Chat:
+    """Parses a response that is a chat."""
+    chat = Chat.model_validate_json(response.body)
+    chat._etag = response.headers.get("etag")
+    return chat
 
 
 class Branch(Model):
-    """A branch: the way from a root to its head, and what lies on it."""
+    """A branch: the path from a root to its head, with the counts of its messages."""
 
     head_id: str
     head_seq: int
@@ -69,7 +69,7 @@ class Branch(Model):
 
 
 class Shared(Model):
-    """What two branches share, and the last message of that."""
+    """The messages that two branches share, and the last of these."""
 
     head_id: str | None
     head_seq: int | None
@@ -77,7 +77,7 @@ class Shared(Model):
 
 
 class Side(Model):
-    """What one of two branches has after what they share; `items` are the first of it."""
+    """The messages of one of two branches after those they share; `items` are the first of these."""
 
     head_id: str | None
     head_seq: int | None
@@ -94,14 +94,14 @@ class Diff(Model):
 
 
 class Turn(Model):
-    """Whose turn a chat is; nulls where nobody holds it."""
+    """Who holds a chat's turn; None where nobody does."""
 
     holder: str | None
     until: AwareDatetime | None
 
 
 class TurnTaken(Model):
-    """A turn that was taken: its `token` is what writes take as `turn`, until `until`."""
+    """A turn that is held until `until`. Writes pass its `token` as `turn`."""
 
     token: int
     holder: str

@@ -10,8 +10,8 @@ from chatkeep.models.model import Model
 
 Role = Literal["user", "assistant", "system", "developer", "tool"]
 Order = Literal["asc", "desc"]
-Place = str | int
-"""A message, by its `message_id` or its `seq`."""
+MessageRef = str | int
+"""A reference to a message: its `message_id` or its `seq`."""
 
 
 class MessageIn(TypedDict, total=False):
@@ -31,8 +31,8 @@ class MessageIn(TypedDict, total=False):
     created_at: datetime | str | None
 
 
-class Said(Model):
-    """What a message says."""
+class MessageFields(Model):
+    """The fields that a message and its revisions have."""
 
     role: str
     type: str
@@ -48,7 +48,7 @@ class Said(Model):
     metadata: dict[str, Any] | None = None
 
 
-class Message(Said):
+class Message(MessageFields):
     """A message as it is stored. `model_fields_set` tells what is null from what it does not have."""
 
     message_id: str
@@ -60,7 +60,7 @@ class Message(Said):
     edited_at: AwareDatetime | None = None
 
 
-class Revision(Said):
+class Revision(MessageFields):
     """What a message was before an edit."""
 
     revision: int
@@ -68,7 +68,7 @@ class Revision(Said):
 
 
 class Feedback(Model):
-    """What a caller thinks of a message: `rating` is 1 for good, -1 for bad."""
+    """A caller's feedback on a message: `rating` is 1 for good, -1 for bad."""
 
     caller: str
     rating: int
@@ -79,7 +79,7 @@ class Feedback(Model):
 
 
 class Progress(Model):
-    """How far an answer has come, in characters: what the service has, and what is on disk."""
+    """The progress of an answer, in characters: what the service has received, and what is on its disk."""
 
     received: int
     stored: int

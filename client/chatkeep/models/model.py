@@ -1,4 +1,4 @@
-"""What every model of an answer is like."""
+"""Base class of the response models, pages, and the parsers of responses."""
 
 import json
 from collections.abc import Callable
@@ -7,7 +7,7 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
-from chatkeep.request import Answer
+from chatkeep.call import Response
 
 T = TypeVar("T")
 M = TypeVar("M", bound="Model")
@@ -17,9 +17,9 @@ Item = dict[str, Any]
 
 
 class Model(BaseModel):
-    """An answer. Fields that this version does not know are kept, so that a newer service breaks nothing."""
+    """A response model. Unknown fields are kept, so that a newer service breaks nothing."""
 
-    # Built when first needed: importing the package is not the moment.
+    # Validators are built when first needed: they would make up most of the import time.
     model_config = ConfigDict(extra="allow", defer_build=True)
 
 
@@ -35,32 +35,32 @@ class Page(Generic[T]):
     """The version of the chat that messages were read from: what `if_match` takes."""
 
 
-def one(model: type[M]) -> Callable[[Answer], M]:
-    """Reads an answer that is one model."""
-    return lambda answer: model.model_validate_json(answer.body)
+def parse_model(model: type[M]) -> Callable[[Response], M]:
+    """A parser of a response that is one model."""
+    return lambda response: model.model_validate_json(response.body)
 
 
-def some(model: type[M], name: str) -> Callable[[Answer], list[M]]:
-    """Reads an answer that is a list of models under a name."""
-    return lambda answer: [model.model_validate(item) for item in json.loads(answer.body)[name]]
+def parse_list(model: type[M], name: str) -> Callable[[Response], list[M]]:
+    """A parser of a response that has a list of models under a name."""
+    return lambda response: [model.model_validate(item) for item in json.loads(response.body)[name]]
 
 
-def page(model: type[M]) -> Callable[[Answer], Page[M]]:
-    """Reads a page of models."""
+def parse_page(model: type[M]) -> Callable[[Response], Page[M]]:
+    """A parser of a page of models."""
 
-    def read(answer: Answer) -> Page[M]:
-        value = json.loads(answer.body)
+    def parse(response: Response) -> Page[M]:
+        value = json.loads(response.body)
         items = [model.model_validate(item) for item in value["items"]]
-        return Page(items, value.get("next_cursor"), value.get("total"), answer.headers.get("etag"))
+        return Page(items, value.get("next_cursor"), value.get("total"), response.headers.get("etag"))
 
-    return read
-
-
-def items(answer: Answer) -> Page[Item]:
-    """Reads a page of items in another format."""
-    value = json.loads(answer.body)
-    return Page(value["items"], value.get("next_cursor"), etag=answer.headers.get("etag"))
+    return parse
 
 
-def nothing(answer: Answer) -> None:
-    """Reads an answer that says no more than that it is done."""
+def parse_items(response: Response) -> Page[Item]:
+    """Parses a page of items in another format."""
+    value = json.loads(response.body)
+    return Page(value["items"], value.get("next_cursor"), etag=response.headers.get("etag"))
+
+
+def parse_nothing(response: Response) -> None:
+    """Parses a response that has no content."""

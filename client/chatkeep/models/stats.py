@@ -5,8 +5,8 @@ from pydantic import AwareDatetime
 from chatkeep.models.model import Model
 
 
-class Counted(Model):
-    """Messages and their tokens: of one role, model or platform, as the list that it is in has it."""
+class MessageCounts(Model):
+    """Counts of messages and tokens of one role, model or platform, depending on the list it is in."""
 
     role: str | None = None
     model: str | None = None
@@ -19,7 +19,7 @@ class Counted(Model):
 
 
 class Totals(Model):
-    """What somebody has in all."""
+    """Totals of a user, or of all."""
 
     total_conversations: int
     active_conversations: int
@@ -39,9 +39,9 @@ class Stats(Totals):
     average_messages_per_conversation: float
     average_tokens_per_conversation: float
     longest_conversation_user: str | None
-    by_role: list[Counted]
-    by_model: list[Counted]
-    by_platform: list[Counted]
+    by_role: list[MessageCounts]
+    by_model: list[MessageCounts]
+    by_platform: list[MessageCounts]
     total_users: int | None = None
 
 
@@ -71,14 +71,14 @@ class Series(Model):
 
 
 class IndexSize(Model):
-    """What an index takes, in bytes."""
+    """The size of an index, in bytes."""
 
     name: str
     bytes: int | None
 
 
 class TableSize(Model):
-    """What a table takes, in bytes."""
+    """The size of a table, in bytes."""
 
     name: str
     bytes: int | None
@@ -88,7 +88,7 @@ class TableSize(Model):
 
 
 class Storage(Model):
-    """What the database takes, in bytes; None for what it does not tell."""
+    """The size of the database, in bytes; None for what it does not tell."""
 
     database: str
     total_bytes: int

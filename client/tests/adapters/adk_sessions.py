@@ -27,7 +27,7 @@ async def sessions(
         yield ChatkeepSessionService(client, **options)
 
 
-def said(text: str, **delta: Any) -> Event:
+def text_event(text: str, **delta: Any) -> Event:
     """An event that says a text, and changes the state: `app_x` is `app:x`."""
     state = {name.replace("_", ":", 1): value for name, value in delta.items()}
     content = types.Content(role="user", parts=[types.Part(text=text)])
@@ -37,9 +37,9 @@ def said(text: str, **delta: Any) -> Event:
 async def read(service: ChatkeepSessionService, session_id: str = "s", **config: Any) -> Session:
     """A session that is there."""
     config = {"config": GetSessionConfig(**config)} if config else {}
-    found = await service.get_session(**APP, session_id=session_id, **config)
-    assert found is not None
-    return found
+    loaded = await service.get_session(**APP, session_id=session_id, **config)
+    assert loaded is not None
+    return loaded
 
 
 def texts(session: Session) -> list[str]:

@@ -1,4 +1,4 @@
-"""A way to the service that loses what it is told to lose."""
+"""httpx2 transports that lose requests or responses."""
 
 import re
 from typing import Literal
@@ -8,45 +8,45 @@ import httpx2
 Lost = Literal["nothing", "request", "answer"]
 
 
-class _Losses:
-    """What is lost, and what was sent: each request's method and path, without what it is asked."""
+class _LossRules:
+    """The rules of what is lost, and `sent`: the method and path of each request, without its query."""
 
     def __init__(self) -> None:
         self.sent: list[str] = []
-        self._losses: list[tuple[re.Pattern[str], Lost, int]] = []
+        self._rules: list[tuple[re.Pattern[str], Lost, int]] = []
 
     def lose(self, request: str, what: Lost, times: int = 1) -> None:
-        """Loses the next requests that match (`PATCH .*`), or their answers: the service has dealt with those."""
-        self._losses.append((re.compile(request), what, times))
+        """Loses the next requests that match (such as `PATCH .*`), or the responses to them."""
+        self._rules.append((re.compile(request), what, times))
 
     def die(self, after: int, what: Lost) -> None:
         """Loses all requests but the next so many; of the first that is lost, the answer alone if `what` says so."""
-        self._losses = [(re.compile(".*"), "nothing", after), (re.compile(".*"), what, 1)]
+        self._rules = [(re.compile(".*"), "nothing", after), (re.compile(".*"), what, 1)]
         self.lose(".*", "request", 1_000_000)
 
-    def due(self, request: httpx2.Request) -> Lost | None:
-        """Whether this one is lost, and how."""
-        said = f"{request.method} {request.url.path}"
-        self.sent.append(said)
-        for place, (pattern, what, times) in enumerate(self._losses):
-            if times and pattern.fullmatch(said):
-                self._losses[place] = (pattern, what, times - 1)
+    def next_loss(self, request: httpx2.Request) -> Lost | None:
+        """Whether a request is lost, and how."""
+        sent_request = f"{request.method} {request.url.path}"
+        self.sent.append(sent_request)
+        for index, (pattern, what, times) in enumerate(self._rules):
+            if times and pattern.fullmatch(sent_request):
+                self._rules[index] = (pattern, what, times - 1)
                 return what
         return None
 
 
-class AsyncNetwork(httpx2.AsyncBaseTransport, _Losses):
+class AsyncNetwork(httpx2.AsyncBaseTransport, _LossRules):
     """For `AsyncChatkeep(transport=…)`."""
 
     def __init__(self) -> None:
-        _Losses.__init__(self)
-        self._way = httpx2.AsyncHTTPTransport()
+        _LossRules.__init__(self)
+        self._transport = httpx2.AsyncHTTPTransport()
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        lost = self.due(request)
+        lost = self.next_loss(request)
         if lost == "request":
             raise httpx2.ConnectError("lost", request=request)
-        response = await self._way.handle_async_request(request)
+        response = await self._transport.handle_async_request(request)
         if lost == "answer":
             await response.aread()
             await response.aclose()
@@ -54,21 +54,21 @@ class AsyncNetwork(httpx2.AsyncBaseTransport, _Losses):
         return response
 
     async def aclose(self) -> None:
-        await self._way.aclose()
+        await self._transport.aclose()
 
 
-class Network(httpx2.BaseTransport, _Losses):
+class Network(httpx2.BaseTransport, _LossRules):
     """For `Chatkeep(transport=…)`."""
 
     def __init__(self) -> None:
-        _Losses.__init__(self)
-        self._way = httpx2.HTTPTransport()
+        _LossRules.__init__(self)
+        self._transport = httpx2.HTTPTransport()
 
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
-        lost = self.due(request)
+        lost = self.next_loss(request)
         if lost == "request":
             raise httpx2.ConnectError("lost", request=request)
-        response = self._way.handle_request(request)
+        response = self._transport.handle_request(request)
         if lost == "answer":
             response.read()
             response.close()
@@ -76,4 +76,4 @@ class Network(httpx2.BaseTransport, _Losses):
         return response
 
     def close(self) -> None:
-        self._way.close()
+        self._transport.close()

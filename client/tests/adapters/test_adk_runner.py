@@ -68,8 +68,8 @@ async def run(service: ChatkeepSessionService, agent: Any, text: str, **options:
     """What a run says, in a session that the runner makes if need be."""
     runner = Runner(app_name="kitchen", agent=agent, session_service=service, auto_create_session=True)
     try:
-        found = runner.run_async(user_id="ann", session_id="s", new_message=asked(text), **options)
-        return [event async for event in found]
+        loaded = runner.run_async(user_id="ann", session_id="s", new_message=asked(text), **options)
+        return [event async for event in loaded]
     finally:
         await runner.close()
 
@@ -78,13 +78,13 @@ async def test_two_turns_with_tools_on_two_machines(service: Service, user: str)
     model = Scripted(heard=[])
     for text in ("hard", "soft"):
         async with AsyncChatkeep(service.url, service.key, user_id=user) as client:
-            said = await run(ChatkeepSessionService(client), cook(model), text)
+            events = await run(ChatkeepSessionService(client), cook(model), text)
     async with AsyncChatkeep(service.url, service.key, user_id=user) as client:
-        kept = ChatkeepSessionService(client)
-        session = await kept.get_session(app_name="kitchen", user_id="ann", session_id="s")
+        session_service = ChatkeepSessionService(client)
+        session = await session_service.get_session(app_name="kitchen", user_id="ann", session_id="s")
         assert session is not None
         assert [event.author for event in session.events] == ["user", "cook", "cook", "cook"] * 2
-        assert session.events[5:] == said
+        assert session.events[5:] == events
         answer = session.events[-1].content.parts[0].text  # type: ignore[union-attr,index]
         assert session.state == {"last": "soft", "answer": answer, "user:eggs": 2, "app:eggs": 2}
         # The model heard the first turn in the second one.
@@ -92,26 +92,28 @@ async def test_two_turns_with_tools_on_two_machines(service: Service, user: str)
         assert len(heard) == 7
         assert heard[0][0].text == "hard"  # type: ignore[index]
         # The same is there for whoever reads chats.
-        shown = [(one.role, one.name) async for one in client.messages.list("key:adk:kitchen:ann:s")]
+        shown = [(message.role, message.name) async for message in client.messages.list("key:adk:kitchen:ann:s")]
         assert [role for role, _ in shown] == ["user", "assistant", "tool", "assistant"] * 2
-        calls = [one.tool_calls async for one in client.messages.list("key:adk:kitchen:ann:s") if one.tool_calls]
-        assert [one[0]["function"]["name"] for one in calls] == ["minutes", "minutes"]
+        calls = [
+            message.tool_calls async for message in client.messages.list("key:adk:kitchen:ann:s") if message.tool_calls
+        ]
+        assert [call[0]["function"]["name"] for call in calls] == ["minutes", "minutes"]
 
 
 async def test_what_is_streamed_is_kept_once_it_is_whole(service: Service, user: str) -> None:
     async with AsyncChatkeep(service.url, service.key, user_id=user) as client:
-        kept = ChatkeepSessionService(client)
+        session_service = ChatkeepSessionService(client)
         agent = LlmAgent(name="cook", model=Scripted(heard=[]))
-        said = await run(kept, agent, "hard", run_config=RunConfig(streaming_mode=StreamingMode.SSE))
-        assert [bool(event.partial) for event in said] == [True, False]
-        session = await kept.get_session(app_name="kitchen", user_id="ann", session_id="s")
+        events = await run(session_service, agent, "hard", run_config=RunConfig(streaming_mode=StreamingMode.SSE))
+        assert [bool(event.partial) for event in events] == [True, False]
+        session = await session_service.get_session(app_name="kitchen", user_id="ann", session_id="s")
         assert session is not None
-        assert session.events[1:] == said[1:]
+        assert session.events[1:] == events[1:]
 
 
 async def test_agents_that_follow_each_other_and_agents_beside_each_other(service: Service, user: str) -> None:
     async with AsyncChatkeep(service.url, service.key, user_id=user) as client:
-        kept = ChatkeepSessionService(client)
+        session_service = ChatkeepSessionService(client)
         first = LlmAgent(name="first", model=Scripted(heard=[]), output_key="temp:draft")
         second = LlmAgent(
             name="second", model=Scripted(heard=[]), instruction="Improve {temp:draft}.", output_key="text"
@@ -119,8 +121,8 @@ async def test_agents_that_follow_each_other_and_agents_beside_each_other(servic
         names = [f"b{number}" for number in range(4)]
         beside: list[BaseAgent] = [LlmAgent(name=name, model=Scripted(heard=[]), output_key=name) for name in names]
         parallel = ParallelAgent(name="parallel", sub_agents=beside)
-        await run(kept, SequentialAgent(name="all", sub_agents=[first, second, parallel]), "hard")
-        session = await kept.get_session(app_name="kitchen", user_id="ann", session_id="s")
+        await run(session_service, SequentialAgent(name="all", sub_agents=[first, second, parallel]), "hard")
+        session = await session_service.get_session(app_name="kitchen", user_id="ann", session_id="s")
         assert session is not None
         assert len(session.events) == 7
         assert sorted(session.state) == ["b0", "b1", "b2", "b3", "text"]
@@ -129,25 +131,27 @@ async def test_agents_that_follow_each_other_and_agents_beside_each_other(servic
 
 async def test_a_run_on_a_session_that_went_on_is_refused(service: Service, user: str) -> None:
     async with AsyncChatkeep(service.url, service.key, user_id=user) as client:
-        kept = ChatkeepSessionService(client)
+        session_service = ChatkeepSessionService(client)
 
         async def meanwhile(callback_context: Any) -> None:
             await client.messages.append("key:adk:kitchen:ann:s", {"role": "user", "content": "by hand"})
 
         agent = LlmAgent(name="cook", model=Scripted(heard=[]), before_agent_callback=meanwhile)
         with pytest.raises(StaleSessionError):
-            await run(kept, agent, "hard")
-        assert await run(kept, LlmAgent(name="cook", model=Scripted(heard=[])), "soft")
+            await run(session_service, agent, "hard")
+        assert await run(session_service, LlmAgent(name="cook", model=Scripted(heard=[])), "soft")
 
 
 def test_the_runner_that_waits(service: Service, user: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CHATKEEP_URL", service.url)
     monkeypatch.setenv("CHATKEEP_KEY", service.key)
     monkeypatch.setenv("CHATKEEP_USER", user)
-    kept = ChatkeepSessionService()
-    runner = Runner(app_name="kitchen", agent=cook(Scripted(heard=[])), session_service=kept, auto_create_session=True)
+    session_service = ChatkeepSessionService()
+    runner = Runner(
+        app_name="kitchen", agent=cook(Scripted(heard=[])), session_service=session_service, auto_create_session=True
+    )
     for text in ("hard", "soft"):
         # Each run has an event loop of its own, in a thread of its own.
-        said = list(runner.run(user_id="ann", session_id="s", new_message=asked(text)))
-        assert len(said) == 3
-    assert said[-1].content.parts[0].text.startswith("7: ")  # type: ignore[union-attr,index]
+        events = list(runner.run(user_id="ann", session_id="s", new_message=asked(text)))
+        assert len(events) == 3
+    assert events[-1].content.parts[0].text.startswith("7: ")  # type: ignore[union-attr,index]

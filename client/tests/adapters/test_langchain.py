@@ -67,9 +67,11 @@ MESSAGES: list[BaseMessage] = [
 ]
 
 
-def same(found: Sequence[BaseMessage], expected: Sequence[BaseMessage]) -> None:
+def same(actual: Sequence[BaseMessage], expected: Sequence[BaseMessage]) -> None:
     """Holds messages against others, each with its class and every field."""
-    assert [(type(one), one.model_dump()) for one in found] == [(type(one), one.model_dump()) for one in expected]
+    assert [(type(message), message.model_dump()) for message in actual] == [
+        (type(message), message.model_dump()) for message in expected
+    ]
 
 
 def test_messages_of_every_kind_come_back_equal(service: Service, user: str) -> None:
@@ -162,8 +164,8 @@ def batches(writer: str) -> list[list[HumanMessage]]:
 
 def whole(messages: list[BaseMessage]) -> None:
     """Checks that the messages of two writers are all there, each batch together and each writer's in its order."""
-    said = [str(message.content).split("/") for message in messages]
-    runs = [(one, list(group)) for one, group in groupby(said, key=lambda words: tuple(words[:2]))]
+    prompts = [str(message.content).split("/") for message in messages]
+    runs = [(words, list(group)) for words, group in groupby(prompts, key=lambda words: tuple(words[:2]))]
     assert all([words[2] for words in group] == ["0", "1", "2"] for _, group in runs)
     for writer in "ab":
         assert [batch for (who, batch), _ in runs if who == writer] == [str(number) for number in range(10)]
@@ -225,15 +227,15 @@ def test_a_runnable_remembers(service: Service, user: str) -> None:
         runnable.invoke({"question": "How long does an egg boil?"}, session("ann"))
         runnable.invoke({"question": "And a soft one?"}, session("ann"))
         runnable.invoke({"question": "And a soft one?"}, session("bob"))
-        said = [[(one.type, one.content) for one in messages] for messages in model.heard]
-        assert said[1] == [
+        prompts = [[(message.type, message.content) for message in messages] for messages in model.heard]
+        assert prompts[1] == [
             ("system", "You cook."),
             ("human", "How long does an egg boil?"),
             ("ai", "Eight minutes."),
             ("human", "And a soft one?"),
         ]
-        assert len(said[2]) == 2
-        assert [one.content for one in history("ann").messages][-1] == "Five."
+        assert len(prompts[2]) == 2
+        assert [message.content for message in history("ann").messages][-1] == "Five."
 
 
 async def test_a_runnable_that_is_awaited_remembers(service: Service, user: str) -> None:
@@ -243,11 +245,11 @@ async def test_a_runnable_that_is_awaited_remembers(service: Service, user: str)
         await runnable.ainvoke({"question": "How long does an egg boil?"}, session("ann"))
         async for _ in runnable.astream({"question": "And a soft one?"}, session("ann")):
             pass
-        assert [one.content for one in model.heard[1]][1:] == [
+        assert [message.content for message in model.heard[1]][1:] == [
             "How long does an egg boil?",
             "Eight minutes.",
             "And a soft one?",
         ]
-        kept = await ChatkeepHistory("key:ann", async_client=client).aget_messages()
-        assert [isinstance(one, AIMessage) for one in kept] == [False, True, False, True]
-        assert kept[-1].content == "Five."
+        stored = await ChatkeepHistory("key:ann", async_client=client).aget_messages()
+        assert [isinstance(message, AIMessage) for message in stored] == [False, True, False, True]
+        assert stored[-1].content == "Five."

@@ -170,9 +170,9 @@ async def two_runs(service: Service, user: str, model: Any) -> tuple[list[ModelM
 
 
 async def test_runs_of_the_test_model(service: Service, user: str) -> None:
-    said, kept = await two_runs(service, user, TestModel())
-    assert kept == by_json(said)
-    assert len(kept) >= 6
+    produced, stored = await two_runs(service, user, TestModel())
+    assert stored == by_json(produced)
+    assert len(stored) >= 6
 
 
 async def test_runs_of_a_function_that_retries(service: Service, user: str) -> None:
@@ -189,21 +189,21 @@ async def test_runs_of_a_function_that_retries(service: Service, user: str) -> N
             )
         return ModelResponse(parts=[TextPart("Eight.")])
 
-    said, kept = await two_runs(service, user, FunctionModel(model))
-    assert kept == by_json(said)
-    assert len(kept) == 12
-    assert by_json(heard[3][:6]) == kept[:6]
+    produced, stored = await two_runs(service, user, FunctionModel(model))
+    assert stored == by_json(produced)
+    assert len(stored) == 12
+    assert by_json(heard[3][:6]) == stored[:6]
 
 
 @pytest.mark.parametrize("model", [OpenAIChatModel, OpenAIResponsesModel])
 async def test_runs_of_openai_models_over_http(service: Service, user: str, model: Any) -> None:
     with ScriptedModel() as scripted:
         provider = OpenAIProvider(base_url=scripted.url, api_key="none")
-        said, kept = await two_runs(service, user, model("scripted", provider=provider))
+        produced, stored = await two_runs(service, user, model("scripted", provider=provider))
         await provider.client.close()
-    assert kept == by_json(said)
-    assert [type(message) for message in kept] == [ModelRequest, ModelResponse] * 4
-    assert "soft" in str(kept[-1])
+    assert stored == by_json(produced)
+    assert [type(message) for message in stored] == [ModelRequest, ModelResponse] * 4
+    assert "soft" in str(stored[-1])
 
 
 async def test_two_writers(service: Service, user: str) -> None:
@@ -215,7 +215,7 @@ async def test_two_writers(service: Service, user: str) -> None:
                 await save(client, "key:kitchen", [request, ModelResponse(parts=[TextPart(f"{writer}{run}")])])
 
         await asyncio.gather(write("a"), write("b"))
-        kept = [str(message.parts[0].content) for message in await load(client, "key:kitchen")]  # type: ignore[union-attr]
-    assert kept[::2] == kept[1::2]
+        stored = [str(message.parts[0].content) for message in await load(client, "key:kitchen")]  # type: ignore[union-attr]
+    assert stored[::2] == stored[1::2]
     for writer in "ab":
-        assert [one for one in kept[::2] if one[0] == writer] == [f"{writer}{run}" for run in range(10)]
+        assert [message for message in stored[::2] if message[0] == writer] == [f"{writer}{run}" for run in range(10)]

@@ -147,8 +147,8 @@ class SQLiteSession(ChatkeepSession):
         messages_table: str = "agent_messages",
         session_settings: SessionSettings | dict[str, Any] | None = None,
     ) -> None:
-        place = str(uuid4()) if str(db_path) == ":memory:" else str(Path(db_path).resolve())
-        digest = hashlib.sha256(f"{place} {sessions_table} {messages_table}".encode()).hexdigest()
+        location = str(uuid4()) if str(db_path) == ":memory:" else str(Path(db_path).resolve())
+        digest = hashlib.sha256(f"{location} {sessions_table} {messages_table}".encode()).hexdigest()
         super().__init__(session_id, user_id=f"sdk-{digest[:32]}", session_settings=session_settings)
         self.db_path = db_path
         self.used[os.environ["PYTEST_CURRENT_TEST"].split(" ")[0]] += 1
@@ -180,15 +180,15 @@ class Deselecting:
     def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
         """Takes the tests of DESELECTED out."""
         reasons = {test: reason for reason, tests in DESELECTED.items() for test in tests.split()}
-        kept, out = [], []
+        selected, out = [], []
         for item in items:
             reason = next((reasons[name] for name in _names(item) if name in reasons), None) or _without_session(item)
             if reason is None:
-                kept.append(item)
+                selected.append(item)
             else:
                 out.append(item)
                 self.left_out[reason] += 1
-        items[:] = kept
+        items[:] = selected
         config.hook.pytest_deselected(items=out)
         if self.whole and (missing := reasons.keys() - {name for item in out for name in _names(item)}):
             raise pytest.UsageError(f"There are no such tests any more: {', '.join(sorted(missing))}")
@@ -205,8 +205,8 @@ class Deselecting:
 
 def _without_session(item: pytest.Item) -> str | None:
     """Why a test is left out that says nothing of sessions."""
-    told = "ession" in inspect.getsource(item.function) or "memory" in item.path.parts  # type: ignore[attr-defined]
-    return None if told else "about the runner, without a session"
+    about_sessions = "ession" in inspect.getsource(item.function) or "memory" in item.path.parts  # type: ignore[attr-defined]
+    return None if about_sessions else "about the runner, without a session"
 
 
 def _names(item: pytest.Item) -> tuple[str, str]:
@@ -220,14 +220,17 @@ def main() -> int:
     folder, arguments = str(Path(sys.argv[1]).resolve()), sys.argv[2:]
     os.chdir(folder)
     # The tests import each other as `tests.…`, which here is another package: that of this file.
-    sys.path[:] = [folder, *(place for place in sys.path if Path(place or ".").resolve() != Path(__file__).parent)]
+    sys.path[:] = [
+        folder,
+        *(location for location in sys.path if Path(location or ".").resolve() != Path(__file__).parent),
+    ]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for module in BUILT_ON_IT:
             importlib.import_module(module)
     for module, name in REPLACED:
         setattr(importlib.import_module(module), name, globals()[name])
-    whole = not any(one.startswith("tests/") for one in arguments)
+    whole = not any(argument.startswith("tests/") for argument in arguments)
     chosen = FILES if whole else ()
     return pytest.main(["-p", "no:cacheprovider", *chosen, *arguments], plugins=[Deselecting(whole=whole)])
 

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from chatkeep import AsyncChatkeep, Conflict
-from chatkeep.chat_items import MAX_BATCH
 from chatkeep.openai_agents import ChatkeepSession
+from chatkeep.session_items import MAX_BATCH
 from tests.conftest import Service
-from tests.proxy import Fate, Proxy
+from tests.proxy import Fault, Proxy
 
 CALLS = [{"id": f"call_{k}", "type": "function", "function": {"name": "f", "arguments": "{}"}} for k in range(2)]
 # By another API: three items, none, and one.
@@ -34,16 +34,16 @@ def session(client: AsyncChatkeep) -> ChatkeepSession:
     return ChatkeepSession("s", client=client)
 
 
-def said(*texts: object) -> list[Any]:
+def user_items(*texts: object) -> list[Any]:
     """Messages of the user."""
-    return [{"role": "user", "content": str(one)} for one in texts]
+    return [{"role": "user", "content": str(text)} for text in texts]
 
 
 async def read(session: ChatkeepSession, limit: int, **options: Any) -> Any:
     """The snapshot that the SDK would get."""
-    found = await session._get_compaction_snapshot(limit, **options)
-    assert found is not None
-    return found
+    snapshot = await session._get_compaction_snapshot(limit, **options)
+    assert snapshot is not None
+    return snapshot
 
 
 async def kept(client: AsyncChatkeep) -> list[Any]:
@@ -65,25 +65,25 @@ async def kept(client: AsyncChatkeep) -> list[Any]:
 async def test_the_end_is_replaced_and_stays_readable(
     client: AsyncChatkeep, session: ChatkeepSession, limit: int, start: int, output: list[str], left: list[str]
 ) -> None:
-    await session.add_items(said(*range(5)))
+    await session.add_items(user_items(*range(5)))
     snapshot = await read(session, limit)
-    assert snapshot.items == said(*range(5))[-limit:]
+    assert snapshot.items == user_items(*range(5))[-limit:]
     assert snapshot.complete == (limit >= 5)
-    assert await snapshot.replace_suffix(start, said(*output)) is True
-    assert await session.get_items() == said(*left)
+    assert await snapshot.replace_suffix(start, user_items(*output)) is True
+    assert await session.get_items() == user_items(*left)
     assert await kept(client) == [*"01234", *output]
     # It was of the version before.
-    assert await snapshot.replace_suffix(start, said("no")) is False
-    await session.add_items(said("next"))
-    assert await session.get_items() == said(*left, "next")
+    assert await snapshot.replace_suffix(start, user_items("no")) is False
+    await session.add_items(user_items("next"))
+    assert await session.get_items() == user_items(*left, "next")
 
 
 async def test_what_is_written_in_between_is_not_lost(client: AsyncChatkeep, session: ChatkeepSession) -> None:
-    await session.add_items(said(*range(4)))
-    for output in (said("new"), []):
+    await session.add_items(user_items(*range(4)))
+    for output in (user_items("new"), []):
         for start in (0, 2):
             snapshot = await read(session, 9)
-            await session.add_items(said("meanwhile"))
+            await session.add_items(user_items("meanwhile"))
             before = await session.get_items()
             assert await snapshot.replace_suffix(start, output) is False
             assert await session.get_items() == before
@@ -91,10 +91,10 @@ async def test_what_is_written_in_between_is_not_lost(client: AsyncChatkeep, ses
 
 
 async def test_of_many_at_once_one_replaces(client: AsyncChatkeep, session: ChatkeepSession) -> None:
-    await session.add_items(said(*range(4)))
+    await session.add_items(user_items(*range(4)))
     snapshots = [await read(session, 9) for _ in range(5)]
-    work = [one.replace_suffix(2, said(f"new {k}")) for k, one in enumerate(snapshots)]
-    outcomes: list[Any] = await asyncio.gather(*work, *(session.add_items(said(f"added {k}")) for k in range(3)))
+    work = [text.replace_suffix(2, user_items(f"new {k}")) for k, text in enumerate(snapshots)]
+    outcomes: list[Any] = await asyncio.gather(*work, *(session.add_items(user_items(f"added {k}")) for k in range(3)))
     replaced = outcomes[:5].count(True)
     assert replaced <= 1
     items: list[Any] = await session.get_items()
@@ -107,34 +107,34 @@ async def test_of_many_at_once_one_replaces(client: AsyncChatkeep, session: Chat
 
 
 async def test_no_message_is_split(client: AsyncChatkeep, session: ChatkeepSession) -> None:
-    await session.add_items(said("first"))
+    await session.add_items(user_items("first"))
     await client.messages.append("key:s", NATIVE)
     snapshot = await read(session, 9)
     assert len(snapshot.items) == 5
     for start in (2, 3):
-        assert await snapshot.replace_suffix(start, said("new")) is False
-    assert await snapshot.replace_suffix(4, said("new")) is True
+        assert await snapshot.replace_suffix(start, user_items("new")) is False
+    assert await snapshot.replace_suffix(4, user_items("new")) is True
     items: list[Any] = await session.get_items()
     assert [item.get("type", item.get("content")) for item in items] == [
         *("first", "message", "function_call", "function_call", "new")
     ]
-    assert await (await read(session, 4)).replace_suffix(0, said("newer")) is True
-    assert await session.get_items() == said("first", "newer")
+    assert await (await read(session, 4)).replace_suffix(0, user_items("newer")) is True
+    assert await session.get_items() == user_items("first", "newer")
 
 
 async def test_a_long_end(session: ChatkeepSession) -> None:
-    many = said(*range(450))
+    many = user_items(*range(450))
     await session.add_items(many)
     for limit in (1, 200, 201, 449, 450, 451):
         snapshot = await read(session, limit)
         assert (snapshot.items, snapshot.complete) == (many[-limit:], limit >= 450)
     snapshot = await read(session, 440)
-    assert await snapshot.replace_suffix(20, said(*range(MAX_BATCH + 1))) is False
-    assert await snapshot.replace_suffix(20, said(*range(MAX_BATCH))) is True
-    assert await session.get_items() == many[:30] + said(*range(MAX_BATCH))
+    assert await snapshot.replace_suffix(20, user_items(*range(MAX_BATCH + 1))) is False
+    assert await snapshot.replace_suffix(20, user_items(*range(MAX_BATCH))) is True
+    assert await session.get_items() == many[:30] + user_items(*range(MAX_BATCH))
 
 
-@pytest.mark.parametrize("output", [[], said("new")])
+@pytest.mark.parametrize("output", [[], user_items("new")])
 async def test_what_a_history_begins_with_is_deleted_where_it_is_expired(
     client: AsyncChatkeep, session: ChatkeepSession, output: list[Any]
 ) -> None:
@@ -143,10 +143,10 @@ async def test_what_a_history_begins_with_is_deleted_where_it_is_expired(
 
     await session.add_items([*sealed("old", 210), *sealed("fresh", 2), *sealed("old", 1), *sealed("fresh", 3)])
     snapshot = await read(session, 4, prune_prefix=lambda item: item.get("payload", "").startswith("old"))
-    await session.add_items(said("meanwhile"))
+    await session.add_items(user_items("meanwhile"))
     assert await snapshot.replace_suffix(1, output) is False
     assert len(await session.get_items()) == 217
-    assert await session.pop_item() == said("meanwhile")[0]
+    assert await session.pop_item() == user_items("meanwhile")[0]
 
     snapshot = await read(session, 4, prune_prefix=lambda item: item.get("payload", "").startswith("old"))
     assert await snapshot.replace_suffix(1, output) is True
@@ -163,38 +163,38 @@ async def test_a_request_whose_answer_is_lost_has_one_effect(
     with Proxy(service.url, service.key, "async") as proxy:
         async with AsyncChatkeep(proxy.url, service.key, user_id=user) as unlucky:
             session = ChatkeepSession("s", client=unlucky)
-            await session.add_items(said(*range(4)))
+            await session.add_items(user_items(*range(4)))
             snapshot = await read(session, 9)
             lost = len(proxy.seen)
             # One read, or two, to find where the end begins; and the write.
-            proxy.fates.extend([Fate()] * (1 if start == 0 else 2) + [Fate(lost=True)])
-            assert await snapshot.replace_suffix(start, said("new")) is True
+            proxy.faults.extend([Fault()] * (1 if start == 0 else 2) + [Fault(lost=True)])
+            assert await snapshot.replace_suffix(start, user_items("new")) is True
             assert proxy.paths()[lost:].count("POST /chats/key:s/messages") == 2
-    assert await ChatkeepSession("s", client=client).get_items() == said(*range(start), "new")
+    assert await ChatkeepSession("s", client=client).get_items() == user_items(*range(start), "new")
     assert len(await kept(client)) == 5
 
 
 async def test_of_nothing_there_is_nothing_to_replace(client: AsyncChatkeep, session: ChatkeepSession) -> None:
     snapshot = await read(session, 9)
     assert (snapshot.items, snapshot.complete) == ([], True)
-    assert await snapshot.replace_suffix(0, said("new")) is False
+    assert await snapshot.replace_suffix(0, user_items("new")) is False
     assert (await client.chats.page()).items == []
-    await session.add_items(said("1"))
+    await session.add_items(user_items("1"))
     snapshot = await read(session, 9)
-    assert await snapshot.replace_suffix(1, said("new")) is False
+    assert await snapshot.replace_suffix(1, user_items("new")) is False
     await client.chats.delete("key:s")
-    assert await snapshot.replace_suffix(0, said("new")) is False
+    assert await snapshot.replace_suffix(0, user_items("new")) is False
     assert (await client.chats.page()).items == []
 
 
 async def test_anothers_turn_is_respected(client: AsyncChatkeep, session: ChatkeepSession) -> None:
-    await session.add_items(said("1", "2"))
+    await session.add_items(user_items("1", "2"))
     turn = await client.turns.take("key:s", holder="worker-1", seconds=60)
-    for output in (said("new"), []):
+    for output in (user_items("new"), []):
         for start in (0, 1):
             with pytest.raises(Conflict):
                 await (await read(session, 9)).replace_suffix(start, output)
-    assert await session.get_items() == said("1", "2")
+    assert await session.get_items() == user_items("1", "2")
     mine = ChatkeepSession("s", client=client, turn=turn.token)
     assert await (await read(mine, 9)).replace_suffix(0, []) is True
     assert await session.get_items() == []

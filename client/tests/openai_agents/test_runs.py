@@ -106,8 +106,8 @@ def test_the_second_turn_knows_the_first_in_run_sync(
             to_model.close(),
             to_service.aclose() if isinstance(to_service, AsyncChatkeep) else to_service.close(),
         ]
-        for one in closing:
-            loop.run_until_complete(one)
+        for closer in closing:
+            loop.run_until_complete(closer)
         loop.close()
     check_two_turns(model)
 
@@ -133,7 +133,7 @@ async def test_a_run_reads_no_more_than_its_settings_say(service: Service, user:
         for city in ("Oslo", "Rome"):
             await turn("run", forecaster, city, session)
         await turn("run", forecaster, "Bonn", session, run_config=limited(1))
-    assert [one[2] for one in gist(items_of(model.requests[4]))] == [
+    assert [item[2] for item in gist(items_of(model.requests[4]))] == [
         "You said: Rome The tool said: rain in Rome",
         "Bonn",
     ]
@@ -155,7 +155,7 @@ async def test_the_user_comes_from_the_runs_context(service: Service, user: str,
         assert gist(await session.get_items(wrapper=wrapper))[0] == ("said", "user", "Rome")
         with pytest.raises(RuntimeError, match="wrapper"):
             await session.get_items()
-    cities = [one[2] for one in gist(items_of(model.requests[-1])) if one[:2] == ("said", "user")]
+    cities = [item[2] for item in gist(items_of(model.requests[-1])) if item[:2] == ("said", "user")]
     assert cities == ["Oslo", "Bonn"]
 
 
@@ -164,13 +164,13 @@ async def test_sessions_in_parallel_do_not_mix(service: Service, user: str, mode
 
         async def talk(name: str) -> list[Any]:
             session = ChatkeepSession(name, client=client)
-            for place in range(3):
-                said = await turn(("run", "run_streamed")[place % 2], forecaster, f"{name}-{place}", session)
-                assert said == f"You said: {name}-{place} The tool said: rain in {name}-{place}"
+            for index in range(3):
+                said = await turn(("run", "run_streamed")[index % 2], forecaster, f"{name}-{index}", session)
+                assert said == f"You said: {name}-{index} The tool said: rain in {name}-{index}"
             return gist(await session.get_items())
 
         for number, items in enumerate(await asyncio.gather(*(talk(f"s{number}") for number in range(8)))):
-            assert [one[2] for one in items if one[:2] == ("said", "user")] == [f"s{number}-{k}" for k in range(3)]
+            assert [item[2] for item in items if item[:2] == ("said", "user")] == [f"s{number}-{k}" for k in range(3)]
             assert len(items) == 12
 
 
@@ -205,13 +205,13 @@ async def test_another_process_goes_on_where_one_died(service: Service, user: st
     async with agent(model) as forecaster, AsyncChatkeep(service.url, service.key, user_id=user) as client:
         session = ChatkeepSession("dying", client=client)
         left = gist(await session.get_items())
-        first = [one[2] for one in left if one[0] == "said"]
+        first = [item[2] for item in left if item[0] == "said"]
         assert first[:3] == ["Oslo?", "You said: Oslo? The tool said: rain in Oslo?", "Rome?"]
         await turn("run", forecaster, "Bonn?", session)
         # The call that nothing answered is not sent again; all else is there once.
         sent = gist(items_of(model.requests[-1]))
         assert sent[:4] == left[:4]
-        assert [one[2] for one in sent if one[:2] == ("said", "user")] == ["Oslo?", "Rome?", "Bonn?"]
+        assert [item[2] for item in sent if item[:2] == ("said", "user")] == ["Oslo?", "Rome?", "Bonn?"]
 
 
 def test_what_one_side_wrote_the_other_reads(service: Service, user: str, model: ScriptedModel) -> None:
@@ -223,7 +223,7 @@ def test_what_one_side_wrote_the_other_reads(service: Service, user: str, model:
         chat_id = "-".join([chat[:8], chat[8:12], chat[12:16], chat[16:20], chat[20:]])
         async with AsyncChatkeep(service.url, service.key, user_id=user) as client:
             items = await ChatkeepSession("any", chat=chat_id, client=client).get_items()
-        assert [one[0] for one in gist(items)] == ["said", "call", "output", "said"]
+        assert [item[0] for item in gist(items)] == ["said", "call", "output", "said"]
         return chat_id
 
     chat_id = asyncio.run(talk())

@@ -16,8 +16,8 @@ from agents.memory import OpenAIResponsesCompactionSession
 from openai import AsyncOpenAI
 
 from chatkeep import AsyncChatkeep, Chatkeep, Conflict, Unprocessable
-from chatkeep.chat_items import MAX_BATCH
 from chatkeep.openai_agents import ChatkeepSession
+from chatkeep.session_items import MAX_BATCH
 from tests.conftest import Service
 from tests.openai_agents.agent import gist, model
 from tests.scripted_model import ScriptedModel, call, text
@@ -68,13 +68,13 @@ ITEMS: list[Any] = [
 @pytest.fixture
 async def client(service: Service, user: str) -> AsyncIterator[AsyncChatkeep]:
     """A client that acts for a user of this test's own."""
-    async with AsyncChatkeep(service.url, service.key, user_id=user) as made:
-        yield made
+    async with AsyncChatkeep(service.url, service.key, user_id=user) as async_client:
+        yield async_client
 
 
-def said(*texts: str) -> list[Any]:
+def user_items(*texts: str) -> list[Any]:
     """Messages of the user."""
-    return [{"role": "user", "content": one} for one in texts]
+    return [{"role": "user", "content": text} for text in texts]
 
 
 def numbers(items: list[Any]) -> list[int]:
@@ -98,7 +98,7 @@ async def test_items_come_back_as_they_were_added(client: AsyncChatkeep) -> None
     session = ChatkeepSession("a/b %2F ü", client=client)
     await session.add_items(ITEMS)
     assert await session.get_items() == ITEMS
-    assert [json.dumps(one) for one in await session.get_items()] == [json.dumps(one) for one in ITEMS]
+    assert [json.dumps(item) for item in await session.get_items()] == [json.dumps(item) for item in ITEMS]
     for item in reversed(ITEMS):
         assert await session.pop_item() == item
     assert await session.pop_item() is None
@@ -106,7 +106,7 @@ async def test_items_come_back_as_they_were_added(client: AsyncChatkeep) -> None
 
 async def test_the_newest_are_in_the_order_they_were_added(client: AsyncChatkeep) -> None:
     session = ChatkeepSession("s", client=client, session_settings={"limit": 3})
-    await session.add_items(said(*map(str, range(450))))
+    await session.add_items(user_items(*map(str, range(450))))
     assert numbers(await session.get_items()) == [447, 448, 449]
     for limit in (1, 200, 201, 449, 450, 451, 2**31 - 1):
         assert numbers(await session.get_items(limit)) == list(range(450))[-limit:]
@@ -134,33 +134,35 @@ async def test_items_are_added_all_or_none(client: AsyncChatkeep) -> None:
     session = ChatkeepSession("s", client=client)
     wrong: Any = {"role": "nobody", "content": "?"}
     with pytest.raises(Unprocessable):
-        await session.add_items([*said("1"), wrong, *said("2")])
+        await session.add_items([*user_items("1"), wrong, *user_items("2")])
     unsayable: Any = {"role": "user", "content": object()}
     with pytest.raises(TypeError):
-        await session.add_items([*said("1"), unsayable])
+        await session.add_items([*user_items("1"), unsayable])
     assert await session.get_items() == []
 
 
 async def test_more_than_a_request_holds_is_added_in_order(client: AsyncChatkeep) -> None:
     session = ChatkeepSession("s", client=client)
     count = 2 * MAX_BATCH + 5
-    await session.add_items(said(*map(str, range(count))))
+    await session.add_items(user_items(*map(str, range(count))))
     assert numbers(await session.get_items()) == list(range(count))
 
 
 async def test_many_add_at_once_and_each_ones_items_stay_together(client: AsyncChatkeep) -> None:
     sessions = [ChatkeepSession("s", client=client) for _ in range(10)]
-    await asyncio.gather(*(one.add_items(said(*[str(k)] * 5)) for k, one in enumerate(sessions)))
-    found = numbers(await sessions[0].get_items())
-    assert [found[at : at + 5] for at in range(0, 50, 5)] == [[found[at]] * 5 for at in range(0, 50, 5)]
-    assert sorted(found) == sorted([*range(10)] * 5)
+    await asyncio.gather(*(session.add_items(user_items(*[str(k)] * 5)) for k, session in enumerate(sessions)))
+    stored_numbers = numbers(await sessions[0].get_items())
+    assert [stored_numbers[at : at + 5] for at in range(0, 50, 5)] == [
+        [stored_numbers[at]] * 5 for at in range(0, 50, 5)
+    ]
+    assert sorted(stored_numbers) == sorted([*range(10)] * 5)
 
 
 async def test_two_that_pop_never_get_the_same(client: AsyncChatkeep) -> None:
     sessions = [ChatkeepSession("s", client=client) for _ in range(6)]
-    await sessions[0].add_items(said(*map(str, range(60))))
-    popped = await asyncio.gather(*(one.pop_item() for one in sessions for _ in range(12)))
-    assert sorted(numbers([one for one in popped if one is not None])) == list(range(60))
+    await sessions[0].add_items(user_items(*map(str, range(60))))
+    popped = await asyncio.gather(*(session.pop_item() for session in sessions for _ in range(12)))
+    assert sorted(numbers([item for item in popped if item is not None])) == list(range(60))
 
 
 POPPING = """
@@ -183,7 +185,7 @@ def test_two_processes_and_threads_that_pop_never_get_the_same(
     for name, value in (("URL", service.url), ("KEY", service.key), ("USER", user)):
         monkeypatch.setenv(f"CHATKEEP_{name}", value)
     session = ChatkeepSession("s")
-    asyncio.run(session.add_items(said(*map(str, range(200)))))
+    asyncio.run(session.add_items(user_items(*map(str, range(200)))))
     processes = [
         subprocess.Popen([sys.executable, "-c", POPPING], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         for _ in range(2)
@@ -214,50 +216,50 @@ def test_a_session_goes_from_loop_to_loop(service: Service, user: str, monkeypat
         monkeypatch.setenv(f"CHATKEEP_{name}", value)
     session = ChatkeepSession("s")
     for number in range(5):
-        asyncio.run(session.add_items(said(str(number))))
+        asyncio.run(session.add_items(user_items(str(number))))
         assert numbers(asyncio.run(session.get_items())) == list(range(number + 1))
 
 
 async def test_users_and_chats_are_apart(client: AsyncChatkeep, user: str) -> None:
     for name in ("ada", "bob"):
-        await ChatkeepSession("s", client=client, user_id=f"{user}-{name}").add_items(said(name))
-    await ChatkeepSession("t", client=client).add_items(said("t"))
-    await ChatkeepSession("u", client=client, chat="key:elsewhere").add_items(said("u"))
-    assert await ChatkeepSession("s", client=client, user_id=f"{user}-ada").get_items() == said("ada")
+        await ChatkeepSession("s", client=client, user_id=f"{user}-{name}").add_items(user_items(name))
+    await ChatkeepSession("t", client=client).add_items(user_items("t"))
+    await ChatkeepSession("u", client=client, chat="key:elsewhere").add_items(user_items("u"))
+    assert await ChatkeepSession("s", client=client, user_id=f"{user}-ada").get_items() == user_items("ada")
     assert await ChatkeepSession("s", client=client).get_items() == []
-    assert await ChatkeepSession("elsewhere", client=client).get_items() == said("u")
+    assert await ChatkeepSession("elsewhere", client=client).get_items() == user_items("u")
     chat = await client.chats.get("key:t")
-    assert await ChatkeepSession("any", client=client, chat=chat.chat_id).get_items() == said("t")
+    assert await ChatkeepSession("any", client=client, chat=chat.chat_id).get_items() == user_items("t")
 
 
 async def test_clearing_leaves_the_chat(client: AsyncChatkeep) -> None:
     session = ChatkeepSession("s", client=client)
-    await session.add_items(said("1"))
+    await session.add_items(user_items("1"))
     chat = await client.chats.patch("key:s", title="Eggs")
     await session.clear_session()
     assert await session.get_items() == []
-    await session.add_items(said("2"))
+    await session.add_items(user_items("2"))
     again = await client.chats.get("key:s")
     assert (again.chat_id, again.title) == (chat.chat_id, "Eggs")
-    assert await session.get_items() == said("2")
+    assert await session.get_items() == user_items("2")
 
 
 async def test_anothers_turn_is_respected(client: AsyncChatkeep) -> None:
     session = ChatkeepSession("s", client=client)
-    await session.add_items(said("1"))
+    await session.add_items(user_items("1"))
     turn = await client.turns.take("key:s", holder="worker-1", seconds=60)
-    for write in (session.add_items(said("2")), session.pop_item(), session.clear_session()):
+    for write in (session.add_items(user_items("2")), session.pop_item(), session.clear_session()):
         with pytest.raises(Conflict):
             await write
     mine = ChatkeepSession("s", client=client, turn=turn.token)
-    await mine.add_items(said("2"))
-    assert await mine.pop_item() == said("2")[0]
-    assert await session.get_items() == said("1")
+    await mine.add_items(user_items("2"))
+    assert await mine.pop_item() == user_items("2")[0]
+    assert await session.get_items() == user_items("1")
 
 
 async def test_a_write_that_is_cancelled_has_happened_when_it_raises(client: AsyncChatkeep) -> None:
     session = ChatkeepSession("s", client=client)
-    await session.add_items(said("0"))
+    await session.add_items(user_items("0"))
 
     async def cancelled(write: Any) -> None:
         task = asyncio.ensure_future(write)
@@ -268,7 +270,7 @@ async def test_a_write_that_is_cancelled_has_happened_when_it_raises(client: Asy
         with pytest.raises(asyncio.CancelledError):
             await task
 
-    await cancelled(session.add_items(said("1", "2")))
+    await cancelled(session.add_items(user_items("1", "2")))
     assert numbers(await session.get_items()) == [0, 1, 2]
     await cancelled(session.pop_item())
     assert numbers(await session.get_items()) == [0, 1]
@@ -278,14 +280,14 @@ async def test_a_write_that_is_cancelled_has_happened_when_it_raises(client: Asy
 
 async def test_a_closed_session_is_not_used(client: AsyncChatkeep) -> None:
     session = ChatkeepSession("s", client=client)
-    await session.add_items(said("1"))
+    await session.add_items(user_items("1"))
     await session.close()
     await session.close()
     for use in (session.get_items(), session.add_items([]), session.pop_item(), session.clear_session()):
         with pytest.raises(RuntimeError, match="ChatkeepSession is closed"):
             await use
     # What it stood on goes on.
-    assert await ChatkeepSession("s", client=client).get_items() == said("1")
+    assert await ChatkeepSession("s", client=client).get_items() == user_items("1")
 
 
 async def test_a_user_that_no_context_gives_is_nobody(client: AsyncChatkeep) -> None:
@@ -302,7 +304,7 @@ async def test_compaction_replaces_the_items_in_one_step(
     client: AsyncChatkeep, model: ScriptedModel, mode: Any
 ) -> None:
     session = ChatkeepSession("s", client=client)
-    history: list[Any] = [*said("1"), call("weather", city="Oslo"), text("Rain."), *said("2")]
+    history: list[Any] = [*user_items("1"), call("weather", city="Oslo"), text("Rain."), *user_items("2")]
     async with AsyncOpenAI(base_url=model.url, api_key="any") as openai:
         compacting = OpenAIResponsesCompactionSession("s", session, client=openai, compaction_mode=mode)
         await compacting.add_items(history)
@@ -312,7 +314,7 @@ async def test_compaction_replaces_the_items_in_one_step(
     assert [item["type"] for item in items[2:]] == ["compaction"]
     assert await session.get_items() == items
     # What was there before is not gone: it is a branch.
-    messages = [one async for one in client.messages.list("key:s", tree=True)]
+    messages = [message async for message in client.messages.list("key:s", tree=True)]
     assert [message.role for message in messages[:4]] == ["user", "assistant", "assistant", "user"]
     assert len(messages) == 7
 
@@ -322,14 +324,14 @@ async def test_a_subclass_compacts_through_its_own_methods(client: AsyncChatkeep
         async def add_items(self, items: list[Any], **options: Any) -> None:
             await super().add_items([item | {"content": item["content"].upper()} for item in items], **options)
 
-    assert await Shouting("s", client=client)._atomic_replace_items(said("a")) is False
-    assert await ChatkeepSession("s", client=client)._atomic_replace_items(said("a")) is True
+    assert await Shouting("s", client=client)._atomic_replace_items(user_items("a")) is False
+    assert await ChatkeepSession("s", client=client)._atomic_replace_items(user_items("a")) is True
 
 
 async def test_an_encrypted_session_stands_on_it(client: AsyncChatkeep, service: Service, user: str) -> None:
     # The SDK asks for a SessionABC, and takes whatever follows the protocol.
-    kept: Any = ChatkeepSession("s", client=client)
-    session = EncryptedSession("s", kept, "a-key-of-many-characters-and-high-entropy")
+    inner: Any = ChatkeepSession("s", client=client)
+    session = EncryptedSession("s", inner, "a-key-of-many-characters-and-high-entropy")
     await session.add_items(ITEMS)
     assert await session.get_items() == ITEMS
     assert await session.get_items(2) == ITEMS[-2:]

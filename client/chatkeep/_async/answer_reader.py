@@ -1,0 +1,34 @@
+"""Reads the text of an answer while it is written."""
+
+import json
+from typing import Any
+
+from chatkeep._async.event_stream import AsyncEventStream, Event
+from chatkeep._async.methods import AsyncSender
+from chatkeep.call import Call
+from chatkeep.models.messages import Message
+
+
+class AsyncAnswerReader(AsyncEventStream[str]):
+    """The text of an answer, as it comes, to its end. Iterate over it in an `async with`, or `aclose` it.
+
+    `offset` is where the next text begins, in characters. In the end `ended` is `done`, `failed`, `incomplete` or
+    `deleted`, and `message` the whole answer, whose content is what counts; None where it was deleted.
+    """
+
+    def __init__(self, client: AsyncSender, call: Call[None], offset: int, give_up_after: float) -> None:
+        super().__init__(client, call, give_up_after)
+        self.offset = offset
+        self.ended: str | None = None
+        self.message: Message | None = None
+
+    def _read(self, event: Event) -> str | None:
+        """The text of an event; None with the last one."""
+        value: dict[str, Any] = json.loads(event.data)
+        if event.event == "text":
+            self.offset = value["offset"] + len(value["text"])
+            return str(value["text"])
+        self._finished = True
+        self.ended = event.event
+        self.message = None if event.event == "deleted" else Message.model_validate(value)
+        return None

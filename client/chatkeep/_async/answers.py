@@ -1,0 +1,49 @@
+"""`client.answers`: messages that are read while they are written."""
+
+from typing import TYPE_CHECKING
+
+from chatkeep._async.methods import AsyncCallMethod, AsyncResource
+from chatkeep.call import UNSET, Json, Unset
+from chatkeep.calls import answers as calls
+from chatkeep.calls.messages import append
+from chatkeep.models.messages import MessageIn, MessageRef
+from chatkeep.retries import DEFAULT_GIVE_UP_AFTER
+
+if TYPE_CHECKING:
+    from chatkeep._async.answer_reader import AsyncAnswerReader
+    from chatkeep._async.answer_writer import AsyncAnswerWriter
+
+
+class AsyncAnswers(AsyncResource):
+    """`client.answers`: messages that are read while they are written."""
+
+    chunk = AsyncCallMethod(calls.chunk)
+    complete = AsyncCallMethod(calls.complete)
+    fail = AsyncCallMethod(calls.fail)
+
+    def open(
+        self,
+        chat: str,
+        message: MessageIn | Json | None = None,
+        *,
+        parent: MessageRef | Unset | None = UNSET,
+        turn: int | None = None,
+        idempotency_key: str | None = None,
+    ) -> "AsyncAnswerWriter":
+        """Writes an answer, in an `async with`: `message` is what is known of it, its `content` how it begins."""
+        from chatkeep._async.answer_writer import AsyncAnswerWriter
+
+        fields = {"role": "assistant", **(message or {}), "status": "in_progress"}
+        opening = append(chat, fields, parent=parent, turn=turn, idempotency_key=idempotency_key)
+        return AsyncAnswerWriter(self._client, opening)
+
+    def stream(
+        self, chat: str, message: MessageRef, *, offset: int = 0, give_up_after: float = DEFAULT_GIVE_UP_AFTER
+    ) -> "AsyncAnswerReader":
+        """The text of an answer from `offset` on, while it is written. Where it breaks, it goes on from there.
+
+        Raises ConnectionFailed where the service cannot be reached for `give_up_after` seconds.
+        """
+        from chatkeep._async.answer_reader import AsyncAnswerReader
+
+        return AsyncAnswerReader(self._client, calls.stream(chat, message, offset=offset), offset, give_up_after)
