@@ -9,17 +9,17 @@ from dataclasses import dataclass, fields
 from typing import Any, TypeVar
 
 from app.auth.authenticator import Authenticator
-from app.changes.shared_feed import Feeds
+from app.changes.feed_cache import FeedCache
 from app.db.database import Database
-from app.events.consumer import Follower, Rest
-from app.events.postgres import PostgresSignals
-from app.events.pubsub import DEAF_POLL_SECONDS, Hub, Silence
-from app.events.sqlite import SqliteSignals
-from app.events.stream_authorizer import Guard
+from app.events.consumer import Consumer, PauseGate
+from app.events.postgres import PostgresNotifier
+from app.events.pubsub import FALLBACK_POLL_SECONDS, NullNotifier, PubSub
+from app.events.sqlite import SqliteNotifier
+from app.events.stream_authorizer import StreamAuthorizer
 from app.exporting.exporter import ExportRunner
 from app.exporting.snapshot import snapshot_opener
 from app.http.shutdown import on_shutdown_signal
-from app.jobs.housekeeping import keep_house
+from app.jobs.housekeeping import run_housekeeping
 from app.messages.append.postgres import PostgresCommitBackend
 from app.messages.append.sqlite import SqliteCommitBackend
 from app.messages.append.writer import AppendWriter
@@ -30,7 +30,7 @@ from app.openai_api.retries import FirstAttempts
 from app.search.indexer import SearchIndexer
 from app.settings import Settings
 from app.stats.counters import Counters
-from app.streaming.streaming_messages import Answers
+from app.streaming.streaming_messages import StreamingMessages
 
 T = TypeVar("T")
 
@@ -42,22 +42,22 @@ class Services:
     Attributes:
         messages: gives the store of a user's messages: `services.messages("ann")`.
         search: the index of full texts; None where the settings switch search off.
-        consumers_pause: held while something urgent runs that the consumers of the event log make way for.
+        pause_gate: closed while something urgent runs that the consumers of the event log make way for.
     """
 
     settings: Settings
     db: Database
     authenticator: Authenticator
     messages: MessageStores
-    hub: Hub
-    guard: Guard
-    feeds: Feeds
-    answers: Answers
+    pubsub: PubSub
+    stream_authorizer: StreamAuthorizer
+    feed_cache: FeedCache
+    streaming_messages: StreamingMessages
     first_attempts: FirstAttempts
     counters: Counters
     search: SearchIndexer | None
     exports: ExportRunner
-    rest: Rest
+    pause_gate: PauseGate
 
     def __post_init__(self) -> None:
         by_class = {type(value): value for value in (getattr(self, field.name) for field in fields(self))}
@@ -80,15 +80,15 @@ class Services:
             stack.push_async_callback(db.close)
             authenticator = Authenticator(db, settings)
             stack.push_async_callback(authenticator.close)
-            writer = AppendWriter(_commit_backend(db), settings.write_queue_size, db.announcer)
+            writer = AppendWriter(_commit_backend(db), settings.write_queue_size, db.commit_hooks)
             stack.push_async_callback(writer.close)
             messages = MessageStores(db, writer, HistoryCache(settings.history_cache_bytes), TreeCache())
-            hub = _hub(db)
-            guard = Guard(hub)
-            stack.push_async_callback(guard.close)
-            stack.push_async_callback(hub.close)
-            answers = Answers(db, hub, settings, messages, sweeps=background)
-            stack.push_async_callback(answers.close)
+            pubsub = _pubsub(db)
+            stream_authorizer = StreamAuthorizer(pubsub)
+            stack.push_async_callback(stream_authorizer.close)
+            stack.push_async_callback(pubsub.close)
+            streaming_messages = StreamingMessages(db, pubsub, settings, messages, reap=background)
+            stack.push_async_callback(streaming_messages.close)
             indexer = SearchIndexer(db) if settings.search else None
             if indexer is not None:
                 stack.push_async_callback(indexer.close)
@@ -99,20 +99,20 @@ class Services:
                 db=db,
                 authenticator=authenticator,
                 messages=messages,
-                hub=hub,
-                guard=guard,
-                feeds=Feeds(db, hub),
-                answers=answers,
+                pubsub=pubsub,
+                stream_authorizer=stream_authorizer,
+                feed_cache=FeedCache(db, pubsub),
+                streaming_messages=streaming_messages,
                 first_attempts=FirstAttempts(),
                 counters=Counters(db),
                 search=indexer,
                 exports=exports,
-                rest=Rest(),
+                pause_gate=PauseGate(),
             )
             # What is there by now stays: the garbage collector need not look at it again and again.
             gc.collect()
             gc.freeze()
-            stack.enter_context(on_shutdown_signal(hub.close_streams))
+            stack.enter_context(on_shutdown_signal(pubsub.close_streams))
             stack.enter_context(on_shutdown_signal(exports.stop))
             if background:
                 await stack.enter_async_context(_background(services))
@@ -123,26 +123,26 @@ class Services:
 async def _background(services: Services) -> AsyncIterator[None]:
     """What runs beside the requests: the consumers of the event log, and housekeeping once a minute."""
     db, counters, indexer = services.db, services.counters, services.search
-    followers = [Follower(db, "counting", counters.aggregate, counters.users_behind, services.rest)]
+    consumers = [Consumer(db, "counting", counters.aggregate, counters.users_behind, services.pause_gate)]
     if indexer is not None:
-        followers.append(Follower(db, "indexing", indexer.index_users, indexer.users_behind, services.rest))
-    housekeeping = asyncio.create_task(keep_house(db, services.settings.changes_kept_days), name="housekeeping")
+        consumers.append(Consumer(db, "indexing", indexer.index_users, indexer.users_behind, services.pause_gate))
+    housekeeping = asyncio.create_task(run_housekeeping(db, services.settings.changes_kept_days), name="housekeeping")
     try:
         yield
     finally:
         housekeeping.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await housekeeping
-        for follower in followers:
-            await follower.close()
+        for consumer in consumers:
+            await consumer.close()
 
 
 def _commit_backend(db: Database) -> SqliteCommitBackend | PostgresCommitBackend:
     return SqliteCommitBackend(db) if db.kind == "sqlite" else PostgresCommitBackend(db)
 
 
-def _hub(db: Database) -> Hub:
+def _pubsub(db: Database) -> PubSub:
     if db.pgbouncer:
         # LISTEN needs a server connection of its own, which transaction pooling does not give.
-        return Hub(Silence(), DEAF_POLL_SECONDS)
-    return Hub(SqliteSignals(db) if db.kind == "sqlite" else PostgresSignals(db))
+        return PubSub(NullNotifier(), FALLBACK_POLL_SECONDS)
+    return PubSub(SqliteNotifier(db) if db.kind == "sqlite" else PostgresNotifier(db))

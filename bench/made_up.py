@@ -8,7 +8,7 @@ from random import Random
 from typing import Any
 
 from app.db.timestamps import to_iso
-from app.events.counter_deltas import slot_of
+from app.events.counter_deltas import bucket_of
 from app.messages.append.new_message import to_json
 from bench.vocabulary import FIRST_MIDDLING, FIRST_RARE, RANK, WORDS, draw, sentences
 
@@ -169,7 +169,7 @@ def _count(user: User, said: Row, at: datetime) -> None:
         (user.totals, 0),
         (user.by.setdefault(("role", role), [0] * 6), 2),
         (user.by.setdefault(("model", model), [0] * 6), 2),
-        (user.time_buckets.setdefault(slot_of(at), [0] * 5), 1),
+        (user.time_buckets.setdefault(bucket_of(at), [0] * 5), 1),
     )
     for counter, first in counters:
         for place, number in enumerate(numbers, first):
@@ -185,7 +185,7 @@ def _count_chat(
     user.longest = max(user.longest, sums[0])
     user.first_at = user.first_at or created
     user.last_at = ended
-    user.time_buckets.setdefault(slot_of(created), [0] * 5)[0] += 1
+    user.time_buckets.setdefault(bucket_of(created), [0] * 5)[0] += 1
     by_platform = user.by.setdefault(("platform", platform), [0] * 6)
     for place, number in enumerate((not deleted, deleted, *sums)):
         by_platform[place] += number

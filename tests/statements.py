@@ -15,7 +15,7 @@ from app.db.driver import Driver, Row
 def in_the_background() -> bool:
     """Whether this is what follows the feeds, and none of the request's."""
     task = asyncio.current_task()
-    return task is not None and getattr(task.get_coro(), "__qualname__", "") == "Follower._run"
+    return task is not None and getattr(task.get_coro(), "__qualname__", "") == "Consumer._run"
 
 
 class CountingDriver:

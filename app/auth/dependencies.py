@@ -1,14 +1,16 @@
 """The dependencies that give a route its caller: `user: Reader`, `user: Writer` or `caller: Admin`."""
 
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import Depends
 from fastapi.openapi.models import HTTPBearer
 from fastapi.security.base import SecurityBase
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 
 from app.auth.authenticator import Authenticator
 from app.auth.caller import ADMIN, CHATS_READ, CHATS_WRITE, MAX_USER_ID, Caller, User
+from app.events.stream_authorizer import AuthorizationCheck
 from app.http.errors import BadRequest, Forbidden, Overloaded, Unauthorized
 from app.http.routing import HotRoute, StrictRoute
 from app.http.services import service
@@ -25,6 +27,7 @@ __all__ = [
     "User",
     "UserWith",
     "Writer",
+    "authorization_check",
 ]
 
 # What any route that knows its caller can answer, for `errors.responses`.
@@ -102,6 +105,11 @@ class AuthenticatedRoute(StrictRoute):
 
 class AuthenticatedHotRoute(AuthenticatedRoute, HotRoute):
     """The same for a hot route."""
+
+
+def authorization_check(connection: HTTPConnection) -> AuthorizationCheck:
+    """Authenticates the caller of a stream again, each time it is called. Raises what `authenticate` raises."""
+    return partial(service(connection, Authenticator).authenticate, connection)
 
 
 async def _authenticate(request: Request) -> Caller:

@@ -1,1 +1,1 @@
-"""The changes of a user's chats, read by pages and followed by Server-Sent Events or a WebSocket."""
+"""The feed of changes: a user's changes read by pages, and followed by Server-Sent Events or a WebSocket."""

@@ -1,6 +1,6 @@
-"""Reading the feed of a user's changes: rows of `changes`, taken apart, with the messages and chats as they are now.
+"""Reader of the feed of changes: decodes the rows of `changes`, with the messages and chats as they are now.
 
-What is written is in `app.events`. A row may stand for several changes, each with a position of its own; a cursor is a
+`app.events.log` writes the rows. One row may stand for several changes, each with its own position. A cursor holds a
 position, and may point into the middle of a row.
 """
 
@@ -16,7 +16,8 @@ from app.chats.serialize import FIELDS, chat_json
 from app.db.database import Database
 from app.db.driver import Row
 from app.db.timestamps import to_iso
-from app.events.log import length
+from app.events.log import position_count
+from app.events.sse import encode_event
 from app.http.errors import Gone, InvalidCursor, NotFound
 from app.http.paging import decode_cursor, encode_cursor
 from app.http.references import ChatRef
@@ -28,15 +29,15 @@ SELECT f.position, f.pruned, c.position, c.at, c.entries FROM feeds f LEFT JOIN 
 ) AS c ON TRUE
 WHERE f.user_id = $1 ORDER BY c.position
 """
-_POSITION = "SELECT position FROM feeds WHERE user_id = $1"
-_CHAT = (
+_LAST_POSITION = "SELECT position FROM feeds WHERE user_id = $1"
+_CHAT_ID = (
     "SELECT chat_id FROM chats WHERE user_id = $1 AND {} = $2 ORDER BY deleted_at IS NOT NULL, deleted_at DESC LIMIT 1"
 )
-# Rows looked through at once for the changes of one chat.
-SCANNED = 1000
-# Messages read at once, and when to stop reading more: one alone may have ten million bytes.
-MESSAGES_AT_ONCE = 25
-ENOUGH_BYTES = 1024 * 1024
+# Rows that one query scans for the changes of one chat.
+ROWS_SCANNED = 1000
+# Messages read together, and when to stop reading more: a single one may have ten million bytes.
+MESSAGES_PER_QUERY = 25
+PAGE_BYTES = 1024 * 1024
 
 _TYPES = {
     "appended": "message.appended",
@@ -49,11 +50,11 @@ _TYPES = {
 
 @dataclass(frozen=True)
 class Change:
-    """A change, ready to be sent to anybody who may see it.
+    """A change, encoded for all who may see it.
 
     Attributes:
-        json: what it is, as JSON.
-        removes: whether something went for good that earlier changes may still show.
+        json: the change as JSON.
+        removes: whether something was removed that earlier changes may still show.
     """
 
     position: int
@@ -65,18 +66,18 @@ class Change:
 
     @cached_property
     def event(self) -> bytes:
-        """It as a Server-Sent Event."""
-        return b"id: %b\nevent: %b\ndata: %b\n\n" % (self.cursor.encode(), self.type.encode(), self.json)
+        """The change as a Server-Sent Event."""
+        return encode_event(self.cursor.encode(), self.type.encode(), self.json)
 
     @cached_property
     def text(self) -> str:
-        """It as a text for a WebSocket."""
+        """The change as the text of a WebSocket message."""
         return self.json.decode()
 
 
 @dataclass(frozen=True, slots=True)
-class Changes:
-    """Changes next to each other in the feed, the position after which to go on, and whether there are more."""
+class ChangeSlice:
+    """Consecutive changes, the position to go on from, and whether there are more."""
 
     items: Sequence[Change]
     position: int
@@ -84,19 +85,21 @@ class Changes:
 
 
 @dataclass(slots=True)
-class _Found:
+class _PositionedEntry:
+    """An entry of one position: that of an append names one message."""
+
     position: int
     at: Any
     entry: list[Any]
 
     @property
-    def message(self) -> tuple[str, int] | None:
-        """The message to be shown with it, if there is to be one."""
+    def message_key(self) -> tuple[str, int] | None:
+        """The chat's id and the seq of the message to show with it, if there is one."""
         return (self.entry[1], self.entry[2]) if self.entry[0] in ("appended", "edited") else None
 
 
 class ChangeReader:
-    """The feed of one user."""
+    """Reads the feed of one user."""
 
     def __init__(self, db: Database, user_id: str) -> None:
         self._db = db
@@ -104,138 +107,135 @@ class ChangeReader:
         self._sql = sqlite if db.kind == "sqlite" else postgres
 
     def cursor(self, position: int) -> str:
-        """The cursor that says: everything up to here was seen."""
+        """The cursor of a client that has seen everything up to a position."""
         return encode_cursor(["changes", self.user_id], [position])
 
-    async def start(self, since: str | None) -> int | None:
-        """The position that a client names by a cursor, `now` or `start`: None for that. Raises InvalidCursor (400)."""
+    async def position(self, since: str | None) -> int | None:
+        """The position of a cursor or of `now`; None for `start`, or without `since`. Raises InvalidCursor (400)."""
         if since is None or since == "start":
             return None
         if since == "now":
-            row = await self._db.driver.fetch_one(_POSITION, self.user_id)
+            row = await self._db.driver.fetch_one(_LAST_POSITION, self.user_id)
             return int(row[0]) if row is not None else 0
-        position = decode_cursor(since, ["changes", self.user_id])
-        if len(position) != 1 or type(position[0]) is not int or not 0 <= position[0] < 2**63:
+        values = decode_cursor(since, ["changes", self.user_id])
+        if len(values) != 1 or type(values[0]) is not int or not 0 <= values[0] < 2**63:
             raise InvalidCursor
-        return position[0]
+        return values[0]
 
-    async def chat(self, ref: ChatRef) -> str:
-        """The id of a chat, wherever it is: one in the trash has changes too. Raises NotFound (404)."""
+    async def chat_id(self, ref: ChatRef) -> str:
+        """The id of a chat, also of one in the trash, which has changes too. Raises NotFound (404)."""
         column, value = ref.column
-        row = await self._db.driver.fetch_one(_CHAT.format(column), self.user_id, value)
+        row = await self._db.driver.fetch_one(_CHAT_ID.format(column), self.user_id, value)
         if row is None:
             raise NotFound
         return str(row[0])
 
-    async def after(self, position: int | None, limit: int, chat_id: str | None = None) -> Changes:
-        """At most `limit` changes after a position, those of one chat only if one is named.
+    async def read(self, position: int | None, limit: int, chat_id: str | None = None) -> ChangeSlice:
+        """At most `limit` changes after a position (None: from the first that is kept), of one chat only if named.
 
-        Raises Gone (410) where the changes right after the position are not kept any more, or never were.
+        Raises Gone (410) where the changes right after the position were pruned, or never existed.
         """
-        rows = await self._db.driver.fetch(_ROWS, self.user_id, position or 0, SCANNED if chat_id else limit)
+        rows = await self._db.driver.fetch(_ROWS, self.user_id, position or 0, ROWS_SCANNED if chat_id else limit)
         last, pruned = (int(rows[0][0]), int(rows[0][1])) if rows else (0, 0)
         if position is None:
             position = pruned
         if not pruned <= position <= last:
             raise Gone
-        found = _entries(row for row in rows if row[2] is not None)
-        reached = position
-        wanted: list[_Found] = []
-        for one in found:
-            if one.position <= position:
+        end = position
+        selected: list[_PositionedEntry] = []
+        for entry in _decode(row for row in rows if row[2] is not None):
+            if entry.position <= position:
                 continue
-            if chat_id is None or one.entry[1] == chat_id:
-                if len(wanted) == limit:
+            if chat_id is None or entry.entry[1] == chat_id:
+                if len(selected) == limit:
                     break
-                wanted.append(one)
-            reached = one.position
-        items = await self._shown(wanted)
-        if len(items) < len(wanted):
-            reached = items[-1].position
-        return Changes(items, reached, reached < last)
+                selected.append(entry)
+            end = entry.position
+        changes = await self._load(selected)
+        if len(changes) < len(selected):
+            end = changes[-1].position
+        return ChangeSlice(changes, end, end < last)
 
-    async def _shown(self, found: Sequence[_Found]) -> list[Change]:
-        """The changes as they are sent; fewer of them where that is enough to send."""
-        chats = await self._chats({one.entry[1] for one in found if one.entry[0].startswith("chat.")})
-        items: list[Change] = []
+    async def _load(self, entries: Sequence[_PositionedEntry]) -> list[Change]:
+        """The changes with what they show; fewer than entries where those fill a page."""
+        chats = await self._load_chats({entry.entry[1] for entry in entries if entry.entry[0].startswith("chat.")})
+        changes: list[Change] = []
         size = 0
-        place = 0
-        while place < len(found) and size < ENOUGH_BYTES:
-            step = _step(found, place)
-            messages = await self._messages({one.message for one in step if one.message is not None})
-            for one in step:
-                items.append(self._change(one, chats, messages))
-                size += len(items[-1].json)
-            place += len(step)
-        return items
+        while len(changes) < len(entries) and size < PAGE_BYTES:
+            batch = _next_batch(entries, len(changes))
+            messages = await self._load_messages({entry.message_key for entry in batch if entry.message_key})
+            for entry in batch:
+                changes.append(self._change(entry, chats, messages))
+                size += len(changes[-1].json)
+        return changes
 
-    async def _messages(self, wanted: Collection[tuple[str, int]]) -> dict[tuple[str, int], dict[str, Any]]:
-        if not wanted:
+    async def _load_messages(self, keys: Collection[tuple[str, int]]) -> dict[tuple[str, int], dict[str, Any]]:
+        if not keys:
             return {}
-        rows = await self._db.driver.fetch(self._sql.MESSAGES, self.user_id, orjson.dumps(list(wanted)).decode())
+        rows = await self._db.driver.fetch(self._sql.MESSAGES, self.user_id, orjson.dumps(list(keys)).decode())
         return {(str(row[-1]), row[1]): message_fields(row, str(row[-1]), row[-2]) for row in rows}
 
-    async def _chats(self, wanted: Collection[str]) -> dict[str, bytes]:
-        if not wanted:
+    async def _load_chats(self, chat_ids: Collection[str]) -> dict[str, bytes]:
+        if not chat_ids:
             return {}
         rows: Sequence[Row] = await self._db.driver.fetch(
-            self._sql.CHATS, self.user_id, orjson.dumps(list(wanted)).decode()
+            self._sql.CHATS, self.user_id, orjson.dumps(list(chat_ids)).decode()
         )
-        place = FIELDS.index("chat_id")
-        return {str(row[place]): chat_json(row) for row in rows}
+        index = FIELDS.index("chat_id")
+        return {str(row[index]): chat_json(row) for row in rows}
 
     def _change(
-        self, found: _Found, chats: dict[str, bytes], messages: dict[tuple[str, int], dict[str, Any]]
+        self, entry: _PositionedEntry, chats: dict[str, bytes], messages: dict[tuple[str, int], dict[str, Any]]
     ) -> Change:
-        kind, chat_id, *names = found.entry
-        cursor, type_ = self.cursor(found.position), _TYPES.get(kind, kind)
-        said = {"cursor": cursor, "type": type_, "chat_id": chat_id, "at": to_iso(found.at)}
+        kind, chat_id, *values = entry.entry
+        cursor, type_ = self.cursor(entry.position), _TYPES.get(kind, kind)
+        fields = {"cursor": cursor, "type": type_, "chat_id": chat_id, "at": to_iso(entry.at)}
         if kind == "cleared":
-            said["last_seq"] = names[0]
+            fields["last_seq"] = values[0]
         elif kind == "head":
-            said["head_seq"], said["head_id"] = names
-        elif found.message is not None:
-            message = messages.get(found.message)
-            said["seq"] = found.entry[2]
+            fields["head_seq"], fields["head_id"] = values
+        elif entry.message_key is not None:
+            message = messages.get(entry.message_key)
+            fields["seq"] = values[0]
             if message is not None:
-                said |= {"message_id": message["message_id"], "message": message}
+                fields |= {"message_id": message["message_id"], "message": message}
             elif kind == "edited":
-                said["message_id"] = names[1]
+                fields["message_id"] = values[1]
         elif kind == "deleted":
-            said["seq"], said["message_id"] = names
+            fields["seq"], fields["message_id"] = values
         elif chat_id in chats:
-            said["chat"] = orjson.Fragment(chats[chat_id])
+            fields["chat"] = orjson.Fragment(chats[chat_id])
         removes = kind in ("deleted", "cleared", "chat.erased")
-        return Change(found.position, cursor, type_, chat_id, dumps(said), removes)
+        return Change(entry.position, cursor, type_, chat_id, dumps(fields), removes)
 
 
-async def with_news(db: Database, read: dict[str, int]) -> list[str]:
-    """Which of these users have changes after the position that was read."""
+async def users_with_new_changes(db: Database, positions: dict[str, int]) -> list[str]:
+    """Which of some users have changes after their position in `positions`."""
     sql = sqlite if db.kind == "sqlite" else postgres
-    rows = await db.driver.fetch(sql.POSITIONS, orjson.dumps(list(read)).decode())
-    return [user_id for user_id, position in rows if position > read[user_id]]
+    rows = await db.driver.fetch(sql.POSITIONS, orjson.dumps(list(positions)).decode())
+    return [user_id for user_id, position in rows if position > positions[user_id]]
 
 
-def _entries(rows: Iterable[Row]) -> Iterable[_Found]:
-    """What rows say, one by one: an entry for each message that was appended."""
+def _decode(rows: Iterable[Row]) -> Iterable[_PositionedEntry]:
+    """The entries of rows, each with its position: an append of several messages becomes one entry for each."""
     for _, _, last, at, text in rows:
         entries = orjson.loads(text)
-        position = last - sum(map(length, entries))
+        position = last - sum(map(position_count, entries))
         for entry in entries:
             if entry[0] == "appended":
-                kind, chat_id, first, count = entry
-                for seq in range(first, first + count):
+                kind, chat_id, first_seq, count = entry
+                for seq in range(first_seq, first_seq + count):
                     position += 1
-                    yield _Found(position, at, [kind, chat_id, seq])
+                    yield _PositionedEntry(position, at, [kind, chat_id, seq])
             else:
                 position += 1
-                yield _Found(position, at, entry)
+                yield _PositionedEntry(position, at, entry)
 
 
-def _step(found: Sequence[_Found], place: int) -> Sequence[_Found]:
-    """The next changes, with a bounded number of messages to be read for them."""
-    end, messages = place, 0
-    while end < len(found) and messages < MESSAGES_AT_ONCE:
-        messages += found[end].message is not None
+def _next_batch(entries: Sequence[_PositionedEntry], start: int) -> Sequence[_PositionedEntry]:
+    """The entries from `start` on, as far as one query reads their messages."""
+    end, messages = start, 0
+    while end < len(entries) and messages < MESSAGES_PER_QUERY:
+        messages += entries[end].message_key is not None
         end += 1
-    return found[place:end]
+    return entries[start:end]

@@ -1,4 +1,4 @@
-"""The routes of the feed: a page of changes, the same followed as events or by WebSocket, and tickets for that."""
+"""Routes of the feed of changes: a page of them, the same followed as events or by WebSocket, and its tickets."""
 
 from typing import Annotated
 
@@ -6,16 +6,16 @@ from fastapi import APIRouter, Query, Request, WebSocket
 from starlette.responses import Response
 
 from app.auth.authenticator import Authenticator, bearer_token
-from app.auth.dependencies import AuthenticatedRoute, Reader
+from app.auth.dependencies import AuthenticatedRoute, Reader, authorization_check
 from app.changes import websocket
-from app.changes.following import Following
+from app.changes.change_stream import ChangeStream
+from app.changes.feed_cache import FeedCache
 from app.changes.schemas import CHANGE, CURSOR, ChangePage, ChangesQuery, EventsQuery, TicketOut
-from app.changes.shared_feed import Feeds
-from app.changes.sse import feed_events
+from app.changes.sse import change_events
 from app.changes.tickets import TicketStore
 from app.db.database import Database
-from app.events.sse import EventStream, documented_events
-from app.events.stream_authorizer import Guard
+from app.events.sse import EventStream, documented_events, encode_event, last_event_id_parameter
+from app.events.stream_authorizer import StreamAuthorizer
 from app.http.errors import Conflict, Gone, InvalidCursor, NotFound, responses
 from app.http.idempotency import IDEMPOTENT, idempotent_request
 from app.http.openapi import BODY_ERRORS, READ_ERRORS, documented
@@ -25,14 +25,7 @@ from app.messages.serialize import dumps
 
 router = APIRouter(tags=["changes"], route_class=AuthenticatedRoute)
 
-_LAST_EVENT_ID = {
-    "name": "Last-Event-ID",
-    "in": "header",
-    "required": False,
-    "description": "The `id` of the last event that was seen. It goes before `since`; browsers send it by themselves.",
-    "schema": {"type": "string", "maxLength": 1024},
-}
-_EVENT = f"id: {CURSOR}\nevent: {CHANGE['type']}\ndata: {dumps(CHANGE).decode()}\n\n"
+_EVENT = encode_event(CURSOR.encode(), b"message.appended", dumps(CHANGE)).decode()
 
 
 @router.get(
@@ -46,14 +39,14 @@ async def read_changes(request: Request, user: Reader, query: Annotated[ChangesQ
 
     Without `since`, from the first change that is kept; with `since=now` nothing but a cursor to go on from.
     """
-    feeds = service(request, Feeds)
-    reader = feeds.reader(user.user_id)
-    chat_id = await reader.chat(ChatRef.parse(query.chat)) if query.chat is not None else None
-    changes = await reader.after(await reader.start(query.since), query.limit, chat_id)
+    feed_cache = service(request, FeedCache)
+    reader = feed_cache.reader(user.user_id)
+    chat_id = await reader.chat_id(ChatRef.parse(query.chat)) if query.chat is not None else None
+    page = await reader.read(await reader.position(query.since), query.limit, chat_id)
     body = b'{"items":[%b],"cursor":%b,"has_more":%b}' % (
-        b",".join(change.json for change in changes.items),
-        dumps(reader.cursor(changes.position)),
-        b"true" if changes.has_more else b"false",
+        b",".join(change.json for change in page.items),
+        dumps(reader.cursor(page.position)),
+        b"true" if page.has_more else b"false",
     )
     return Response(body, headers={"Cache-Control": "no-store"}, media_type="application/json")
 
@@ -66,7 +59,7 @@ async def read_changes(request: Request, user: Reader, query: Annotated[ChangesQ
         **documented_events(_EVENT, "Events without end."),
         **responses(InvalidCursor, NotFound, Gone, *READ_ERRORS),
     },
-    openapi_extra={"parameters": [_LAST_EVENT_ID]},
+    openapi_extra={"parameters": [last_event_id_parameter("since")]},
 )
 async def follow_events(request: Request, user: Reader, query: Annotated[EventsQuery, Query()]) -> Response:
     """What changes in the caller's chats, as it happens, as Server-Sent Events; from now on, if not said otherwise.
@@ -74,9 +67,8 @@ async def follow_events(request: Request, user: Reader, query: Annotated[EventsQ
     The first event, `cursor`, says from where. An event's `id` is its cursor.
     """
     since = request.headers.get("last-event-id") or query.since
-    following = await Following.open(request, user.user_id, since, query.chat)
-    authenticator = service(request, Authenticator)
-    return EventStream(feed_events(following), service(request, Guard), lambda: authenticator.authenticate(request))
+    stream = await ChangeStream.open(request, user.user_id, since, query.chat)
+    return EventStream(change_events(stream), service(request, StreamAuthorizer), authorization_check(request))
 
 
 @router.post(
@@ -90,13 +82,13 @@ async def follow_events(request: Request, user: Reader, query: Annotated[EventsQ
 async def make_ticket(request: Request, user: Reader) -> Response:
     """A ticket for `/ws?ticket=…`, since browsers set no headers there. Good once, for 30 seconds, in any process."""
     authenticator = service(request, Authenticator)
-    answer = await TicketStore(service(request, Database)).create(
+    stored = await TicketStore(service(request, Database)).create(
         user,
         await authenticator.token_expires_at(request),
         idempotency=await idempotent_request(request),
         token=bearer_token(request),
     )
-    response = answer.response()
+    response = stored.response()
     response.headers["Cache-Control"] = "no-store"
     return response
 

@@ -1,4 +1,4 @@
-"""Changes and tickets as they go out, and what can be asked of a feed."""
+"""Schemas of changes and tickets, and of the queries of the feed."""
 
 from datetime import datetime
 from typing import Annotated, Literal

@@ -5,32 +5,31 @@ from contextlib import aclosing
 
 import orjson
 
-from app.changes.following import Following, News
-from app.events.sse import PART_BYTES, SIGN_OF_LIFE
+from app.changes.change_stream import ChangeBatch, ChangeStream
+from app.events.sse import KEEP_ALIVE, PART_BYTES, encode_event
 
 
-async def feed_events(following: Following) -> AsyncGenerator[bytes]:
-    """The events of a feed."""
-    async with aclosing(following.news()) as stream:
-        async for news in stream:
-            for part in _parts(news):
+async def change_events(stream: ChangeStream) -> AsyncGenerator[bytes]:
+    """The events of a stream of changes, several together where they are small."""
+    async with aclosing(stream.batches()) as batches:
+        async for batch in batches:
+            for part in _encode(batch):
                 yield part
 
 
-def _parts(news: News) -> Iterator[bytes]:
-    """The bytes of news, in parts of a bounded size."""
-    if news.cursor is not None:
-        said = orjson.dumps({"type": "cursor", "cursor": news.cursor})
-        yield b"id: %b\nevent: cursor\ndata: %b\n\n" % (news.cursor.encode(), said)
-    elif not news.changes:
-        yield SIGN_OF_LIFE
-    few: list[bytes] = []
+def _encode(batch: ChangeBatch) -> Iterator[bytes]:
+    """The bytes of a batch, in parts of a bounded size."""
+    if batch.cursor is not None:
+        yield encode_event(batch.cursor.encode(), b"cursor", orjson.dumps({"type": "cursor", "cursor": batch.cursor}))
+    elif not batch.changes:
+        yield KEEP_ALIVE
+    events: list[bytes] = []
     size = 0
-    for change in news.changes:
-        if few and size + len(change.event) > PART_BYTES:
-            yield b"".join(few)
-            few, size = [], 0
-        few.append(change.event)
+    for change in batch.changes:
+        if events and size + len(change.event) > PART_BYTES:
+            yield b"".join(events)
+            events, size = [], 0
+        events.append(change.event)
         size += len(change.event)
-    if few:
-        yield b"".join(few)
+    if events:
+        yield b"".join(events)

@@ -1,7 +1,7 @@
-"""Tickets: what a browser opens a WebSocket with, since it cannot send a header there.
+"""One-time tickets that open a WebSocket, since a browser cannot send an `Authorization` header there.
 
-A ticket is good once and for half a minute, so that one in an address that somebody logged is worth nothing. It lives
-in a table: any process takes it, and only one of them.
+A ticket is valid once and for half a minute, so that one in a logged URL is worth nothing. Tickets are stored in a
+table: any process takes one, and only one of them.
 """
 
 import hashlib
@@ -22,11 +22,11 @@ from app.http.errors import Conflict, Unauthorized
 from app.http.idempotency import IdempotentRequest, StoredResponse, run_idempotent
 from app.models import Ticket
 
-GOOD_FOR = timedelta(seconds=30)
+LIFETIME = timedelta(seconds=30)
 
 
 class TicketStore:
-    """The tickets that were not used yet."""
+    """The store of unused tickets."""
 
     def __init__(self, db: Database) -> None:
         self._db = db
@@ -34,49 +34,49 @@ class TicketStore:
     async def create(
         self, user: User, until: datetime | None, *, idempotency: IdempotentRequest | None, token: bytes
     ) -> StoredResponse:
-        """A ticket for a caller whose token runs out at `until`, if it does; the answer is a TicketOut as JSON.
+        """Creates a ticket for a caller whose token expires at `until`, if it does. Gives a TicketOut as JSON.
 
-        As with API keys, the ticket is not in what is kept for a retry, but derived from the bearer `token`. Raises
-        Conflict (409) where another token was used the first time.
+        As with API keys, the response stored for retries has no ticket: it is derived again from the bearer `token`.
+        Raises Conflict (409) where the first request came with another token.
         """
-        made = ""
+        ticket = ""
 
-        async def insert_one() -> StoredResponse:
-            nonlocal made
-            ticket_id, expires_at = str(uuid7()), now() + GOOD_FOR
-            made = _derived(token, ticket_id, idempotency.key) if idempotency else secrets.token_urlsafe(32)
+        async def insert_ticket() -> StoredResponse:
+            nonlocal ticket
+            ticket_id, expires_at = str(uuid7()), now() + LIFETIME
+            ticket = _derived(token, ticket_id, idempotency.key) if idempotency else secrets.token_urlsafe(32)
             row = {
                 "user_id": user.user_id,
-                "sha256": _sha256(made),
+                "sha256": _sha256(ticket),
                 "principal": user.principal,
                 "scopes": sorted(user.scopes),
                 "caller_until": until,
                 "expires_at": expires_at,
             }
             await session.execute(insert(Ticket).values(row))
-            kept = {"ticket_id": ticket_id, "sha256": _sha256(made), "expires_at": to_iso(expires_at)}
-            return StoredResponse(201, orjson.dumps(kept))
+            body = {"ticket_id": ticket_id, "sha256": _sha256(ticket), "expires_at": to_iso(expires_at)}
+            return StoredResponse(201, orjson.dumps(body))
 
         async with self._db.write() as session:
-            answer = await run_idempotent(session, user.user_id, idempotency, insert_one)
-        kept = orjson.loads(answer.body)
+            stored = await run_idempotent(session, user.user_id, idempotency, insert_ticket)
+        body = orjson.loads(stored.body)
         if idempotency:
-            made = _derived(token, kept["ticket_id"], idempotency.key)
-            if not hmac.compare_digest(kept["sha256"], _sha256(made)):
+            ticket = _derived(token, body["ticket_id"], idempotency.key)
+            if not hmac.compare_digest(body["sha256"], _sha256(ticket)):
                 raise Conflict(
                     "This ticket was made with another bearer token: ask for one with a new Idempotency-Key."
                 )
-        return StoredResponse(201, orjson.dumps({"ticket": made, "expires_at": kept["expires_at"]}), answer.headers)
+        return StoredResponse(201, orjson.dumps({"ticket": ticket, "expires_at": body["expires_at"]}), stored.headers)
 
     async def redeem(self, ticket: str) -> tuple[User, datetime | None]:
-        """Who asked for a ticket, and until when that one's token is good. Raises Unauthorized (401).
+        """The user that created a ticket, and when that user's token expires. Raises Unauthorized (401).
 
-        It cannot be used again, whatever comes of this.
+        The ticket cannot be used again, whatever happens next.
         """
         columns = [getattr(Ticket, name) for name in ("user_id", "principal", "scopes", "caller_until", "expires_at")]
         async with self._db.write() as session:
-            used = delete(Ticket).where(col(Ticket.sha256) == _sha256(ticket)).returning(*columns)
-            row = (await session.execute(used.execution_options(synchronize_session=False))).one_or_none()
+            statement = delete(Ticket).where(col(Ticket.sha256) == _sha256(ticket)).returning(*columns)
+            row = (await session.execute(statement.execution_options(synchronize_session=False))).one_or_none()
         if row is None or row.expires_at <= now():
             raise Unauthorized("The ticket is unknown, was used, or is too old.")
         return User(row.user_id, frozenset(row.scopes), row.principal), row.caller_until
@@ -87,5 +87,5 @@ def _derived(token: bytes, ticket_id: str, idempotency_key: str) -> str:
 
 
 def _sha256(ticket: str) -> str:
-    # What no header could carry is no ticket either, but must not break this.
+    # A URL can carry text that UTF-8 cannot encode: it is no ticket, but must not raise.
     return hashlib.sha256(ticket.encode(errors="replace")).hexdigest()

@@ -1,9 +1,10 @@
-"""A feed by WebSocket. What went wrong is said by the code with which it closes: a browser sees no status there."""
+"""The feed of changes by WebSocket. Errors are told by the close code, since a browser sees no HTTP status there."""
 
 import asyncio
 import time
 import traceback
 from contextlib import aclosing, suppress
+from functools import partial
 
 import orjson
 import structlog
@@ -13,30 +14,31 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from app.auth.authenticator import Authenticator
 from app.auth.caller import CHATS_READ, Caller, User
-from app.changes.following import Following
+from app.auth.dependencies import authorization_check
+from app.changes.change_stream import ChangeStream
 from app.changes.schemas import SocketQuery
 from app.changes.tickets import TicketStore
 from app.db.database import Database
-from app.events.stream_authorizer import Check, Guard
-from app.events.streams import PATIENCE_SECONDS, first_of
+from app.events.stream_authorizer import AuthorizationCheck, StreamAuthorizer
+from app.events.streams import SEND_TIMEOUT_SECONDS, first_completed, wait_for_disconnect
 from app.http.database_errors import problem_of
 from app.http.errors import BadRequest, Forbidden, Overloaded, Unauthorized, Unprocessable
 from app.http.query import QueryReader
 from app.http.services import service
 
-# 4000 and the status that HTTP has for it (RFC 6455, 7.4.2 leaves 4000 to 4999 to applications).
-_OWN = 4000
+# The base of our codes, to which the HTTP status is added (RFC 6455, 7.4.2 leaves 4000 to 4999 to applications).
+_STATUS_BASE = 4000
 _RESTARTING = 1012
 _TRY_AGAIN = 1013
 _DEFECT = 1011
 _REASON_BYTES = 123
 
-_log = structlog.get_logger("chatkeep.live")
+_log = structlog.get_logger("chatkeep.events")
 _query = QueryReader(SocketQuery)
 
 
 async def serve(socket: WebSocket) -> None:
-    """Follows a feed until the client goes, may not listen any more, is too slow, or the service stops."""
+    """Sends changes until the client disconnects, loses its rights or is too slow, or the service stops."""
     began = time.perf_counter()
     caller: Caller | None = None
     code, reason = _DEFECT, ""
@@ -44,14 +46,14 @@ async def serve(socket: WebSocket) -> None:
     try:
         query = _query.read(socket)
         caller, check = await _caller(socket, query.ticket)
-        following = await Following.open(socket, caller.user_id, query.since, query.chat)
-        code, reason = await _follow(socket, following, check)
+        stream = await ChangeStream.open(socket, caller.user_id, query.since, query.chat)
+        code, reason = await _follow(socket, stream, check)
     except Exception as error:  # noqa: BLE001 - whatever it was, the client is told by the code
-        code, reason = _said_of(error)
+        code, reason = _close_code(error)
         if code == _DEFECT:
-            # As for requests: its type and its place, never its message.
-            where = "".join(traceback.format_tb(error.__traceback__))
-            _log.error("defect", error=type(error).__name__, traceback=where)
+            # As for requests: the error's type and where it was raised, never its message.
+            location = "".join(traceback.format_tb(error.__traceback__))
+            _log.error("defect", error=type(error).__name__, traceback=location)
     finally:
         if code:
             await _close(socket, code, reason)
@@ -64,78 +66,69 @@ async def serve(socket: WebSocket) -> None:
         )
 
 
-async def _caller(socket: WebSocket, ticket: str | None) -> tuple[User, Check]:
-    """Who opens a socket, and how to find out later whether he still may. Raises what `authenticate` raises."""
+async def _caller(socket: WebSocket, ticket: str | None) -> tuple[User, AuthorizationCheck]:
+    """The caller of a socket, and the check whether it may go on. Raises what `authenticate` raises."""
     authenticator = service(socket, Authenticator)
     if ticket is None:
         caller = await authenticator.authenticate(socket)
         if not isinstance(caller, User):
             raise BadRequest("A service key acts for a user: name one in the header X-User-Id.")
-
-        async def check() -> None:
-            await authenticator.authenticate(socket)
+        check = authorization_check(socket)
     else:
         caller, until = await TicketStore(service(socket, Database)).redeem(ticket)
-
-        async def check() -> None:
-            await authenticator.check_still_valid(caller.principal, until)
-
+        check = partial(authenticator.check_still_valid, caller.principal, until)
         await check()
     if CHATS_READ not in caller.scopes:
         raise Forbidden(f"This needs the scope {CHATS_READ}.")
     return caller, check
 
 
-async def _follow(socket: WebSocket, following: Following, check: Check) -> tuple[int, str]:
-    """Sends what is new; gives the code and the reason to close with, 0 where there is nobody to tell."""
-    guard = service(socket, Guard)
-    async with guard.over(check) as ended:
-        outcome = await first_of(_send_news(socket, following), _gone(socket), ended.wait())
+async def _follow(socket: WebSocket, stream: ChangeStream, check: AuthorizationCheck) -> tuple[int, str]:
+    """Sends changes to the end; gives the code and the reason to close with, 0 where no client is left to tell."""
+    authorizer = service(socket, StreamAuthorizer)
+    async with authorizer.watch(check) as must_end:
+        outcome = await first_completed(
+            _send_changes(socket, stream), wait_for_disconnect(socket.receive), must_end.wait()
+        )
     if outcome == 1:
         return 0, ""
-    if following.hub.closing:
+    if stream.pubsub.closing:
         return _RESTARTING, "The service restarts: come back with the last cursor."
-    return (_OWN + Unauthorized.status, "The key or token is no longer good.") if outcome == 2 else (0, "")
+    return (_STATUS_BASE + Unauthorized.status, "The key or token is no longer good.") if outcome == 2 else (0, "")
 
 
-async def _send_news(socket: WebSocket, following: Following) -> None:
+async def _send_changes(socket: WebSocket, stream: ChangeStream) -> None:
     try:
-        async with aclosing(following.news()) as stream:
-            async for news in stream:
-                if news.cursor is not None:
-                    await _send(socket, orjson.dumps({"type": "cursor", "cursor": news.cursor}).decode())
-                for change in news.changes:
+        async with aclosing(stream.batches()) as batches:
+            async for batch in batches:
+                if batch.cursor is not None:
+                    await _send(socket, orjson.dumps({"type": "cursor", "cursor": batch.cursor}).decode())
+                for change in batch.changes:
                     await _send(socket, change.text)
     except TimeoutError:
-        _log.info("a reader of a WebSocket was too slow", seconds=PATIENCE_SECONDS)
+        _log.info("a reader of a WebSocket was too slow, and was disconnected", seconds=SEND_TIMEOUT_SECONDS)
     except WebSocketDisconnect:
         pass
 
 
 async def _send(socket: WebSocket, text: str) -> None:
-    async with asyncio.timeout(PATIENCE_SECONDS):
+    async with asyncio.timeout(SEND_TIMEOUT_SECONDS):
         await socket.send_text(text)
 
 
-async def _gone(socket: WebSocket) -> None:
-    """Until the client closes. It has nothing to say, so what it says is not looked at."""
-    while (await socket.receive())["type"] != "websocket.disconnect":
-        pass
-
-
 async def _close(socket: WebSocket, code: int, reason: str) -> None:
-    short = reason.encode()[:_REASON_BYTES].decode(errors="ignore")
-    # The client may be gone, or take nothing more: then the server closes the socket when we return.
+    cut_reason = reason.encode()[:_REASON_BYTES].decode(errors="ignore")
+    # The client may have gone, or read nothing more: then the server closes the socket when we return.
     with suppress(TimeoutError, WebSocketDisconnect, RuntimeError):
         async with asyncio.timeout(1):
-            await socket.close(code, short)
+            await socket.close(code, cut_reason)
 
 
-def _said_of(error: Exception) -> tuple[int, str]:
-    """The code and the reason for what went wrong."""
+def _close_code(error: Exception) -> tuple[int, str]:
+    """The close code and the reason for an error."""
     if isinstance(error, RequestValidationError):
-        return _OWN + Unprocessable.status, Unprocessable.default_detail
+        return _STATUS_BASE + Unprocessable.status, Unprocessable.default_detail
     problem = error if isinstance(error, HTTPException) else problem_of(error)
     if isinstance(problem, Overloaded):
         return _TRY_AGAIN, problem.detail
-    return (_OWN + problem.status_code, problem.detail) if problem is not None else (_DEFECT, "")
+    return (_STATUS_BASE + problem.status_code, problem.detail) if problem is not None else (_DEFECT, "")

@@ -17,8 +17,8 @@ from app.chats.sqlite import SqliteJson
 from app.db.database import Database
 from app.db.driver import Row
 from app.db.timestamps import now
-from app.events.counter_deltas import Counts, of_all_messages, of_chat, of_platform, shrunk
-from app.events.log import record
+from app.events.counter_deltas import CounterDelta, all_message_deltas, chat_delta, platform_deltas, shrunk_deltas
+from app.events.log import append_events
 from app.http.conditional import require_match
 from app.http.errors import Conflict, NotFound
 from app.http.merge_patch import merge_patch
@@ -67,7 +67,7 @@ class ChatStore:
     async def create(self, session: AsyncSession, chat_id: str, details: ChatDetails) -> Chat:
         """A new chat, recorded. Raises Conflict (409) when its key is taken."""
         chat = await self.add(session, chat_id, details)
-        await record(session, self._user_id, ["chat.created", chat_id], counts=[of_chat(chat, 1, 1, 0)])
+        await append_events(session, self._user_id, ["chat.created", chat_id], deltas=[chat_delta(chat, 1, 1, 0)])
         return chat
 
     async def add(self, session: AsyncSession, chat_id: str, details: ChatDetails) -> Chat:
@@ -85,7 +85,7 @@ class ChatStore:
         if details.key is None:
             del fields["key"]
         _set_details(chat, fields)
-        await self.touch(session, chat, counts=of_platform(chat, platform))
+        await self.touch(session, chat, counts=platform_deltas(chat, platform))
 
     async def patch(self, session: AsyncSession, chat: Chat, patch: ChatPatch) -> None:
         """Merges a patch into a chat's details. Raises Conflict (409) when its new key is taken."""
@@ -97,7 +97,7 @@ class ChatStore:
                 changes[name] = empty
         platform = chat.platform
         _set_details(chat, changes)
-        await self.touch(session, chat, counts=of_platform(chat, platform))
+        await self.touch(session, chat, counts=platform_deltas(chat, platform))
 
     async def find(
         self, session: AsyncSession, ref: ChatRef, *, deleted: bool | None = False, lock: bool = True
@@ -122,25 +122,25 @@ class ChatStore:
         return chat
 
     async def touch(
-        self, session: AsyncSession, chat: Chat, change: str = "chat.updated", counts: Sequence[Counts] = ()
+        self, session: AsyncSession, chat: Chat, change: str = "chat.updated", counts: Sequence[CounterDelta] = ()
     ) -> None:
         """Marks a chat's details as changed, writes them and records it. Raises Conflict (409)."""
         chat.updated_at = now()
         chat.version += 1
         await _flush(session)
-        await record(session, self._user_id, [change, chat.chat_id], counts=counts)
+        await append_events(session, self._user_id, [change, chat.chat_id], deltas=counts)
 
     async def delete(self, session: AsyncSession, chat: Chat) -> None:
         """Puts a chat into the trash."""
         chat.deleted_at = now()
-        await self.touch(session, chat, "chat.deleted", [of_chat(chat, 0, -1, 1)])
+        await self.touch(session, chat, "chat.deleted", [chat_delta(chat, 0, -1, 1)])
 
     async def restore(self, session: AsyncSession, chat: Chat) -> None:
         """Takes a chat out of the trash. Raises Conflict (409) when another chat has its key by now."""
         chat.deleted_at = None
         if chat.expires_at is not None and chat.expires_at <= now():
             chat.expires_at = None
-        await self.touch(session, chat, "chat.restored", [of_chat(chat, 0, 1, -1)])
+        await self.touch(session, chat, "chat.restored", [chat_delta(chat, 0, 1, -1)])
 
     async def erase(self, session: AsyncSession, chat: Chat) -> None:
         """Deletes a chat for good, with its messages and the responses kept for retries, which repeat them."""
@@ -149,9 +149,10 @@ class ChatStore:
         await session.execute(delete(Idempotency).where(responses))
         await delete_documents(session, chat)
         states = (-1, 0) if chat.deleted_at is None else (0, -1)
-        counts = [of_chat(chat, -1, *states), *await of_all_messages(session, chat, -1), *shrunk(chat.message_count)]
+        counts = [chat_delta(chat, -1, *states), *await all_message_deltas(session, chat, -1)]
+        counts += shrunk_deltas(chat.message_count)
         await session.execute(delete(Chat).where(col(Chat.user_id) == self._user_id, col(Chat.chat_id) == chat.chat_id))
-        await record(session, self._user_id, ["chat.erased", chat.chat_id], counts=counts)
+        await append_events(session, self._user_id, ["chat.erased", chat.chat_id], deltas=counts)
 
 
 async def delete_documents(session: AsyncSession, chat: Chat, seq: int | None = None) -> None:

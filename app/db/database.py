@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from app.db import postgres, sqlite
-from app.db.announcer import Announcer
+from app.db.commit_hooks import CommitHooks
 from app.db.driver import Driver
 from app.settings import Settings
 
@@ -38,7 +38,7 @@ class Database:
         driver: the raw driver, for reads on the hottest paths.
         write_lock: held by whoever writes. SQLite allows one writer, and queueing for it here is fair and cheap where
             its own busy handler polls; on Postgres nobody needs it.
-        announcer: tells this process whose rows were changed, after each commit.
+        commit_hooks: tells this process whose rows were changed, after each commit.
     """
 
     def __init__(self, url: str, engine: AsyncEngine, driver: Driver, *, pgbouncer: bool = False) -> None:
@@ -48,7 +48,7 @@ class Database:
         self.driver = driver
         self.pgbouncer = pgbouncer
         self.write_lock = asyncio.Lock()
-        self.announcer = Announcer()
+        self.commit_hooks = CommitHooks()
         self._writing = engine.execution_options(begin="IMMEDIATE")
 
     @classmethod
@@ -89,4 +89,4 @@ class Database:
             session = await stack.enter_async_context(AsyncSession(self._writing, expire_on_commit=False))
             async with session.begin():
                 yield session
-            self.announcer.changed(session.info.get(CHANGED_USERS, ()))
+            self.commit_hooks.run(session.info.get(CHANGED_USERS, ()))

@@ -1,7 +1,8 @@
-"""What is kept up to date behind the writers: it reads users' feeds from where it has come to, in batches.
+"""Background consumer of the event log: keeps what is derived from users' changes up to date behind the writers.
 
-A follower is told by this process's announcer who changed something, and looks after everybody now and then, since
-other processes may have ended before they came to it. Whoever reads what it keeps has it catch up first.
+A consumer is told by the commit hooks of this process which users changed. Once a minute it looks for every user that
+lags behind, since another process may have ended before it consumed its users' changes. Whoever reads what is derived
+has the changes of that user consumed first.
 """
 
 import asyncio
@@ -13,104 +14,109 @@ import structlog
 
 from app.db.database import Database
 
-_log = structlog.get_logger("chatkeep.following")
+_log = structlog.get_logger("chatkeep.events")
 
-Digest = Callable[[Collection[str]], Awaitable[None]]
-"""Brings what is kept of these users up to date. Several processes may do so at once."""
+Consume = Callable[[Collection[str]], Awaitable[None]]
+"""Brings what is derived from these users' changes up to date. Several processes may do so at once."""
 
 # How long changes are gathered: the more at once, the less each costs.
 PAUSE_SECONDS = 0.5
-# After failures: up to a minute.
-MOST_DOUBLINGS = 7
-SWEEP_SECONDS = 60
-USERS_AT_ONCE = 200
-# How long it may go on with what it is at when it is closed: cut off, it leaves connections that are being opened.
-LAST_SECONDS = 2
+# The pause after a failure doubles this often, up to a minute.
+MAX_DOUBLINGS = 7
+CATCH_UP_SECONDS = 60
+USERS_PER_BATCH = 200
+# How long `close` waits for the current batch. Cancelling it leaves connections that are being opened.
+CLOSE_SECONDS = 2
 
 
-class Rest:
-    """What followers make way for: they wait while it is held, but not longer than a minute."""
+class PauseGate:
+    """A gate that consumers wait at while it is closed, but not longer than a minute."""
 
     def __init__(self) -> None:
         self._holders = 0
-        self._over = asyncio.Event()
-        self._over.set()
+        self._open = asyncio.Event()
+        self._open.set()
 
     @contextlib.contextmanager
-    def held(self) -> Iterator[None]:
-        """Holds followers up, as several may at once."""
+    def closed(self) -> Iterator[None]:
+        """Keeps the gate closed, as several may at once."""
         self._holders += 1
-        self._over.clear()
+        self._open.clear()
         try:
             yield
         finally:
             self._holders -= 1
             if not self._holders:
-                self._over.set()
+                self._open.set()
 
-    async def over(self) -> None:
-        """Returns when nobody holds it, or when a minute has passed."""
+    async def wait_open(self) -> None:
+        """Returns when nobody keeps it closed, or when a minute has passed."""
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._over.wait(), SWEEP_SECONDS)
+            await asyncio.wait_for(self._open.wait(), CATCH_UP_SECONDS)
 
 
-class Follower:
-    """Digests feeds in the background, until it is closed.
+class Consumer:
+    """Consumes changes in the background, until it is closed.
 
-    `behind` finds some of the users whose feeds are ahead of what is kept, none when there are none.
+    `users_behind` gives some of the users whose changes are not consumed yet, none when there are none.
     """
 
     def __init__(
-        self, db: Database, name: str, digest: Digest, behind: Callable[[], Awaitable[Collection[str]]], rest: Rest
+        self,
+        db: Database,
+        name: str,
+        consume: Consume,
+        users_behind: Callable[[], Awaitable[Collection[str]]],
+        pause_gate: PauseGate,
     ) -> None:
-        self._rest = rest
-        self._digest = digest
-        self._behind = behind
+        self._pause_gate = pause_gate
+        self._consume = consume
+        self._users_behind = users_behind
         self._name = name
         self._changed: set[str] = set()
         self._wake = asyncio.Event()
         self._closing = asyncio.Event()
         self._task = asyncio.create_task(self._run(), name=name)
-        db.announcer.listen(self._note)
+        db.commit_hooks.add(self._note)
 
-    def _note(self, users: frozenset[str]) -> None:
-        self._changed |= users
+    def _note(self, user_ids: frozenset[str]) -> None:
+        self._changed |= user_ids
         self._wake.set()
 
     async def close(self) -> None:
-        """Stops; what is not digested yet is when it is asked for, or after the next start."""
+        """Stops. What is left is consumed when it is asked for, or after the next start."""
         self._closing.set()
         self._wake.set()
-        await asyncio.wait([self._task], timeout=LAST_SECONDS)
+        await asyncio.wait([self._task], timeout=CLOSE_SECONDS)
         self._task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await self._task
 
     async def _run(self) -> None:
-        swept_at = float("-inf")
+        caught_up_at = float("-inf")
         failures = 0
         while not self._closing.is_set():
-            await self._rest.over()
+            await self._pause_gate.wait_open()
             self._wake.clear()
-            users: Collection[str] = ()
+            user_ids: Collection[str] = ()
             try:
-                if time.monotonic() >= swept_at + SWEEP_SECONDS:
-                    while not self._closing.is_set() and (users := await self._behind()):
-                        await self._digest(users)
-                    swept_at = time.monotonic()
+                if time.monotonic() >= caught_up_at + CATCH_UP_SECONDS:
+                    while not self._closing.is_set() and (user_ids := await self._users_behind()):
+                        await self._consume(user_ids)
+                    caught_up_at = time.monotonic()
                 while self._changed and not self._closing.is_set():
-                    users = [self._changed.pop() for _ in range(min(USERS_AT_ONCE, len(self._changed)))]
-                    await self._digest(users)
+                    user_ids = [self._changed.pop() for _ in range(min(USERS_PER_BATCH, len(self._changed)))]
+                    await self._consume(user_ids)
             except Exception as error:  # noqa: BLE001 - whatever it was, the next time has its own chance
-                _log.warning("a follower failed, and will try again", follower=self._name, error=type(error).__name__)
-                self._changed.update(users)
-                # What fails may fail for good, and is not to be all that is ever done.
-                await self._pause(PAUSE_SECONDS * 2 ** min(failures, MOST_DOUBLINGS))
+                _log.warning("a consumer failed, and will try again", consumer=self._name, error=type(error).__name__)
+                self._changed.update(user_ids)
+                # A user that always fails must not keep the others waiting.
+                await self._pause(PAUSE_SECONDS * 2 ** min(failures, MAX_DOUBLINGS))
                 failures += 1
                 continue
             failures = 0
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), SWEEP_SECONDS)
+                await asyncio.wait_for(self._wake.wait(), CATCH_UP_SECONDS)
             await self._pause()
 
     async def _pause(self, seconds: float = PAUSE_SECONDS) -> None:

@@ -1,14 +1,14 @@
-"""What a write adds to its user's counters. It stands in the write's change, and is added up behind the writers.
+"""Counter deltas: what a write adds to its user's counters.
 
-A list of:
+They are stored with the write's change, and consumers add them up behind the writers. A delta is one of:
 
-- `["messages", platform, [[slot, role, model, messages, input, output, total], …]]`: messages of chats of a platform,
-  and their tokens; less than nothing where they go
-- `["chats", platform, slot, created, active, deleted]`: chats, and those of them that are not or are in the trash
+- `["messages", platform, [[bucket, role, model, messages, input, output, total], …]]`: messages of chats of a platform,
+  and their tokens; negative where they go
+- `["chats", platform, bucket, created, active, deleted]`: chats, and those of them that are not or are in the trash
 - `["platform", old, new, active, deleted, messages, input, output, total]`: a chat, and all in it, has another platform
 - `["shrunk", messages]`: a chat that had so many messages has fewer now
 
-A slot is a quarter of an hour: its number since 1970, in UTC.
+A bucket is a quarter of an hour: its number since 1970, in UTC.
 """
 
 from collections.abc import Iterable, Sequence
@@ -21,14 +21,15 @@ from app.db.driver import SessionReader
 from app.db.timestamps import to_datetime
 from app.models import Chat
 
-Counts = list[Any]
-Tokens = tuple[int, int, int]
+CounterDelta = list[Any]
+TokenCounts = tuple[int, int, int]
+"""Input tokens, output tokens, total."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-SLOT = timedelta(minutes=15)
+TIME_BUCKET = timedelta(minutes=15)
 
-# The slot of a moment, in SQL. Postgres keeps the first and the last moment there is as infinities.
-SLOT_SQL = {
+# The bucket of `created_at` in SQL. Postgres stores the first and the last possible timestamp as infinities.
+BUCKET_SQL = {
     "sqlite": (
         "(CAST(strftime('%s', substr(created_at, 1, 19)) AS INTEGER) "
         "- ((CAST(strftime('%s', substr(created_at, 1, 19)) AS INTEGER) % 900) + 900) % 900) / 900"
@@ -40,16 +41,16 @@ SLOT_SQL = {
 }
 
 
-def slot_of(moment: datetime) -> int:
-    """The slot that a moment falls into."""
-    return (to_datetime(moment) - _EPOCH) // SLOT
+def bucket_of(timestamp: datetime) -> int:
+    """The time bucket that a timestamp falls into."""
+    return (to_datetime(timestamp) - _EPOCH) // TIME_BUCKET
 
 
-def summed(messages: Iterable[tuple[datetime, str, str | None, Tokens]]) -> list[list[Any]]:
-    """The rows of `messages` that new ones make, each given by its moment, role, model and tokens."""
+def bucketed(messages: Iterable[tuple[datetime, str, str | None, TokenCounts]]) -> list[list[Any]]:
+    """The rows of a `messages` delta for new messages, each given by its timestamp, role, model and tokens."""
     rows: dict[tuple[int, str, str | None], list[int]] = {}
-    for moment, role, model, tokens in messages:
-        row = rows.setdefault((slot_of(moment), role, model), [0, 0, 0, 0])
+    for timestamp, role, model, tokens in messages:
+        row = rows.setdefault((bucket_of(timestamp), role, model), [0, 0, 0, 0])
         row[0] += 1
         row[1] += tokens[0]
         row[2] += tokens[1]
@@ -57,40 +58,40 @@ def summed(messages: Iterable[tuple[datetime, str, str | None, Tokens]]) -> list
     return [[*key, *row] for key, row in rows.items()]
 
 
-def of_change(
+def message_update_deltas(
     platform: str | None,
-    moment: datetime,
+    timestamp: datetime,
     role: str,
-    before: tuple[str | None, Tokens],
-    after: tuple[str | None, Tokens],
-) -> list[Counts]:
-    """What it adds that the model and the tokens of a message are others than before; nothing where they are not."""
+    before: tuple[str | None, TokenCounts],
+    after: tuple[str | None, TokenCounts],
+) -> list[CounterDelta]:
+    """The deltas of a message whose model and tokens were `before` and are `after`; none where they are the same."""
     if before == after:
         return []
-    slot = slot_of(moment)
-    rows = [[slot, role, before[0], -1, *(-tokens for tokens in before[1])], [slot, role, after[0], 1, *after[1]]]
+    bucket = bucket_of(timestamp)
+    rows = [[bucket, role, before[0], -1, *(-tokens for tokens in before[1])], [bucket, role, after[0], 1, *after[1]]]
     return [["messages", platform, rows]]
 
 
-def of_chat(chat: Chat, created: int, active: int, deleted: int) -> Counts:
-    """What it adds that a chat is created (1), comes to be where it was not (1), or is no longer there (-1)."""
-    return ["chats", chat.platform, slot_of(chat.created_at), created, active, deleted]
+def chat_delta(chat: Chat, created: int, active: int, deleted: int) -> CounterDelta:
+    """The delta of a chat that is created, and is now (1) or no longer (-1) active or in the trash."""
+    return ["chats", chat.platform, bucket_of(chat.created_at), created, active, deleted]
 
 
-def of_platform(chat: Chat, old: str | None) -> list[Counts]:
-    """What it adds that a chat had another platform before; nothing where it had not."""
+def platform_deltas(chat: Chat, old: str | None) -> list[CounterDelta]:
+    """The deltas of a chat whose platform was `old`; none where it still is."""
     if chat.platform == old:
         return []
-    place = (1, 0) if chat.deleted_at is None else (0, 1)
-    had = (chat.message_count, chat.input_tokens, chat.output_tokens, chat.total_tokens)
-    return [["platform", old, chat.platform, *place, *had]]
+    state = (1, 0) if chat.deleted_at is None else (0, 1)
+    counters = (chat.message_count, chat.input_tokens, chat.output_tokens, chat.total_tokens)
+    return [["platform", old, chat.platform, *state, *counters]]
 
 
-async def of_all_messages(session: AsyncSession, chat: Chat, sign: int) -> list[Counts]:
-    """What all messages of a chat add, or take away with the sign -1."""
+async def all_message_deltas(session: AsyncSession, chat: Chat, sign: int) -> list[CounterDelta]:
+    """The deltas of all messages of a chat: `sign` is 1 where they are new, -1 where they go."""
     total = "coalesce(tokens, coalesce(input_tokens, 0) + coalesce(output_tokens, 0))"
     rows = await SessionReader(session).fetch(
-        f"SELECT {SLOT_SQL[session.get_bind().dialect.name]} AS slot, role, model, count(*), "
+        f"SELECT {BUCKET_SQL[session.get_bind().dialect.name]} AS bucket, role, model, count(*), "
         "CAST(sum(coalesce(input_tokens, 0)) AS bigint), CAST(sum(coalesce(output_tokens, 0)) AS bigint), "
         f"CAST(sum({total}) AS bigint) FROM messages WHERE user_id = $1 AND chat_id = $2 GROUP BY 1, 2, 3",
         chat.user_id,
@@ -101,6 +102,6 @@ async def of_all_messages(session: AsyncSession, chat: Chat, sign: int) -> list[
     return [["messages", chat.platform, [[*row[:3], *(sign * number for number in row[3:])] for row in rows]]]
 
 
-def shrunk(before: int) -> Sequence[Counts]:
-    """What it adds that a chat with so many messages has fewer now."""
-    return [["shrunk", before]] if before else []
+def shrunk_deltas(messages_before: int) -> Sequence[CounterDelta]:
+    """The deltas of a chat that had this many messages and has fewer now."""
+    return [["shrunk", messages_before]] if messages_before else []

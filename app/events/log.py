@@ -1,4 +1,4 @@
-"""Recording what a transaction changed.
+"""Event log writer: appends what a transaction changed to the user's feed, in the same transaction.
 
 An entry is a JSON array that begins with its kind:
 
@@ -19,40 +19,42 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from app.db.database import CHANGED_USERS
 from app.db.timestamps import now
-from app.events.counter_deltas import Counts
+from app.events.counter_deltas import CounterDelta
 from app.models import Change, Feed
 
 Entry = Sequence[Any]
 
 
-def length(entry: Entry) -> int:
-    """How many positions an entry takes."""
+def position_count(entry: Entry) -> int:
+    """How many positions of the feed an entry takes."""
     return int(entry[3]) if entry[0] == "appended" else 1
 
 
-async def record(session: AsyncSession, user_id: str, *entries: Entry, counts: Sequence[Counts] = ()) -> None:
-    """Records what the session's transaction changed, and has it announced when that is committed.
+async def append_events(
+    session: AsyncSession, user_id: str, *entries: Entry, deltas: Sequence[CounterDelta] = ()
+) -> None:
+    """Appends what the session's transaction changed, and has the commit hooks run when it is committed.
 
-    `counts` is what that adds to the user's counters, see `app.events.counter_deltas`.
+    `deltas` is what that adds to the user's counters, see `app.events.counter_deltas`.
 
-    It locks the user's counter until then. Everybody locks chats first and counters last, so that nobody waits for each
-    other: a transaction that changes several chats records when it has locked them all.
+    It locks the user's feed until the commit. To avoid deadlocks everybody locks chats first and feeds last: a
+    transaction that changes several chats calls this after it has locked them all.
     """
     if not entries:
         return
-    count = sum(map(length, entries))
+    count = sum(map(position_count, entries))
     dialect_insert = sqlite.insert if session.get_bind().dialect.name == "sqlite" else postgresql.insert
-    counter = dialect_insert(Feed).values(user_id=user_id, position=count, pruned=0)
-    counter = counter.on_conflict_do_update(
-        index_elements=["user_id"], set_={"position": col(Feed.position) + counter.excluded.position}
+    feed = dialect_insert(Feed).values(user_id=user_id, position=count, pruned=0)
+    feed = feed.on_conflict_do_update(
+        index_elements=["user_id"], set_={"position": col(Feed.position) + feed.excluded.position}
     )
-    position = (await session.execute(counter.returning(col(Feed.position)))).scalar_one()
+    position = (await session.execute(feed.returning(col(Feed.position)))).scalar_one()
     change = {
         "user_id": user_id,
         "position": position,
         "at": now(),
         "entries": [list(entry) for entry in entries],
-        "counts": list(counts) or None,
+        "counts": list(deltas) or None,
     }
     await session.execute(insert(Change).values(change))
     session.info.setdefault(CHANGED_USERS, set()).add(user_id)

@@ -1,4 +1,4 @@
-"""Taking out of the feeds what is older than the settings say."""
+"""Retention of the event log: deletes changes that are older than the settings keep them."""
 
 from datetime import datetime
 
@@ -8,17 +8,17 @@ from sqlmodel import col
 from app.db.database import Database
 from app.models import Change, Feed, Usage
 
-# Feeds looked at in one query, and rows deleted in one transaction: it holds up the writers of their user.
-PRUNED_FEEDS = 500
-PRUNED_ROWS = 1000
+# Feeds looked at in one query, and rows deleted in one transaction, which keeps the writers of their user waiting.
+FEEDS_PER_BATCH = 500
+ROWS_PER_BATCH = 1000
 
 
 async def prune(db: Database, before: datetime) -> None:
-    """Takes out of every feed what was written before a moment; who has not read it by then is told that it is gone.
+    """Deletes every user's changes from before a timestamp; who has not read them is answered with Gone (410).
 
-    There is no index by time, which every write would pay for: the oldest row of each feed is looked at instead.
+    An index by time would cost every write, so the oldest row of each feed is looked at instead.
     """
-    last = ""
+    last_user_id = ""
     while True:
         oldest = (
             select(col(Change.at))
@@ -27,38 +27,39 @@ async def prune(db: Database, before: datetime) -> None:
             .limit(1)
             .scalar_subquery()
         )
-        feeds = (
+        statement = (
             select(col(Feed.user_id), oldest)
-            .where(col(Feed.user_id) > last)
+            .where(col(Feed.user_id) > last_user_id)
             .order_by(col(Feed.user_id))
-            .limit(PRUNED_FEEDS)
+            .limit(FEEDS_PER_BATCH)
         )
         async with db.read() as session:
-            found = (await session.execute(feeds)).all()
-        for user_id, at in found:
-            while at is not None and at < before and await _prune(db, user_id, before):
+            feeds = (await session.execute(statement)).all()
+        for user_id, oldest_at in feeds:
+            while oldest_at is not None and oldest_at < before and await _prune_batch(db, user_id, before):
                 pass
-        if len(found) < PRUNED_FEEDS:
+        if len(feeds) < FEEDS_PER_BATCH:
             return
-        last = found[-1][0]
+        last_user_id = feeds[-1][0]
 
 
-async def _prune(db: Database, user_id: str, before: datetime) -> bool:
-    """Takes the oldest rows of one feed out. Says whether there may be more of them."""
-    own = col(Change.user_id) == user_id
-    # What is not added up yet stays.
-    counted = select(col(Usage.position)).where(col(Usage.user_id) == user_id).scalar_subquery()
-    rows = select(col(Change.position), col(Change.at)).where(own, col(Change.position) <= counted)
-    rows = rows.order_by(col(Change.position)).limit(PRUNED_ROWS)
+async def _prune_batch(db: Database, user_id: str, before: datetime) -> bool:
+    """Deletes the oldest rows of one feed. Returns whether there may be more of them."""
+    is_own = col(Change.user_id) == user_id
+    # Changes that the counters have not consumed yet stay.
+    consumed = select(col(Usage.position)).where(col(Usage.user_id) == user_id).scalar_subquery()
+    statement = select(col(Change.position), col(Change.at)).where(is_own, col(Change.position) <= consumed)
+    statement = statement.order_by(col(Change.position)).limit(ROWS_PER_BATCH)
     async with db.read() as session:
-        found = (await session.execute(rows)).all()
-    old = [position for position, at in found if at < before]
+        rows = (await session.execute(statement)).all()
+    old = [position for position, at in rows if at < before]
     if not old:
         return False
     async with db.write() as session:
-        # First the counter, as whoever writes does. What a clock put out of order goes too: it is as old as that.
-        counter = update(Feed).where(col(Feed.user_id) == user_id, col(Feed.pruned) < old[-1]).values(pruned=old[-1])
-        await session.execute(counter.execution_options(synchronize_session=False))
-        gone = delete(Change).where(own, col(Change.position) <= old[-1])
-        await session.execute(gone.execution_options(synchronize_session=False))
-    return len(old) == PRUNED_ROWS
+        # The feed's row is locked first, as every writer does. Where a clock went backwards, rows up to the last old
+        # position are deleted too.
+        feed = update(Feed).where(col(Feed.user_id) == user_id, col(Feed.pruned) < old[-1]).values(pruned=old[-1])
+        await session.execute(feed.execution_options(synchronize_session=False))
+        pruned = delete(Change).where(is_own, col(Change.position) <= old[-1])
+        await session.execute(pruned.execution_options(synchronize_session=False))
+    return len(old) == ROWS_PER_BATCH

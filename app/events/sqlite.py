@@ -1,4 +1,4 @@
-"""Wake-ups between the processes that share an SQLite file, by a look at it."""
+"""SQLite notifier: detects the commits of other processes by polling the file's change counter."""
 
 import asyncio
 import sqlite3
@@ -8,48 +8,45 @@ import structlog
 
 from app.db import sqlite
 from app.db.database import Database
-from app.events.pubsub import Hub
+from app.events.pubsub import PubSub
 
-LOOK_SECONDS = 0.05
+POLL_SECONDS = 0.05
 RETRY_SECONDS = 1.0
-_log = structlog.get_logger("chatkeep.live")
+_log = structlog.get_logger("chatkeep.events")
 
 
-class SqliteSignals:
-    """See Signals. SQLite tells nobody of a commit, but counts them: `PRAGMA data_version` changes when another
-    connection has committed, and costs a glance at shared memory (https://www.sqlite.org/pragma.html#pragma_data_version).
-    While nobody watches, nobody looks."""
+class SqliteNotifier:
+    """Polls `PRAGMA data_version`, which changes when another connection has committed and is read from shared memory
+    (https://www.sqlite.org/pragma.html#pragma_data_version). It does not poll while there are no subscribers."""
 
     def __init__(self, db: Database) -> None:
-        self._database = sqlite.path(db.url)
-        self._somebody = asyncio.Event()
+        self._path = sqlite.path(db.url)
+        self._subscribed = asyncio.Event()
 
     def send(self, address: str) -> None:
-        """See Signals: the other processes look by themselves."""
+        """Does nothing: the other processes poll by themselves."""
 
-    def watched(self) -> None:
-        """See Signals."""
-        self._somebody.set()
+    def subscribers_changed(self) -> None:
+        self._subscribed.set()
 
-    async def run(self, hub: Hub) -> None:
-        """See Signals."""
+    async def run(self, pubsub: PubSub) -> None:
         while True:
             try:
-                async with aiosqlite.connect(self._database, isolation_level=None) as connection:
-                    await self._look(hub, connection)
+                async with aiosqlite.connect(self._path, isolation_level=None) as connection:
+                    await self._poll(pubsub, connection)
             except (OSError, sqlite3.Error) as error:
-                _log.warning("could not look at the database, and will again", error=type(error).__name__)
+                _log.warning("could not poll the database, and will try again", error=type(error).__name__)
             await asyncio.sleep(RETRY_SECONDS)
 
-    async def _look(self, hub: Hub, connection: aiosqlite.Connection) -> None:
-        seen = None
+    async def _poll(self, pubsub: PubSub, connection: aiosqlite.Connection) -> None:
+        last_version = None
         while True:
-            if not hub.is_watched:
-                self._somebody.clear()
-                await self._somebody.wait()
-                seen = None
+            if not pubsub.has_subscribers:
+                self._subscribed.clear()
+                await self._subscribed.wait()
+                last_version = None
             ((version,),) = await connection.execute_fetchall("PRAGMA data_version")
-            if version != seen:
-                seen = version
-                await hub.look()
-            await asyncio.sleep(LOOK_SECONDS)
+            if version != last_version:
+                last_version = version
+                await pubsub.poll()
+            await asyncio.sleep(POLL_SECONDS)

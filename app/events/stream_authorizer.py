@@ -1,4 +1,4 @@
-"""Who looks, once a second, whether those who opened a stream may still see what comes out of it."""
+"""Stream authorizer: checks once a second whether the callers of open streams may still read them."""
 
 import asyncio
 import contextlib
@@ -7,53 +7,53 @@ from contextlib import asynccontextmanager
 
 import structlog
 
-from app.events.pubsub import Hub
+from app.events.pubsub import PubSub
 from app.http.errors import BadRequest, Forbidden, Unauthorized
 
-# With the three seconds for which a key is trusted, and the time that a look takes: less than five.
-LOOK_SECONDS = 1.0
-Check = Callable[[], Awaitable[object]]
-"""Raises Unauthorized, Forbidden or BadRequest where a caller is one no more."""
+# With the three seconds for which a key is cached, and the time that a check takes: less than five.
+CHECK_SECONDS = 1.0
+AuthorizationCheck = Callable[[], Awaitable[object]]
+"""Raises Unauthorized, Forbidden or BadRequest once the caller may not read any more."""
 
-_log = structlog.get_logger("chatkeep.live")
+_log = structlog.get_logger("chatkeep.events")
 
 
-class Guard:
-    """Ends the streams of keys that were revoked and tokens that ran out; and when the hub closes, those that do not
-    end by themselves, since their readers do not read."""
+class StreamAuthorizer:
+    """Ends the streams of revoked keys and expired tokens. When the service stops, it ends those that do not end by
+    themselves, since their readers do not read."""
 
-    def __init__(self, hub: Hub) -> None:
-        self._hub = hub
-        self._streams: dict[asyncio.Event, Check] = {}
-        self._task = asyncio.create_task(self._run(), name="guard")
+    def __init__(self, pubsub: PubSub) -> None:
+        self._pubsub = pubsub
+        self._streams: dict[asyncio.Event, AuthorizationCheck] = {}
+        self._task = asyncio.create_task(self._run(), name="stream authorizer")
 
     @asynccontextmanager
-    async def over(self, check: Check) -> AsyncIterator[asyncio.Event]:
-        """An event that is set when `check` says that the stream may not go on, or when all must end."""
-        ended = asyncio.Event()
-        self._streams[ended] = check
+    async def watch(self, check: AuthorizationCheck) -> AsyncIterator[asyncio.Event]:
+        """Gives an event that is set when `check` refuses the stream's caller, or when all streams must end."""
+        must_end = asyncio.Event()
+        self._streams[must_end] = check
         try:
-            yield ended
+            yield must_end
         finally:
-            del self._streams[ended]
+            del self._streams[must_end]
 
     async def close(self) -> None:
-        """Looks no more."""
+        """Stops checking."""
         self._task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await self._task
 
     async def _run(self) -> None:
         while True:
-            await asyncio.sleep(LOOK_SECONDS)
-            for ended, check in list(self._streams.items()):
-                if self._hub.closing:
-                    ended.set()
+            await asyncio.sleep(CHECK_SECONDS)
+            for must_end, check in list(self._streams.items()):
+                if self._pubsub.closing:
+                    must_end.set()
                     continue
                 try:
                     await check()
                 except (Unauthorized, Forbidden, BadRequest):
-                    ended.set()
+                    must_end.set()
                 except Exception as error:  # noqa: BLE001 - a database out of reach has revoked nothing
-                    _log.warning("could not look whether a stream may go on", error=type(error).__name__)
+                    _log.warning("could not check whether a stream may go on", error=type(error).__name__)
                     break

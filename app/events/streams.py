@@ -1,27 +1,33 @@
-"""What every stream to a reader shares: when to send a sign of life, when to give a reader up, and racing tasks."""
+"""What every stream to a client shares: its timeouts, racing coroutines, and waiting for the client to disconnect."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
 from contextlib import suppress
 from typing import Any
 
-# After so long without anything to say, something is said all the same: proxies close what is silent.
-SILENCE_SECONDS = 15.0
-# A reader that takes nothing for so long is cut off. It comes back with its cursor.
-PATIENCE_SECONDS = 20.0
+# Proxies close a connection on which nothing is sent. So something is, after this long without an event.
+KEEP_ALIVE_SECONDS = 15.0
+# A client that takes nothing for this long is disconnected. It comes back with its cursor.
+SEND_TIMEOUT_SECONDS = 20.0
 
 
-async def first_of(*coroutines: Coroutine[Any, Any, object]) -> int:
-    """Runs several until the first one ends, and cancels the others; says which it was. Raises what that one raised."""
-    tasks = [asyncio.create_task(one) for one in coroutines]
+async def first_completed(*coroutines: Coroutine[Any, Any, object]) -> int:
+    """Runs coroutines until the first one ends, and cancels the others. Gives its index, or raises what it raised."""
+    tasks = [asyncio.create_task(coroutine) for coroutine in coroutines]
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         for task in done:
             task.result()
-        return next(place for place, task in enumerate(tasks) if task in done)
+        return next(index for index, task in enumerate(tasks) if task in done)
     finally:
         for task in tasks:
             task.cancel()
         for task in tasks:
             with suppress(asyncio.CancelledError, Exception):
                 await task
+
+
+async def wait_for_disconnect(receive: Callable[[], Awaitable[MutableMapping[str, Any]]]) -> None:
+    """Returns when the client has gone, by HTTP or WebSocket. Whatever it sends before is dropped."""
+    while not (await receive())["type"].endswith(".disconnect"):
+        pass

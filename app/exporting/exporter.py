@@ -12,6 +12,7 @@ from starlette.types import Receive, Scope, Send
 
 from app.archive_formats import ExportFormat
 from app.archive_formats.records import Record
+from app.events.streams import wait_for_disconnect
 from app.exporting.compression import compress
 from app.exporting.reader import Selection, read
 from app.exporting.snapshot import OpenSnapshot, Snapshot
@@ -175,7 +176,7 @@ class ExportResponse(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Sends the response (ASGI)."""
         # A client that is slow, or gone, or that stopped reading must not keep a stopped export.
-        awaited = (self._send(send), _gone(receive), self._job.stopped.wait())
+        awaited = (self._send(send), wait_for_disconnect(receive), self._job.stopped.wait())
         tasks = [asyncio.create_task(awaitable) for awaitable in awaited]
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -196,11 +197,6 @@ class ExportResponse(Response):
             _log.error("an export broke off", error=type(error).__name__)
             return
         await send({"type": "http.response.body", "body": b"", "more_body": False})
-
-
-async def _gone(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
 
 
 def export_headers(coding: str, disposition: str) -> dict[str, Any]:

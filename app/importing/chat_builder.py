@@ -12,7 +12,7 @@ from uuid_utils import uuid7
 from app.archive_formats import records
 from app.archive_formats.schemas import ChatRecord, InvalidRecord, parse_feedback, parse_message, parse_revision
 from app.db.timestamps import to_iso
-from app.events.counter_deltas import slot_of
+from app.events.counter_deltas import bucket_of
 from app.importing.segments import Segments
 from app.messages.append.new_message import plain_text, token_counts
 from app.messages.branching.tree import MAX_SEQ
@@ -268,10 +268,10 @@ class ChatBuilder:
         return rows
 
     def counts(self) -> list[list[Any]]:
-        """What its messages add to the counters, see `app.events.counter_deltas.summed`."""
+        """What its messages add to the counters, see `app.events.counter_deltas.bucketed`."""
         slots: dict[tuple[int, str, str | None], list[int]] = {}
         for (minute, role, model), numbers in self._counters.items():
-            key = (slot_of(datetime.fromisoformat(f"{minute}:00+00:00")), role, model)
+            key = (bucket_of(datetime.fromisoformat(f"{minute}:00+00:00")), role, model)
             row = slots.setdefault(key, [0, 0, 0, 0])
             for index, number in enumerate(numbers):
                 row[index] += number

@@ -15,7 +15,7 @@ from app.archive_formats import imports
 from app.auth.caller import ADMIN, CHATS_WRITE, Caller, User
 from app.auth.dependencies import AuthenticatedRoute, OwnerOrAdmin
 from app.db.database import Database
-from app.events.consumer import Rest
+from app.events.consumer import PauseGate
 from app.http.errors import BadRequest, Forbidden, responses
 from app.http.idempotency import (
     IDEMPOTENT,
@@ -174,7 +174,7 @@ async def _run(
             sources = await asyncio.to_thread(upload.sources, stack, limit)
         except OSError as error:
             raise storage_error(error) from error
-        # What follows the feeds would take half of the processor meanwhile.
-        with service(request, Rest).held():
+        # Background consumers would take half of the processor meanwhile.
+        with service(request, PauseGate).closed():
             report = await Importer(service(request, Database), options).run(sources)
     return StoredResponse(200, orjson.dumps(report.as_json()))

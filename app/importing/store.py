@@ -10,8 +10,8 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from app.chats.store import ChatStore
 from app.db.database import Database
-from app.events.counter_deltas import Counts, slot_of
-from app.events.log import record
+from app.events.counter_deltas import CounterDelta, bucket_of
+from app.events.log import append_events
 from app.http.errors import NotFound
 from app.http.references import ChatRef
 from app.importing.bulk_insert import Loader
@@ -93,7 +93,7 @@ class ImportStore:
     async def _record(self, session: AsyncSession, plans: Sequence[Plan]) -> None:
         """Records the events of live writes, by user: in that order everybody locks counters."""
         events: dict[str, list[list[Any]]] = {}
-        counts: dict[str, list[Counts]] = {}
+        counts: dict[str, list[CounterDelta]] = {}
         for plan in plans:
             builder, chat = plan.builder, plan.builder.chat
             of_user = events.setdefault(builder.user_id, [])
@@ -103,11 +103,11 @@ class ImportStore:
             if deleted:
                 of_user.append(["chat.deleted", plan.chat_id])
             deltas = counts.setdefault(builder.user_id, [])
-            deltas.append(["chats", chat.platform, slot_of(chat.created_at), 1, active, deleted])
+            deltas.append(["chats", chat.platform, bucket_of(chat.created_at), 1, active, deleted])
             if builder.count:
                 deltas.append(["messages", chat.platform, builder.counts()])
         for user_id in sorted(events):
-            await record(session, user_id, *events[user_id], counts=counts[user_id])
+            await append_events(session, user_id, *events[user_id], deltas=counts[user_id])
 
 
 def _totals(plan: Plan) -> dict[str, Any]:

@@ -1,1 +1,1 @@
-"""What happens by itself, beside the requests."""
+"""Background jobs: what the service does periodically, beside the requests."""

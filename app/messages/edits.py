@@ -13,8 +13,8 @@ from app.chats.store import delete_documents
 from app.db.driver import SessionReader
 from app.db.timestamps import now
 from app.db.types import UtcDateTime
-from app.events.counter_deltas import Counts, of_all_messages, of_change, shrunk, slot_of
-from app.events.log import record
+from app.events.counter_deltas import CounterDelta, all_message_deltas, bucket_of, message_update_deltas, shrunk_deltas
+from app.events.log import append_events
 from app.http.errors import Conflict, Unprocessable
 from app.http.merge_patch import merge_patch
 from app.messages.append.new_message import plain_text, to_json
@@ -67,7 +67,7 @@ class EditStore:
             await _save_revisions(
                 session, chat, [message.seq for message, _ in edits[start : start + _REVISIONS_PER_STATEMENT]], at
             )
-        counts: list[Counts] = []
+        counts: list[CounterDelta] = []
         for message, changes in edits:
             before, model = tokens_of(message), message.model
             for name, value in changes.items():
@@ -79,7 +79,7 @@ class EditStore:
             message.edited_at = at
             after = tokens_of(message)
             add_to_counters(chat, 0, (after[0] - before[0], after[1] - before[1], after[2] - before[2]))
-            counts += of_change(
+            counts += message_update_deltas(
                 chat.platform, message.created_at, message.role, (model, before), (message.model, after)
             )
         edited = (["edited", chat.chat_id, message.seq, message.message_id] for message, _ in edits)
@@ -100,7 +100,7 @@ class EditStore:
 
     async def clear(self, session: AsyncSession, chat: Chat) -> None:
         """Deletes every message of a chat."""
-        counts = [*await of_all_messages(session, chat, -1), *shrunk(chat.message_count)]
+        counts = [*await all_message_deltas(session, chat, -1), *shrunk_deltas(chat.message_count)]
         await delete_documents(session, chat)
         await session.execute(delete(Message).where(in_chat(chat)))
         segments = (col(Segment.user_id) == chat.user_id) & (col(Segment.chat_id) == chat.chat_id)
@@ -111,7 +111,7 @@ class EditStore:
         await self.record_changes(session, chat, ["cleared", chat.chat_id, chat.last_seq], counts=counts)
 
     async def record_changes(
-        self, session: AsyncSession, chat: Chat, *entries: list[Any], counts: Sequence[Counts] = ()
+        self, session: AsyncSession, chat: Chat, *entries: list[Any], counts: Sequence[CounterDelta] = ()
     ) -> None:
         """Writes a chat whose messages changed, and records how, and what that adds to the counters."""
         record_activity(chat)
@@ -119,7 +119,7 @@ class EditStore:
             # Who has siblings may have changed.
             chat.tree_version += 1
         await session.flush()
-        await record(session, chat.user_id, *entries, counts=counts)
+        await append_events(session, chat.user_id, *entries, deltas=counts)
 
     async def _delete(self, session: AsyncSession, chat: Chat, message: Message) -> None:
         await self._reparent_followers(session, chat, message)
@@ -129,10 +129,10 @@ class EditStore:
             if message.parent_seq is not None:
                 chat.head_id = (await find_message(session, chat, str(message.parent_seq))).message_id
         await delete_documents(session, chat, message.seq)
-        counts = shrunk(chat.message_count)
+        counts = shrunk_deltas(chat.message_count)
         tokens = tokens_of(message)
         add_to_counters(chat, -1, less := (-tokens[0], -tokens[1], -tokens[2]))
-        row = [slot_of(message.created_at), message.role, message.model, -1, *less]
+        row = [bucket_of(message.created_at), message.role, message.model, -1, *less]
         entry = ["deleted", chat.chat_id, message.seq, message.message_id]
         await self.record_changes(session, chat, entry, counts=[["messages", chat.platform, [row]], *counts])
 

@@ -14,7 +14,7 @@ from app.chats.lease import lease_conflict
 from app.db.database import Database
 from app.db.driver import Reader, SessionReader
 from app.db.timestamps import now
-from app.events.log import record
+from app.events.log import append_events
 from app.http.errors import NotFound, Problem
 from app.http.idempotency import IdempotentRequest
 from app.http.references import ChatRef
@@ -170,7 +170,7 @@ class MessageStore:
         await session.flush()
         entry = ["appended", chat.chat_id, first_seq, len(new_messages)]
         deltas = ["messages", chat.platform, counter_deltas(new_messages)]
-        await record(session, chat.user_id, entry, counts=[deltas])
+        await append_events(session, chat.user_id, entry, deltas=[deltas])
 
 
 def _columns(message: NewMessage) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Any, NamedTuple
 
-from app.events.log import Entry, length
+from app.events.log import Entry, position_count
 
 # A chat's title and summary are indexed as if they were its message 0.
 CHAT_SEQ = 0
@@ -89,9 +89,9 @@ def plan_changes(state: IndexState, rows: Iterable[tuple[int, list[Entry]]], max
     plan = IndexPlan(state.user_id, before, before)
     position, remaining = before.position, max_messages
     for last, entries in rows:
-        start = last - sum(map(length, entries))
+        start = last - sum(map(position_count, entries))
         for entry in entries:
-            end = start + length(entry)
+            end = start + position_count(entry)
             if end > position:
                 if not remaining:
                     break

@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 
 from app.db.driver import Reader
-from app.events.counter_deltas import SLOT_SQL
+from app.events.counter_deltas import BUCKET_SQL
 from app.stats.deltas import TOTALS, CounterDeltas
 
 # Of a user: where a counter is wrong, many time buckets may be, and a few of them are enough to see it.
@@ -104,7 +104,7 @@ class Difference:
 def actual_totals(database_kind: str) -> str:
     """The CTEs of one database that count a user's messages and chats: `actual` has TOTALS by kind and name."""
     columns = {name: _JSON[database_kind].format(name) for name in ("role", "model", "platform")}
-    columns["time_bucket"] = SLOT_SQL["sqlite" if database_kind == "sqlite" else "postgresql"]
+    columns["time_bucket"] = BUCKET_SQL["sqlite" if database_kind == "sqlite" else "postgresql"]
     counted = _MESSAGE_COUNTS.format(**columns)
     return f"WITH counted AS MATERIALIZED ({counted}), actual AS ({_ACTUAL_TOTALS.format(**columns)})"
 

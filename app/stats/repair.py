@@ -11,8 +11,8 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from app.db.database import Database
 from app.db.driver import SessionReader
 from app.db.timestamps import now
-from app.events.counter_deltas import shrunk
-from app.events.log import record
+from app.events.counter_deltas import shrunk_deltas
+from app.events.log import append_events
 from app.models import Chat, Feed, Usage, UsageBy, UsageTimeBucket
 from app.stats.check import actual_totals
 from app.stats.deltas import BUCKET_TOTALS, TOTALS
@@ -39,7 +39,7 @@ async def repair_chat(db: Database, user_id: str, chat_id: str) -> None:
         chat.updated_at = now()
         await session.flush()
         # The longest chat of the user may be another one than before.
-        await record(session, user_id, ["chat.updated", chat_id], counts=[*shrunk(before)])
+        await append_events(session, user_id, ["chat.updated", chat_id], deltas=[*shrunk_deltas(before)])
 
 
 async def repair_user(db: Database, user_id: str) -> None:

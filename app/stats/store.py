@@ -6,13 +6,13 @@ from typing import Any
 import orjson
 
 from app.db.database import Database
-from app.events.counter_deltas import SLOT
+from app.events.counter_deltas import TIME_BUCKET
 from app.stats.calendar import Steps
 from app.stats.deltas import BUCKET_TOTALS
 from app.stats.queries import ALL_TOTALS, USER_TOTALS, series_totals, stats_sql, top_users
 from app.stats.serialize import serialize_totals, serialize_user
 
-_BUCKET_SECONDS = int(SLOT.total_seconds())
+_BUCKET_SECONDS = int(TIME_BUCKET.total_seconds())
 
 
 class StatsStore:

@@ -1,1 +1,1 @@
-"""Messages in progress: their text arrives in chunks, is made durable, and is streamed to whoever reads."""
+"""Messages in progress (the API says answers): their text comes in chunks, is made durable, and streamed to readers."""

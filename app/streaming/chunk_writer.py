@@ -1,10 +1,12 @@
-"""Chunks of answers, collected in this process and written a few times a second: all of them in one transaction.
+"""Chunk writer: collects the chunks of messages in progress, and stores those of all messages in one transaction.
 
-A token is not worth a transaction. What has come is in memory only until the next flush, which is at once when the
-process was idle; so a chunk is answered with two lengths, of what was received and of what is on disk.
+A token is not worth a transaction. Chunks are in memory only until the next flush, which comes a few times a second,
+or at once when the process was idle. So the response to a chunk has two lengths: of what was received, and of what is
+on disk.
 
-Chunks of one answer may reach several processes. Each takes a chunk only where it has, or finds on disk, all the text
-before it, and writes only where the disk ends where it believes: text is neither doubled nor torn, whoever comes first.
+Chunks of one message may reach several processes. Each takes a chunk only where it has, or finds on disk, all the text
+before it. It stores text only where the text on disk ends where it believes. So text is neither doubled nor torn,
+whichever process is first.
 """
 
 import asyncio
@@ -12,187 +14,180 @@ import contextlib
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import NoReturn
 
 import structlog
 
-from app.events.pubsub import Hub, Topic, Watch
+from app.events.pubsub import PubSub, Subscription, Topic
 from app.http.database_errors import problem_of, rolled_back
 from app.http.errors import BodyTooLarge, Conflict, NotFound, Overloaded, Problem
 from app.http.references import is_uuid
-from app.streaming.store import MAX_GROUP, AnswerStore, Closed, Grown, Growth, Open, Overtaken, Place
-from app.streaming.text_buffer import Ahead, Differs, Growing
+from app.streaming.queries import MessageLocation
+from app.streaming.store import MAX_GROUP, Closed, Overtaken, Stored, StreamingMessageStore, TextWrite
+from app.streaming.text_buffer import ChunkGap, ChunkMismatch, TextBuffer
 
 # Between two flushes, so that a transaction has the chunks of a while; and where another process waits for our text.
-PACE_SECONDS = 0.2
-BRISK_SECONDS = 0.05
+FLUSH_SECONDS = 0.2
+URGENT_FLUSH_SECONDS = 0.05
 RETRY_SECONDS = 1.0
 # How long a chunk waits for the text before it, which another request has brought, maybe to another process.
-PATIENCE_SECONDS = 0.5
-LOOK_SECONDS = 0.1
-# An answer that came through several processes is taken to go on so.
+CHUNK_WAIT_SECONDS = 0.5
+POLL_SECONDS = 0.1
+# How long a message that came through several processes is expected to go on so.
 SHARED_SECONDS = 10.0
 TOUCH_SECONDS = 1.0
-# Answers known at once, and names for each: by its chat's id or key, in capitals or not.
-MAX_KNOWN = 10_000
-MAX_NAMES = 8
+# Messages kept in memory, and references kept for each: by its chat's id or key, in capitals or not.
+MAX_MESSAGES = 10_000
+MAX_REFS = 8
 
-_log = structlog.get_logger("chatkeep.live")
-Name = tuple[str, str, str]
-"""How a request names an answer: its user, and the two segments of its path."""
-
-
-def answer_topic(place: Place) -> Topic:
-    """The text of an answer, and its end."""
-    return ("answer", place[0], place[1], str(place[2]))
+_log = structlog.get_logger("chatkeep.streaming")
+MessageRef = tuple[str, str, str]
+"""How a request names a message: its user, and the chat's and the message's segment of the path."""
 
 
-class Collected:
-    """An answer that this process has chunks of, or had a moment ago."""
-
-    __slots__ = (
-        "closed",
-        "names",
-        "opened",
-        "place",
-        "shared_until",
-        "text",
-        "touched_at",
-        "used_at",
-        "waiting_bytes",
-        "watches",
-    )
-
-    def __init__(self, opened: Open) -> None:
-        self.opened = opened
-        self.place = opened.place
-        self.text = Growing(opened.stored)
-        self.closed = False
-        self.names: list[Name] = []
-        self.watches: set[Watch] = set()
-        self.waiting_bytes = 0
-        self.touched_at = self.used_at = time.monotonic()
-        self.shared_until = 0.0
+def text_topic(location: MessageLocation) -> Topic:
+    """The topic of a message's text and its end."""
+    return ("text", location[0], location[1], str(location[2]))
 
 
-class Collector:
-    """The answers that are written through this process.
+@dataclass(eq=False, slots=True)
+class BufferedMessage:
+    """A message in progress that this process has received chunks of, or did lately."""
+
+    location: MessageLocation
+    lease_token: int | None
+    text: TextBuffer
+    closed: bool = False
+    refs: list[MessageRef] = field(default_factory=list)
+    subscriptions: set[Subscription] = field(default_factory=set)
+    waiting_bytes: int = 0
+    touched_at: float = field(default_factory=time.monotonic)
+    used_at: float = field(default_factory=time.monotonic)
+    shared_until: float = 0.0
+
+
+class ChunkWriter:
+    """Receives and stores the chunks that reach this process.
 
     Args:
-        grew: told of every answer that has more text on disk, by this process: its place, from where on, and the text.
-        buffer_bytes: text that may wait for the disk; past it, chunks are refused (503).
-        max_length: of an answer, in characters.
-        idle_seconds: after so long without a chunk an answer is forgotten here.
+        on_stored: called with a message's location, an offset and the text that this process has stored there.
+        buffer_bytes: memory for text that is not stored yet; beyond it, chunks are refused (503).
+        max_length: of a message's text, in characters.
+        idle_seconds: after this long without a chunk a message is dropped from memory.
     """
 
     def __init__(
         self,
-        store: AnswerStore,
-        hub: Hub,
-        grew: Callable[[Place, int, str], None],
+        store: StreamingMessageStore,
+        pubsub: PubSub,
+        on_stored: Callable[[MessageLocation, int, str], None],
         *,
         buffer_bytes: int,
         max_length: int,
         idle_seconds: float,
     ) -> None:
         self._store = store
-        self._hub = hub
-        self._grew = grew
+        self._pubsub = pubsub
+        self._on_stored = on_stored
         self._buffer_bytes = buffer_bytes
         self._max_length = max_length
         self._idle_seconds = idle_seconds
-        self._names: dict[Name, Collected] = {}
+        self._by_ref: dict[MessageRef, BufferedMessage] = {}
         # In the order in which they came here.
-        self._known: dict[Place, Collected] = {}
-        self._due: dict[Collected, None] = {}
+        self._messages: dict[MessageLocation, BufferedMessage] = {}
+        # Those to be written by the next flush, in order: a dict for an ordered set.
+        self._due: dict[BufferedMessage, None] = {}
         self._waiting_bytes = 0
         self._failure: Problem | None = None
-        self._something = asyncio.Event()
-        self._hurry = asyncio.Event()
+        self._has_work = asyncio.Event()
+        self._is_urgent = asyncio.Event()
         self._flushed = asyncio.Event()
         self._closing = False
-        self._task = asyncio.create_task(self._run(), name="answers")
+        self._task = asyncio.create_task(self._run(), name="chunk writer")
 
-    async def take(self, name: Name, offset: int, text: str) -> tuple[int, int]:
-        """Takes a chunk: gives how far the answer's text is received here, and how far it is on disk.
+    async def receive(self, ref: MessageRef, offset: int, text: str) -> tuple[int, int]:
+        """Receives a chunk. Gives how much of the message's text is received here, and how much is on disk.
 
         Raises NotFound, Conflict (409) with both lengths where the chunk does not fit, BodyTooLarge (413) and
         Overloaded (503).
         """
-        answer = self._names.get(name) or await self._find(name)
-        growing = answer.text
-        if offset > growing.received:
-            answer = await self._catch_up(name, answer, offset)
-            growing = answer.text
+        message = self._by_ref.get(ref) or await self._find(ref)
+        if offset > message.text.received:
+            message = await self._wait_received(ref, message, offset)
+        buffer = message.text
         if text:
             self._check_room(offset + len(text))
         try:
-            new = growing.take(offset, text)
-        except Ahead:
-            _refuse(growing, "Text before this chunk is missing: go on from what was received.")
-        except Differs:
-            _refuse(growing, "Another text was received at this place: go on from what was received.")
+            added = buffer.add(offset, text)
+        except ChunkGap:
+            _refuse(buffer, "Text before this chunk is missing: go on from what was received.")
+        except ChunkMismatch:
+            _refuse(buffer, "Another text was received at this place: go on from what was received.")
         now = time.monotonic()
-        answer.used_at = now
-        if new:
+        message.used_at = now
+        if added:
             size = sys.getsizeof(text)
-            answer.waiting_bytes += size
+            message.waiting_bytes += size
             self._waiting_bytes += size
-            self._set_due(answer, brisk=answer.shared_until > now)
-            for watch in answer.watches:
-                watch.wake()
-        elif now - answer.touched_at > TOUCH_SECONDS:
-            answer.touched_at = now
-            self._set_due(answer)
-        return growing.received, growing.stored
+            self._schedule(message, urgent=message.shared_until > now)
+            for subscription in message.subscriptions:
+                subscription.wake()
+        elif now - message.touched_at > TOUCH_SECONDS:
+            message.touched_at = now
+            self._schedule(message)
+        return buffer.received, buffer.stored
 
-    async def settle(self, name: Name, offset: int | None) -> None:
-        """Has what was received here of an answer written, and waits a moment for text that others bring, to `offset`.
+    async def flush(self, ref: MessageRef, offset: int | None) -> None:
+        """Has what was received of a message stored, after waiting shortly for text that others bring, up to `offset`.
 
-        Who completes it then says what is the matter, if anything is. Raises Overloaded (503) and StorageFull (507).
+        A message that is missing or closed is no error here: who completes it gets that error. Raises Overloaded (503)
+        and StorageFull (507).
         """
         try:
-            answer = self._names.get(name) or await self._find(name)
-            if offset is not None and offset > answer.text.received:
-                answer = await self._catch_up(name, answer, offset)
+            message = self._by_ref.get(ref) or await self._find(ref)
+            if offset is not None and offset > message.text.received:
+                message = await self._wait_received(ref, message, offset)
         except (Conflict, NotFound):
             return
-        await self._write_out(answer)
+        await self._wait_stored(message)
 
-    def forget(self, place: Place) -> None:
-        """Forgets an answer that is in progress no more."""
-        answer = self._known.get(place)
-        if answer is not None:
-            self._drop(answer)
+    def forget(self, location: MessageLocation) -> None:
+        """Drops a message that is not in progress any more."""
+        message = self._messages.get(location)
+        if message is not None:
+            self._drop(message)
 
     async def close(self) -> None:
-        """Writes what is waiting, then stops."""
+        """Stores what is waiting, then stops."""
         self._closing = True
-        self._something.set()
-        self._hurry.set()
+        self._has_work.set()
+        self._is_urgent.set()
         with contextlib.suppress(asyncio.CancelledError):
             await self._task
 
-    async def _find(self, name: Name) -> Collected:
-        user_id, chat, message = name
-        opened = await self._store.find(user_id, chat, message)
-        answer = self._known.get(opened.place)
-        if answer is None:
-            answer = self._known[opened.place] = Collected(opened)
-            while len(self._known) > MAX_KNOWN:
-                self._forget_one()
-        elif opened.stored > answer.text.stored and not answer.text.waiting():
-            self._others_wrote(answer, opened.stored)
-        # A key may be given to another chat, where a seq is another message: those two are looked up each time.
-        if name not in self._names and len(answer.names) < MAX_NAMES and (is_uuid(message) or is_uuid(chat)):
-            answer.names.append(name)
-            self._names[name] = answer
-        return answer
+    async def _find(self, ref: MessageRef) -> BufferedMessage:
+        user_id, chat, message_id = ref
+        writable = await self._store.find(user_id, chat, message_id)
+        message = self._messages.get(writable.location)
+        if message is None:
+            message = self._messages[writable.location] = BufferedMessage(
+                writable.location, writable.lease_token, TextBuffer(writable.stored)
+            )
+            while len(self._messages) > MAX_MESSAGES:
+                self._drop_oldest()
+        elif writable.stored > message.text.stored and not message.text.unstored():
+            self._stored_by_others(message, writable.stored)
+        # A key may be given to another chat, where a seq is another message: that pair is looked up each time.
+        if ref not in self._by_ref and len(message.refs) < MAX_REFS and (is_uuid(message_id) or is_uuid(chat)):
+            message.refs.append(ref)
+            self._by_ref[ref] = message
+        return message
 
-    def _forget_one(self) -> None:
-        for answer in self._known.values():
-            if not answer.waiting_bytes:
-                self._drop(answer)
+    def _drop_oldest(self) -> None:
+        for message in self._messages.values():
+            if not message.waiting_bytes:
+                self._drop(message)
                 return
         raise Overloaded
 
@@ -204,151 +199,152 @@ class Collector:
         if self._waiting_bytes >= self._buffer_bytes or self._closing:
             raise Overloaded
 
-    async def _catch_up(self, name: Name, answer: Collected, offset: int) -> Collected:
-        """The answer, when its text has come as far as `offset`, or when it has not for too long."""
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        with self._hub.watch(answer_topic(answer.place)) as watch:
+    async def _wait_received(self, ref: MessageRef, message: BufferedMessage, offset: int) -> BufferedMessage:
+        """The message, once its text is received up to `offset`, or once that has taken too long."""
+        deadline = time.monotonic() + CHUNK_WAIT_SECONDS
+        with self._pubsub.subscribe(text_topic(message.location)) as subscription:
             while True:
-                if answer.text.waiting():
-                    await self._write_out(answer)
-                answer = await self._find(name) if answer.closed else await self._look(answer)
-                left = deadline - time.monotonic()
-                if answer.text.received >= offset or left <= 0 or self._closing:
-                    return answer
-                answer.watches.add(watch)
+                if message.text.unstored():
+                    await self._wait_stored(message)
+                message = await self._find(ref) if message.closed else await self._refresh(message)
+                remaining = deadline - time.monotonic()
+                if message.text.received >= offset or remaining <= 0 or self._closing:
+                    return message
+                message.subscriptions.add(subscription)
                 try:
-                    await watch.wait(min(left, LOOK_SECONDS))
+                    await subscription.wait(min(remaining, POLL_SECONDS))
                 finally:
-                    answer.watches.discard(watch)
+                    message.subscriptions.discard(subscription)
 
-    async def _look(self, answer: Collected) -> Collected:
-        stored = await self._store.stored(answer.place)
+    async def _refresh(self, message: BufferedMessage) -> BufferedMessage:
+        stored = await self._store.stored_length(message.location)
         if stored is None:
-            self._drop(answer)
-            user_id, chat_id, seq = answer.place
+            self._drop(message)
+            user_id, chat_id, seq = message.location
             return await self._find((user_id, chat_id, str(seq)))
-        if stored > answer.text.stored and not answer.text.waiting():
-            self._others_wrote(answer, stored)
-        return answer
+        if stored > message.text.stored and not message.text.unstored():
+            self._stored_by_others(message, stored)
+        return message
 
-    def _others_wrote(self, answer: Collected, stored: int) -> None:
-        answer.text.on_disk(stored)
-        answer.shared_until = time.monotonic() + SHARED_SECONDS
+    def _stored_by_others(self, message: BufferedMessage, stored: int) -> None:
+        message.text.mark_stored(stored)
+        message.shared_until = time.monotonic() + SHARED_SECONDS
 
-    async def _write_out(self, answer: Collected) -> None:
-        """Waits until what was received of an answer is on disk, or cannot be. Raises what the disk says."""
-        end = answer.text.received
-        while answer.text.stored < end <= answer.text.received and not answer.closed:
-            self._set_due(answer, brisk=True)
+    async def _wait_stored(self, message: BufferedMessage) -> None:
+        """Waits until what was received of a message is on disk, or cannot be. Raises the failure of a flush."""
+        end = message.text.received
+        while message.text.stored < end <= message.text.received and not message.closed:
+            self._schedule(message, urgent=True)
             await self._flushed.wait()
             if self._failure is not None:
                 raise self._failure
 
-    def _set_due(self, answer: Collected, *, brisk: bool = False) -> None:
-        self._due[answer] = None
-        self._something.set()
-        if brisk:
-            self._hurry.set()
+    def _schedule(self, message: BufferedMessage, *, urgent: bool = False) -> None:
+        self._due[message] = None
+        self._has_work.set()
+        if urgent:
+            self._is_urgent.set()
 
-    def _drop(self, answer: Collected) -> None:
-        answer.closed = True
-        self._known.pop(answer.place, None)
-        for name in answer.names:
-            self._names.pop(name, None)
-        self._due.pop(answer, None)
-        self._waiting_bytes -= answer.waiting_bytes
-        answer.waiting_bytes = 0
-        for watch in answer.watches:
-            watch.wake()
+    def _drop(self, message: BufferedMessage) -> None:
+        message.closed = True
+        self._messages.pop(message.location, None)
+        for ref in message.refs:
+            self._by_ref.pop(ref, None)
+        self._due.pop(message, None)
+        self._release(message, message.waiting_bytes)
+        for subscription in message.subscriptions:
+            subscription.wake()
+
+    def _release(self, message: BufferedMessage, size: int) -> None:
+        message.waiting_bytes -= size
+        self._waiting_bytes -= size
 
     async def _run(self) -> None:
-        idle_since = time.monotonic()
+        dropped_idle_at = time.monotonic()
         while True:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._idle_seconds):
-                    await self._something.wait()
-            self._something.clear()
+                    await self._has_work.wait()
+            self._has_work.clear()
             while self._due:
-                self._hurry.clear()
+                self._is_urgent.clear()
                 began = time.monotonic()
                 await self._flush()
                 if self._closing:
                     break
-                await asyncio.sleep(RETRY_SECONDS if self._failure else BRISK_SECONDS)
+                await asyncio.sleep(RETRY_SECONDS if self._failure else URGENT_FLUSH_SECONDS)
                 with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(began + PACE_SECONDS - time.monotonic()):
-                        await self._hurry.wait()
+                    async with asyncio.timeout(began + FLUSH_SECONDS - time.monotonic()):
+                        await self._is_urgent.wait()
             if self._closing:
                 await self._flush()
                 return
-            if time.monotonic() - idle_since > self._idle_seconds:
-                idle_since = time.monotonic()
-                for answer in [one for one in self._known.values() if one.used_at < idle_since - self._idle_seconds]:
-                    if not answer.waiting_bytes:
-                        self._drop(answer)
+            if time.monotonic() - dropped_idle_at > self._idle_seconds:
+                dropped_idle_at = time.monotonic()
+                for message in list(self._messages.values()):
+                    if message.used_at < dropped_idle_at - self._idle_seconds and not message.waiting_bytes:
+                        self._drop(message)
 
     async def _flush(self) -> None:
         due = list(self._due)
         self._due.clear()
         failure: Problem | None = None
         for begin in range(0, len(due), MAX_GROUP):
-            failure = await self._write(due[begin : begin + MAX_GROUP]) or failure
+            failure = await self._store_group(due[begin : begin + MAX_GROUP]) or failure
         self._failure = failure
         flushed, self._flushed = self._flushed, asyncio.Event()
         flushed.set()
 
-    async def _write(self, answers: list[Collected]) -> Problem | None:
-        """Writes what some answers grew by; gives what went wrong, if anything did. They are due again then."""
+    async def _store_group(self, messages: list[BufferedMessage]) -> Problem | None:
+        """Stores what was received of some messages. Gives the problem where it failed; they are due again then."""
+        messages = [message for message in messages if not message.closed]
         group = [
-            Growth(answer.place, answer.text.stored, answer.text.waiting(), answer.opened.lease_token)
-            for answer in answers
-            if not answer.closed
+            TextWrite(message.location, message.text.stored, message.text.unstored(), message.lease_token)
+            for message in messages
         ]
-        answers = [answer for answer in answers if not answer.closed]
-        sizes = [answer.waiting_bytes for answer in answers]
+        sizes = [message.waiting_bytes for message in messages]
         try:
             outcomes = await self._store.write(group)
         except Exception as error:  # noqa: BLE001 - whatever it was, the text is kept and tried again
             if len(group) > 1 and rolled_back(error):
-                # One of them spoiled it, or another process was in the way: each for itself.
-                failures = [await self._write([answer]) for answer in answers]
+                # One of them is at fault, or another process was in the way: each is stored by itself.
+                failures = [await self._store_group([message]) for message in messages]
                 return next((failure for failure in failures if failure is not None), None)
             problem = problem_of(error)
             if problem is None and len(group) == 1 and rolled_back(error):
-                # Not for want of room or reach, and so not the next time either. Its writer is told where to go on.
-                _log.error("an answer could not be written", error=type(error).__name__)
-                self._drop(answers[0])
+                # Neither the space nor the connection is missing, so it would fail again. Its writer is told where to
+                # go on.
+                _log.error("chunks of a message could not be stored", error=type(error).__name__)
+                self._drop(messages[0])
                 return None
-            _log.warning("answers could not be written, and will be again", error=type(error).__name__)
-            self._due.update((answer, None) for answer in answers if not answer.closed)
+            _log.warning("chunks could not be stored, and will be again", error=type(error).__name__)
+            self._due.update((message, None) for message in messages if not message.closed)
             return problem or Overloaded()
-        for answer, growth, outcome, size in zip(answers, group, outcomes, sizes, strict=True):
-            if answer.closed:
+        for message, write, outcome, size in zip(messages, group, outcomes, sizes, strict=True):
+            if message.closed:
                 continue
             match outcome:
-                case Grown():
-                    self._is_on_disk(answer, growth, size)
+                case Stored():
+                    self._mark_stored(message, write, size)
                 case Overtaken(text):
-                    # Written by another process meanwhile: what is new of ours goes after it.
-                    answer.shared_until = time.monotonic() + SHARED_SECONDS
-                    if answer.text.meet(text) and answer.text.waiting():
-                        self._set_due(answer)
+                    # Another process has stored text meanwhile: what is new in ours goes after it.
+                    message.shared_until = time.monotonic() + SHARED_SECONDS
+                    if message.text.reconcile(text) and message.text.unstored():
+                        self._schedule(message)
                     else:
-                        self._waiting_bytes -= answer.waiting_bytes
-                        answer.waiting_bytes = 0
+                        self._release(message, message.waiting_bytes)
                 case Closed():
-                    self._drop(answer)
+                    self._drop(message)
         return None
 
-    def _is_on_disk(self, answer: Collected, growth: Growth, size: int) -> None:
-        answer.touched_at = time.monotonic()
-        answer.waiting_bytes -= size
-        self._waiting_bytes -= size
-        if growth.text:
-            answer.text.on_disk(growth.start + len(growth.text))
-            self._grew(answer.place, growth.start, growth.text)
-            self._hub.wake(answer_topic(answer.place))
+    def _mark_stored(self, message: BufferedMessage, write: TextWrite, size: int) -> None:
+        message.touched_at = time.monotonic()
+        self._release(message, size)
+        if write.text:
+            message.text.mark_stored(write.start + len(write.text))
+            self._on_stored(message.location, write.start, write.text)
+            self._pubsub.publish(text_topic(message.location))
 
 
-def _refuse(growing: Growing, detail: str) -> NoReturn:
-    raise Conflict(detail, extensions={"received": growing.received, "stored": growing.stored})
+def _refuse(buffer: TextBuffer, detail: str) -> NoReturn:
+    raise Conflict(detail, extensions={"received": buffer.received, "stored": buffer.stored})

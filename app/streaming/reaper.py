@@ -1,32 +1,32 @@
-"""Every few seconds: answers whose writers have died are marked as incomplete."""
+"""Reaper: marks messages in progress as incomplete whose writers have died, every few seconds."""
 
 import asyncio
 
 import structlog
 
-from app.events.pubsub import Hub
-from app.streaming.chunk_writer import answer_topic
-from app.streaming.finalize import ABANDONED, Endings
+from app.events.pubsub import PubSub
+from app.streaming.chunk_writer import text_topic
+from app.streaming.finalize import ABANDONED_PER_BATCH, Finalizer
 
-_log = structlog.get_logger("chatkeep.live")
-EVERY_SECONDS = 5.0
+_log = structlog.get_logger("chatkeep.streaming")
+INTERVAL_SECONDS = 5.0
 
 
-async def sweep(endings: Endings, hub: Hub, timeout_seconds: float) -> None:
-    """Runs `once` every few seconds until it is cancelled; several processes doing so do no harm."""
+async def run_reaper(finalizer: Finalizer, pubsub: PubSub, timeout_seconds: float) -> None:
+    """Runs `reap` every few seconds until it is cancelled. Several processes may do so at once."""
     while True:
-        await asyncio.sleep(min(EVERY_SECONDS, timeout_seconds / 4))
+        await asyncio.sleep(min(INTERVAL_SECONDS, timeout_seconds / 4))
         try:
-            await reap_once(endings, hub, timeout_seconds)
+            await reap(finalizer, pubsub, timeout_seconds)
         except Exception as error:  # noqa: BLE001 - whatever it was, the next time has its own chance
-            _log.warning("could not look after abandoned answers, and will again", error=type(error).__name__)
+            _log.warning("could not finalize abandoned messages, and will try again", error=type(error).__name__)
 
 
-async def reap_once(endings: Endings, hub: Hub, timeout_seconds: float) -> None:
-    """Ends every answer that nothing was heard of for so long. Raises what the driver raises."""
-    while places := await endings.abandoned(timeout_seconds):
-        for place in places:
-            if await endings.abandon(place, timeout_seconds):
-                hub.wake(answer_topic(place))
-        if len(places) < ABANDONED:
+async def reap(finalizer: Finalizer, pubsub: PubSub, timeout_seconds: float) -> None:
+    """Finalizes every message whose writer was silent for that long. Raises what the driver raises."""
+    while locations := await finalizer.find_abandoned(timeout_seconds):
+        for location in locations:
+            if await finalizer.mark_incomplete(location, timeout_seconds):
+                pubsub.publish(text_topic(location))
+        if len(locations) < ABANDONED_PER_BATCH:
             return

@@ -1,4 +1,4 @@
-"""The routes of answers that are written while somebody reads: chunks, the end, and the stream of their text."""
+"""Routes of messages in progress: chunks, completing and failing, and the stream of their text."""
 
 from typing import Annotated, Any
 
@@ -7,13 +7,12 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 from starlette.responses import Response
 
-from app.auth.authenticator import Authenticator
-from app.auth.dependencies import AuthenticatedHotRoute, AuthenticatedRoute, Reader, Writer
+from app.auth.dependencies import AuthenticatedHotRoute, AuthenticatedRoute, Reader, Writer, authorization_check
 from app.db.database import Database
-from app.events.pubsub import POLL_SECONDS, Hub
-from app.events.sse import EventStream, documented_events
-from app.events.stream_authorizer import Guard
-from app.events.streams import first_of
+from app.events.pubsub import POLL_SECONDS, PubSub
+from app.events.sse import EventStream, documented_events, last_event_id_parameter
+from app.events.stream_authorizer import StreamAuthorizer
+from app.events.streams import first_completed
 from app.http import strict_json
 from app.http.errors import BodyTooLarge, Conflict, NotFound, Unauthorized, responses
 from app.http.idempotency import IDEMPOTENT, StoredResponse, idempotent_request, run_idempotent
@@ -23,11 +22,12 @@ from app.http.services import service
 from app.messages.queries import parse_message_ref
 from app.messages.schemas import MessageOut
 from app.settings import Settings
-from app.streaming.chunk_writer import Collector, Name
-from app.streaming.events import LAST
+from app.streaming.chunk_writer import ChunkWriter, MessageRef
 from app.streaming.finalize import COMPLETED, FAILED
+from app.streaming.queries import MessageLocation
 from app.streaming.schemas import MAX_CHUNK, ChunkIn, CompleteIn, FailIn, Progress, StreamQuery
-from app.streaming.streaming_messages import Answers
+from app.streaming.sse import LAST_EVENT_ID
+from app.streaming.streaming_messages import StreamingMessages
 
 NDJSON = "application/x-ndjson"
 _NDJSON = NDJSON.encode()
@@ -53,13 +53,6 @@ _CHUNK_BODY: dict[str, Any] = {
         },
     }
 }
-_LAST_EVENT_ID = {
-    "name": "Last-Event-ID",
-    "in": "header",
-    "required": False,
-    "description": "The `id` of the last event that was seen. It goes before `offset`; browsers send it by themselves.",
-    "schema": {"type": "string", "maxLength": 1024},
-}
 _EVENTS = """id: 6
 event: text
 data: {"offset":0,"text":"Eight "}
@@ -84,15 +77,15 @@ async def send_chunk(request: Request, user: Writer, chat: ChatPath, message: Me
     What is there already is not added again. Where text before it is missing, or another one is there, 409 says with
     `received` and `stored` where to go on. One a line as `application/x-ndjson`, chunks are taken while they come.
     """
-    collector = service(request, Answers).collector
-    name = (user.user_id, chat, message)
+    chunk_writer = service(request, StreamingMessages).chunk_writer
+    ref = (user.user_id, chat, message)
     if _is_ndjson(request):
-        received, stored = await _take_lines(request, collector, name)
+        received, stored = await _receive_lines(request, chunk_writer, ref)
     else:
         body = await request.body()
-        offset, text = _chunk(strict_json.loads(body) if body else None)
-        received, stored = await collector.take(name, offset, text)
-    return _Taken(b'{"received":%d,"stored":%d}' % (received, stored))
+        offset, text = _parse_chunk(strict_json.loads(body) if body else None)
+        received, stored = await chunk_writer.receive(ref, offset, text)
+    return _Accepted(b'{"received":%d,"stored":%d}' % (received, stored))
 
 
 @router.post(
@@ -107,7 +100,7 @@ async def complete(request: Request, user: Writer, chat: ChatPath, message: Mess
 
     Where it has not `offset` characters, 409 says with `received` and `stored` where to go on.
     """
-    return await _end(request, (user.user_id, chat, message), body, COMPLETED)
+    return await _finalize(request, (user.user_id, chat, message), body, COMPLETED)
 
 
 @router.post(
@@ -119,7 +112,7 @@ async def complete(request: Request, user: Writer, chat: ChatPath, message: Mess
 )
 async def fail(request: Request, user: Writer, chat: ChatPath, message: MessagePath, body: FailIn) -> Response:
     """Ends an answer that will not be completed. Its text is kept, as far as it is there."""
-    return await _end(request, (user.user_id, chat, message), body, FAILED)
+    return await _finalize(request, (user.user_id, chat, message), body, FAILED)
 
 
 @router.get(
@@ -133,7 +126,7 @@ async def fail(request: Request, user: Writer, chat: ChatPath, message: MessageP
         204: {"description": "The last event was seen: browsers come back no more."},
         **responses(NotFound, *READ_ERRORS),
     },
-    openapi_extra={"parameters": [_LAST_EVENT_ID]},
+    openapi_extra={"parameters": [last_event_id_parameter("offset")]},
 )
 async def stream(
     request: Request, user: Reader, chat: ChatPath, message: MessagePath, query: Annotated[StreamQuery, Query()]
@@ -142,42 +135,41 @@ async def stream(
 
     Only what is on disk is sent. The last event has the message; one that is complete is replayed.
     """
-    answers = service(request, Answers)
-    place = await answers.store.locate(user.user_id, chat, message)
-    if request.headers.get("last-event-id") == LAST:
+    messages = service(request, StreamingMessages)
+    location = await messages.store.locate(user.user_id, chat, message)
+    if request.headers.get("last-event-id") == LAST_EVENT_ID:
         return Response(status_code=204)
-    replay = answers.replay(place, _last_event_id(request, query.offset))
-    authenticator = service(request, Authenticator)
-    return EventStream(replay.events(), service(request, Guard), lambda: authenticator.authenticate(request))
+    text_stream = messages.text_stream(location, _offset_after(request.headers.get("last-event-id"), query.offset))
+    return EventStream(text_stream.events(), service(request, StreamAuthorizer), authorization_check(request))
 
 
-async def _end(request: Request, name: Name, said: CompleteIn | FailIn, status: str) -> Response:
-    answers = service(request, Answers)
-    # No key is kept under a path that can name nothing, as Postgres could not.
-    ChatRef.parse(name[1])
-    parse_message_ref(name[2])
+async def _finalize(request: Request, ref: MessageRef, body: CompleteIn | FailIn, status: str) -> Response:
+    messages = service(request, StreamingMessages)
+    # No Idempotency-Key is stored for a path that can name nothing, since Postgres could not store some of them.
+    ChatRef.parse(ref[1])
+    parse_message_ref(ref[2])
     idempotency = await idempotent_request(request)
-    await answers.collector.settle(name, said.offset)
-    ended = []
+    await messages.chunk_writer.flush(ref, body.offset)
+    finalized: list[MessageLocation] = []
     async with service(request, Database).write() as session:
 
         async def effect() -> StoredResponse:
-            place, body = await answers.endings.end(session, *name, said, status)
-            ended.append(place)
-            return StoredResponse(200, body, chat_id=place[1])
+            location, message = await messages.finalizer.finalize(session, *ref, body, status)
+            finalized.append(location)
+            return StoredResponse(200, message, chat_id=location[1])
 
-        answer = await run_idempotent(session, name[0], idempotency, effect)
-    for place in ended:
-        answers.ended(place)
-    return answer.response()
+        stored = await run_idempotent(session, ref[0], idempotency, effect)
+    for location in finalized:
+        messages.finalized(location)
+    return stored.response()
 
 
-async def _take_lines(request: Request, collector: Collector, name: Name) -> tuple[int, int]:
-    """Takes the chunks of a body while it comes, until it ends or the service stops. A line is a chunk."""
+async def _receive_lines(request: Request, chunk_writer: ChunkWriter, ref: MessageRef) -> tuple[int, int]:
+    """Receives a chunk from each line of the body while it comes, until it ends or the service stops."""
     limit = service(request, Settings).max_body_bytes
-    progress = await collector.take(name, 0, "")
+    progress = await chunk_writer.receive(ref, 0, "")
 
-    async def take() -> None:
+    async def receive() -> None:
         nonlocal progress
         size, rest = 0, b""
         async for part in request.stream():
@@ -187,28 +179,26 @@ async def _take_lines(request: Request, collector: Collector, name: Name) -> tup
                 raise BodyTooLarge
             for line in lines:
                 if line.strip():
-                    progress = await collector.take(name, *_chunk(strict_json.loads(line)))
+                    progress = await chunk_writer.receive(ref, *_parse_chunk(strict_json.loads(line)))
         if rest.strip():
-            progress = await collector.take(name, *_chunk(strict_json.loads(rest)))
+            progress = await chunk_writer.receive(ref, *_parse_chunk(strict_json.loads(rest)))
 
-    authenticator = service(request, Authenticator)
-    hub = service(request, Hub)
-    async with service(request, Guard).over(lambda: authenticator.authenticate(request)) as ended:
-        if await first_of(take(), _end_of(hub), ended.wait()) == 2:
+    async with service(request, StreamAuthorizer).watch(authorization_check(request)) as must_end:
+        if await first_completed(receive(), _wait_closing(service(request, PubSub)), must_end.wait()) == 2:
             raise Unauthorized
     return progress
 
 
-async def _end_of(hub: Hub) -> None:
+async def _wait_closing(pubsub: PubSub) -> None:
     """Waits until the service is about to stop."""
-    with hub.watch(("end",)) as watch:
-        while not hub.closing:
-            await watch.wait(POLL_SECONDS)
+    with pubsub.subscribe(("closing",)) as subscription:
+        while not pubsub.closing:
+            await subscription.wait(POLL_SECONDS)
 
 
-def _chunk(value: Any) -> tuple[int, str]:
-    """The offset and the text of a chunk. Raises RequestValidationError (422)."""
-    # What Pydantic would find in ten times the time.
+def _parse_chunk(value: Any) -> tuple[int, str]:
+    """The offset and the text of a chunk given as JSON. Raises RequestValidationError (422)."""
+    # The same checks by Pydantic take ten times as long.
     if type(value) is dict and len(value) == 2:
         offset, text = value.get("offset"), value.get("text")
         if type(offset) is int and type(text) is str and 0 <= offset <= _MAX_OFFSET and len(text) <= MAX_CHUNK:
@@ -217,7 +207,7 @@ def _chunk(value: Any) -> tuple[int, str]:
         chunk = ChunkIn.model_validate(value)
     except ValidationError as error:
         raise RequestValidationError(
-            [{**one, "loc": ("body", *one["loc"])} for one in error.errors(include_input=False)]
+            [{**detail, "loc": ("body", *detail["loc"])} for detail in error.errors(include_input=False)]
         ) from None
     return chunk.offset, chunk.text
 
@@ -230,8 +220,8 @@ def _is_ndjson(request: Request) -> bool:
     return False
 
 
-class _Taken(Response):
-    """A 202 with a short body. Many times a second, so without what other responses need."""
+class _Accepted(Response):
+    """A 202 with a short body. It is sent many times a second, so it skips what other responses need."""
 
     def __init__(self, body: bytes) -> None:
         self.status_code = 202
@@ -240,7 +230,8 @@ class _Taken(Response):
         self.raw_headers = [(b"content-length", b"%d" % len(body)), _JSON]
 
 
-def _last_event_id(request: Request, offset: int) -> int:
-    """Where a reader goes on that says what it saw last."""
-    seen = request.headers.get("last-event-id", "")
-    return int(seen) if seen.isascii() and seen.isdigit() and len(seen) <= 10 else offset
+def _offset_after(last_event_id: str | None, offset: int) -> int:
+    """The offset after the last event that a reader saw, if it names one; otherwise `offset`."""
+    if last_event_id and last_event_id.isascii() and last_event_id.isdigit() and len(last_event_id) <= 10:
+        return int(last_event_id)
+    return offset

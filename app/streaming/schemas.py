@@ -1,4 +1,4 @@
-"""What a backend says about an answer it writes, and what it is told."""
+"""Schemas of chunks, of completing and failing a message, and of the progress that a backend is told."""
 
 from typing import Annotated, Any
 
@@ -33,7 +33,7 @@ class Progress(BaseModel):
     stored: int = Field(description="How far it is on disk: where to go on after the service was down.")
 
 
-class _Finish(BaseModel):
+class _FinalFields(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
     offset: Offset | None = Field(
@@ -53,19 +53,19 @@ _COMPLETED: dict[str, JsonValue] = {"offset": 31, "model": "gpt-5", "input_token
 _FAILED: dict[str, JsonValue] = {"metadata": {"error": "the provider hung up"}}
 
 
-class CompleteIn(_Finish):
+class CompleteIn(_FinalFields):
     """An answer is complete. It says `offset`, or `content`: otherwise nobody could tell whether text is missing."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [_COMPLETED]})
 
     @model_validator(mode="after")
-    def _says_how_much_there_is(self) -> "CompleteIn":
+    def _check_end(self) -> "CompleteIn":
         if self.offset is None and self.content is None:
             raise ValueError("say the offset at which the text ends, or the whole content")
         return self
 
 
-class FailIn(_Finish):
+class FailIn(_FinalFields):
     """An answer will not be completed; its text is kept as far as it is there."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [_FAILED]})

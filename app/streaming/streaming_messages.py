@@ -1,74 +1,75 @@
-"""Answers that are being written, as one process serves them: what is made once when it starts."""
+"""What one process needs to serve messages in progress, put together when it starts."""
 
 import asyncio
 from collections.abc import Callable
 
 from app.db.database import Database
-from app.events.pubsub import Hub
+from app.events.pubsub import PubSub
 from app.http.errors import NotFound
 from app.http.references import ChatRef
 from app.messages.store import MessageStore
 from app.settings import Settings
-from app.streaming import reaper
-from app.streaming.chunk_writer import Collector, answer_topic
-from app.streaming.events import Replay
-from app.streaming.finalize import Endings
-from app.streaming.store import AnswerStore, Place
-from app.streaming.tail_buffer import Reels
+from app.streaming.chunk_writer import ChunkWriter, text_topic
+from app.streaming.finalize import Finalizer
+from app.streaming.queries import MessageLocation
+from app.streaming.reaper import run_reaper
+from app.streaming.sse import TextStream
+from app.streaming.store import StreamingMessageStore
+from app.streaming.tail_buffer import TailBuffers
 
 
-class Answers:
-    """Everything about answers in progress. `messages` gives the store of a user's messages.
+class StreamingMessages:
+    """The store of messages in progress, with their writer, readers, finalizer and reaper.
 
-    With `sweeps`, it ends those in the background that nothing is heard of any more, whoever wrote them.
+    `messages` gives the store of a user's messages. Without `reap`, no messages are reaped by this process.
     """
 
     def __init__(
         self,
         db: Database,
-        hub: Hub,
+        pubsub: PubSub,
         settings: Settings,
         messages: Callable[[str], MessageStore],
         *,
-        sweeps: bool = True,
+        reap: bool = True,
     ) -> None:
-        self._hub = hub
+        self._pubsub = pubsub
         self._messages = messages
-        self.store = AnswerStore(db)
-        self.endings = Endings(db)
-        self.reels = Reels(self.store, hub, self._message)
-        self.collector = Collector(
+        self.store = StreamingMessageStore(db)
+        self.finalizer = Finalizer(db)
+        self.tail_buffers = TailBuffers(self.store, pubsub, self._load_message)
+        self.chunk_writer = ChunkWriter(
             self.store,
-            hub,
-            self.reels.grew,
+            pubsub,
+            self.tail_buffers.add,
             buffer_bytes=settings.answer_buffer_bytes,
             max_length=settings.max_body_bytes,
             idle_seconds=settings.answer_timeout_seconds,
         )
-        self._sweeper: asyncio.Task[None] | None = None
-        if sweeps:
-            sweeping = reaper.sweep(self.endings, hub, settings.answer_timeout_seconds)
-            self._sweeper = asyncio.create_task(sweeping, name="abandoned answers")
+        self._reaper: asyncio.Task[None] | None = None
+        if reap:
+            reaper = run_reaper(self.finalizer, pubsub, settings.answer_timeout_seconds)
+            self._reaper = asyncio.create_task(reaper, name="reaper")
 
-    def replay(self, place: Place, offset: int) -> Replay:
-        """What a reader is sent of an answer."""
-        return Replay(self.store, self.reels, self._hub, place, offset)
+    def text_stream(self, location: MessageLocation, offset: int) -> TextStream:
+        """The stream of a message's text for one reader."""
+        return TextStream(self.store, self.tail_buffers, self._pubsub, location, offset)
 
-    def ended(self, place: Place) -> None:
-        """Says, after the commit, that an answer was ended by this process."""
-        self.collector.forget(place)
-        self._hub.wake(answer_topic(place))
+    def finalized(self, location: MessageLocation) -> None:
+        """Tells writers and readers, after the commit, that this process has finalized a message."""
+        self.chunk_writer.forget(location)
+        self._pubsub.publish(text_topic(location))
 
     async def close(self) -> None:
-        """Writes what was received, and stops."""
-        if self._sweeper is not None:
-            self._sweeper.cancel()
-            await asyncio.gather(self._sweeper, return_exceptions=True)
-        await self.collector.close()
-        await self.reels.close()
+        """Stores what was received, and stops."""
+        if self._reaper is not None:
+            self._reaper.cancel()
+            await asyncio.gather(self._reaper, return_exceptions=True)
+        await self.chunk_writer.close()
+        await self.tail_buffers.close()
 
-    async def _message(self, place: Place) -> bytes | None:
-        user_id, chat_id, seq = place
+    async def _load_message(self, location: MessageLocation) -> bytes | None:
+        user_id, chat_id, seq = location
         try:
             return await self._messages(user_id).history.message(ChatRef(chat_id, None), str(seq))
         except NotFound:

@@ -1,7 +1,6 @@
-"""The text of answers as the readers of this process follow it: read once for all of them, and never from memory that a
-crash would take back.
+"""Tail buffers: the end of each message's text that this process streams, read once for all readers of it.
 
-Of each answer that somebody reads, the end of its text is kept here. Who is behind that reads the table.
+Only text that is on disk is in them, which no crash takes back. A reader that is behind the buffer reads the table.
 """
 
 import asyncio
@@ -13,83 +12,83 @@ from types import TracebackType
 
 import structlog
 
-from app.events.pubsub import POLL_SECONDS, Hub, Topic, Watch, feed_topic
-from app.streaming.chunk_writer import answer_topic
-from app.streaming.store import IN_PROGRESS, AnswerStore, Place
+from app.events.pubsub import POLL_SECONDS, PubSub, Subscription, Topic, feed_topic
+from app.streaming.chunk_writer import text_topic
+from app.streaming.queries import MessageLocation
+from app.streaming.store import IN_PROGRESS, StreamingMessageStore
 
-KEPT = 65_536
+MAX_CHARACTERS = 65_536
 DELETED = "deleted"
 RETRY_SECONDS = 1.0
 CHANGES_SECONDS = 0.5
-_log = structlog.get_logger("chatkeep.live")
+_log = structlog.get_logger("chatkeep.streaming")
 
 
 @dataclass(frozen=True, slots=True)
-class End:
-    """How an answer ended.
+class FinalState:
+    """How a message ended.
 
     Attributes:
-        status: its message's, or DELETED.
-        message: the message as JSON; nothing when it is deleted.
-        other: whether its text is another one in the end, rather than what was read of it and the rest.
+        status: its status, or DELETED.
+        message: the message as JSON; empty when it is deleted.
+        replaced: whether its final text is not the one that was streamed.
     """
 
     status: str
     message: bytes = b""
-    other: bool = False
+    replaced: bool = False
 
 
-class Reel:
-    """The end of one answer's text, from `begin` to `end`, and how it ended once it has."""
+class TailBuffer:
+    """The end of one message's text, from `begin` to `end`, and its final state once it has one."""
 
-    def __init__(self, place: Place, at: int) -> None:
-        self.place = place
-        self.begin = self.end = at
-        self.ended: End | None = None
+    def __init__(self, location: MessageLocation, offset: int) -> None:
+        self.location = location
+        self.begin = self.end = offset
+        self.final_state: FinalState | None = None
         self.readers = 0
         self._parts: deque[tuple[int, str]] = deque()
-        self._news = asyncio.Event()
+        self._changed = asyncio.Event()
 
-    def add(self, start: int, text: str) -> bool:
-        """Adds what is on disk from `start` on, if it goes on from the end. Says whether it does."""
+    def add(self, start: int, text: str) -> None:
+        """Adds text that begins at `start` and is on disk, unless there is a gap before it."""
         if start > self.end:
-            return False
+            return
         text = text[self.end - start :]
         if text:
             self._parts.append((self.end, text))
             self.end += len(text)
-            while len(self._parts) > 1 and self.end - self._parts[1][0] >= KEPT:
+            while len(self._parts) > 1 and self.end - self._parts[1][0] >= MAX_CHARACTERS:
                 self._parts.popleft()
             self.begin = self._parts[0][0]
-            self._tell()
-        return True
+            self._notify()
 
-    def finish(self, ended: End) -> None:
-        """Nothing will be added."""
-        self.ended = ended
-        self._tell()
+    def finish(self, final_state: FinalState) -> None:
+        """Sets the final state: no text is added from now on."""
+        self.final_state = final_state
+        self._notify()
 
-    def after(self, offset: int) -> str | None:
-        """The text from `offset` to the end; None where it is not kept."""
+    def read(self, offset: int) -> str | None:
+        """The text from `offset` to the end; None where it is not in the buffer any more."""
         if offset < self.begin:
             return None
         return "".join(text[max(0, offset - start) :] for start, text in self._parts if start + len(text) > offset)
 
-    def news(self) -> asyncio.Event:
-        """Set when something was added since this call."""
-        return self._news
+    def next_change(self) -> asyncio.Event:
+        """An event that is set when something is added after this call."""
+        return self._changed
 
-    def _tell(self) -> None:
-        told, self._news = self._news, asyncio.Event()
-        told.set()
+    def _notify(self) -> None:
+        changed, self._changed = self._changed, asyncio.Event()
+        changed.set()
 
 
-class _Relay(Watch):
-    """Wakes another watch a moment after something of a user's has changed: its message may have been deleted."""
+class _FeedRelay(Subscription):
+    """Wakes another subscription after changes of a user, at most twice a second: the message may be deleted."""
 
-    def __init__(self, hub: Hub, user_id: str, to: Watch) -> None:
-        super().__init__(hub, feed_topic(user_id))
-        self._to = to
+    def __init__(self, pubsub: PubSub, user_id: str, target: Subscription) -> None:
+        super().__init__(pubsub, feed_topic(user_id))
+        self._target = target
         self._timer: asyncio.TimerHandle | None = None
 
     def __exit__(
@@ -100,103 +99,112 @@ class _Relay(Watch):
             self._timer.cancel()
 
     def wake(self) -> None:
-        """Has the other one woken, seldom: most changes are others than that."""
+        """Wakes the other one a little later: most changes are no deletions."""
         if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(CHANGES_SECONDS, self._wake_it)
+            self._timer = asyncio.get_running_loop().call_later(CHANGES_SECONDS, self._wake_target)
 
-    def _wake_it(self) -> None:
+    def _wake_target(self) -> None:
         self._timer = None
-        self._to.wake()
+        self._target.wake()
 
 
-class Reels:
-    """The answers that are followed in this process.
+class TailBuffers:
+    """The messages that readers of this process follow.
 
     Args:
-        message: gives a message as JSON; raises NotFound.
+        load_message: gives a message as JSON, or None where it is gone.
     """
 
-    def __init__(self, store: AnswerStore, hub: Hub, message: Callable[[Place], Awaitable[bytes | None]]) -> None:
+    def __init__(
+        self,
+        store: StreamingMessageStore,
+        pubsub: PubSub,
+        load_message: Callable[[MessageLocation], Awaitable[bytes | None]],
+    ) -> None:
         self._store = store
-        self._hub = hub
-        self._message = message
-        self._reels: dict[Place, tuple[Reel, asyncio.Task[None]]] = {}
-        hub.probe("answer", self._grown)
+        self._pubsub = pubsub
+        self._load_message = load_message
+        self._buffers: dict[MessageLocation, tuple[TailBuffer, asyncio.Task[None]]] = {}
+        pubsub.add_probe("text", self._with_new_text)
 
     @contextmanager
-    def follow(self, place: Place, at: int) -> Iterator[Reel]:
-        """An answer's reel, wound on as long as somebody reads it. A new one begins `at` this place of the text."""
-        if place not in self._reels:
-            reel = Reel(place, at)
-            self._reels[place] = reel, asyncio.create_task(self._wind(reel), name="reel")
-        reel, task = self._reels[place]
-        reel.readers += 1
+    def open(self, location: MessageLocation, offset: int) -> Iterator[TailBuffer]:
+        """A message's buffer, kept up to date as long as a reader has it open. A new one begins at `offset`."""
+        if location not in self._buffers:
+            buffer = TailBuffer(location, offset)
+            self._buffers[location] = buffer, asyncio.create_task(self._fill(buffer), name="tail buffer")
+        buffer, task = self._buffers[location]
+        buffer.readers += 1
         try:
-            yield reel
+            yield buffer
         finally:
-            reel.readers -= 1
-            if not reel.readers:
-                del self._reels[place]
+            buffer.readers -= 1
+            if not buffer.readers:
+                del self._buffers[location]
                 task.cancel()
 
-    def grew(self, place: Place, start: int, text: str) -> None:
-        """Says that this process has written text of an answer."""
-        if place in self._reels:
-            self._reels[place][0].add(start, text)
+    def add(self, location: MessageLocation, start: int, text: str) -> None:
+        """Adds text that this process has stored."""
+        if location in self._buffers:
+            self._buffers[location][0].add(start, text)
 
     async def close(self) -> None:
-        """Winds no reel on."""
-        tasks = [task for _, task in self._reels.values()]
+        """Stops filling the buffers."""
+        tasks = [task for _, task in self._buffers.values()]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _wind(self, reel: Reel) -> None:
-        with self._hub.watch(answer_topic(reel.place)) as watch, _Relay(self._hub, reel.place[0], watch):
-            while reel.ended is None and not self._hub.closing:
+    async def _fill(self, buffer: TailBuffer) -> None:
+        with (
+            self._pubsub.subscribe(text_topic(buffer.location)) as subscription,
+            _FeedRelay(self._pubsub, buffer.location[0], subscription),
+        ):
+            while buffer.final_state is None and not self._pubsub.closing:
                 try:
-                    await self._read(reel)
-                    await watch.wait(POLL_SECONDS)
+                    await self._read_new(buffer)
+                    await subscription.wait(POLL_SECONDS)
                 except Exception as error:  # noqa: BLE001 - readers wait for the next try
-                    _log.warning("an answer could not be read, and will be again", error=type(error).__name__)
+                    _log.warning("a message could not be read, and will be again", error=type(error).__name__)
                     await asyncio.sleep(RETRY_SECONDS)
 
-    async def _read(self, reel: Reel) -> None:
+    async def _read_new(self, buffer: TailBuffer) -> None:
         while True:
-            began = reel.end
-            read = await self._store.read(reel.place, began)
-            if read is None:
-                reel.finish(End(DELETED))
+            start = buffer.end
+            page = await self._store.read(buffer.location, start)
+            if page is None:
+                buffer.finish(FinalState(DELETED))
                 return
-            if read.status != IN_PROGRESS:
-                await self._read_end(reel, read.status or "completed")
+            if page.status != IN_PROGRESS:
+                await self._read_final(buffer, page.status or "completed")
                 return
-            reel.add(began, read.text)
-            if not read.more:
+            buffer.add(start, page.text)
+            if not page.has_more:
                 return
 
-    async def _read_end(self, reel: Reel, status: str) -> None:
-        """Reads the rest of a text that grows no more: unless it is another one than before, as its backend may say."""
-        at, kept, more = reel.begin, reel.after(reel.begin) or "", True
-        while more:
-            read = await self._store.read(reel.place, at)
-            if read is None:
-                reel.finish(End(DELETED))
+    async def _read_final(self, buffer: TailBuffer, status: str) -> None:
+        """Reads the rest of the final text, unless its backend has replaced the text that is in the buffer."""
+        offset, expected, has_more = buffer.begin, buffer.read(buffer.begin) or "", True
+        while has_more:
+            page = await self._store.read(buffer.location, offset)
+            if page is None:
+                buffer.finish(FinalState(DELETED))
                 return
-            known, kept = kept[: len(read.text)], kept[len(read.text) :]
-            if not read.text.startswith(known):
+            expected_part, expected = expected[: len(page.text)], expected[len(page.text) :]
+            if not page.text.startswith(expected_part):
                 break
-            reel.add(at, read.text)
-            at, more = at + len(read.text), read.more
-        message = await self._message(reel.place)
-        reel.finish(End(DELETED) if message is None else End(status, message, other=more or bool(kept)))
+            buffer.add(offset, page.text)
+            offset, has_more = offset + len(page.text), page.has_more
+        message = await self._load_message(buffer.location)
+        replaced = has_more or bool(expected)
+        buffer.finish(FinalState(DELETED) if message is None else FinalState(status, message, replaced))
 
-    async def _grown(self, topics: Collection[Topic]) -> Iterable[Topic]:
-        """Which of these answers have more on disk than is kept here, or have ended: see Probe."""
-        places = [(topic[1], topic[2], int(topic[3])) for topic in topics]
-        stored = await self._store.beyond(places)
+    async def _with_new_text(self, topics: Collection[Topic]) -> Iterable[Topic]:
+        """A Probe: the messages with more text on disk than in the buffer, and those that are not in progress."""
+        locations = [(topic[1], topic[2], int(topic[3])) for topic in topics]
+        lengths = await self._store.stored_lengths(locations)
         return [
-            answer_topic(place)
-            for place in places
-            if place not in self._reels or stored.get(place) != self._reels[place][0].end
+            text_topic(location)
+            for location in locations
+            if location not in self._buffers or lengths.get(location) != self._buffers[location][0].end
         ]

@@ -1,25 +1,25 @@
-"""The text of an answer as one process knows it: what is on disk, and what it has received since."""
+"""Buffer of a message's text in this process: what it received, how much of that is stored, and the tail of both."""
 
 from collections import deque
 
-# Of the text that is on disk, this many characters are remembered, to compare what is sent again with it.
-REMEMBERED = 2048
+# This many characters of stored text are kept, to compare text that is sent again with it.
+KEPT_CHARACTERS = 2048
 
 
-class Ahead(Exception):
-    """A chunk begins after the end of what was received: something before it is missing."""
+class ChunkGap(Exception):
+    """A chunk begins after the end of what was received: text before it is missing."""
 
 
-class Differs(Exception):
-    """A chunk says something else than what was received at the same place."""
+class ChunkMismatch(Exception):
+    """A chunk differs from what was received at the same offset."""
 
 
-class Growing:
-    """A text that only grows. Places in it are counted in characters (Unicode code points).
+class TextBuffer:
+    """An append-only text. Offsets are counted in characters (Unicode code points).
 
     Attributes:
-        stored: how far it is on disk.
-        received: how far this process has it.
+        stored: how many characters are on disk.
+        received: how many characters this process has.
     """
 
     __slots__ = ("_parts", "received", "stored")
@@ -27,17 +27,18 @@ class Growing:
     def __init__(self, stored: int) -> None:
         self.stored = stored
         self.received = stored
-        # Where each part begins, and its text; one after the other without a gap, the last one ends at `received`.
+        # Consecutive parts, each with the offset at which it begins; the last one ends at `received`.
         self._parts: deque[tuple[int, str]] = deque()
 
-    def take(self, offset: int, text: str) -> int:
-        """Adds what is new in a chunk that begins at `offset`, and gives how many characters that is.
+    def add(self, offset: int, text: str) -> int:
+        """Adds what is new in a chunk that begins at `offset`. Gives how many characters that is.
 
-        What is there already is compared, as far as it is remembered, and not added again. Raises Ahead and Differs.
+        What was received before is compared, as far as it is kept, and not added again. Raises ChunkGap and
+        ChunkMismatch.
         """
         received = self.received
         if offset > received:
-            raise Ahead
+            raise ChunkGap
         if offset < received:
             self._compare(offset, text)
             text = text[received - offset :]
@@ -46,43 +47,43 @@ class Growing:
             self.received = received + len(text)
         return len(text)
 
-    def waiting(self) -> str:
-        """What is not on disk yet."""
-        return "" if self.received == self.stored else self._between(self.stored, self.received)
+    def unstored(self) -> str:
+        """The text that is not on disk yet."""
+        return "" if self.received == self.stored else self._slice(self.stored, self.received)
 
-    def on_disk(self, stored: int) -> None:
-        """Notes how far the text is on disk; it may be further than was received here."""
+    def mark_stored(self, stored: int) -> None:
+        """Notes how many characters are on disk; that may be more than were received here."""
         if stored > self.received:
             self._parts.clear()
             self.received = stored
         self.stored = stored
-        while self._parts and self._parts[0][0] + len(self._parts[0][1]) <= stored - REMEMBERED:
+        while self._parts and self._parts[0][0] + len(self._parts[0][1]) <= stored - KEPT_CHARACTERS:
             self._parts.popleft()
 
-    def meet(self, written: str) -> bool:
-        """Notes that another process wrote `written` after `stored`. Says whether that agrees with what was received.
+    def reconcile(self, text: str) -> bool:
+        """Notes that another process stored `text` after `stored`. Gives whether that agrees with what was received.
 
-        If not, the disk is right, and what was received here after `stored` is forgotten.
+        Where it does not, the disk is right, and what was received here after `stored` is dropped.
         """
-        mine = self._between(self.stored, min(self.received, self.stored + len(written)))
-        agrees = written.startswith(mine)
+        own_text = self._slice(self.stored, min(self.received, self.stored + len(text)))
+        agrees = text.startswith(own_text)
         if not agrees:
             self._parts.clear()
             self.received = self.stored
-        self.on_disk(self.stored + len(written))
+        self.mark_stored(self.stored + len(text))
         return agrees
 
     def _compare(self, offset: int, text: str) -> None:
-        known_from = self._parts[0][0] if self._parts else self.received
-        begin, end = max(offset, known_from), min(offset + len(text), self.received)
-        if begin < end and self._between(begin, end) != text[begin - offset : end - offset]:
-            raise Differs
+        kept_from = self._parts[0][0] if self._parts else self.received
+        begin, end = max(offset, kept_from), min(offset + len(text), self.received)
+        if begin < end and self._slice(begin, end) != text[begin - offset : end - offset]:
+            raise ChunkMismatch
 
-    def _between(self, begin: int, end: int) -> str:
-        found: list[str] = []
+    def _slice(self, begin: int, end: int) -> str:
+        parts: list[str] = []
         for start, text in reversed(self._parts):
             if start < end:
-                found.append(text[max(0, begin - start) : end - start])
+                parts.append(text[max(0, begin - start) : end - start])
             if start <= begin:
                 break
-        return "".join(reversed(found))
+        return "".join(reversed(parts))

@@ -194,7 +194,7 @@ async def test_who_hangs_up_harms_nobody(app: FastAPI, me: httpx2.AsyncClient) -
 @pytest.fixture
 async def writer(app: FastAPI) -> AsyncIterator[AppendWriter]:
     """A writer of the test's own, beside that of `app`."""
-    made = AppendWriter(group_of(app.state.services.db), 1000, app.state.services.db.announcer)
+    made = AppendWriter(group_of(app.state.services.db), 1000, app.state.services.db.commit_hooks)
     yield made
     await made.close()
 
@@ -212,7 +212,7 @@ def an_append(me: httpx2.AsyncClient, chat_id: str | None, key: str | None = Non
 
 async def test_what_was_accepted_is_written_before_the_writer_ends(app: FastAPI, me: httpx2.AsyncClient) -> None:
     chat = ok(await me.post("/chats", json={}))
-    writer = AppendWriter(group_of(app.state.services.db), 1000, app.state.services.db.announcer)
+    writer = AppendWriter(group_of(app.state.services.db), 1000, app.state.services.db.commit_hooks)
     # More than a group holds.
     waiting = [asyncio.create_task(writer.append(an_append(me, chat["chat_id"]))) for _ in range(300)]
     await asyncio.sleep(0)

@@ -177,7 +177,7 @@ async def slow(settings: Settings) -> AsyncIterator[tuple[FastAPI, HeldBack]]:
     async with started(settings) as made:
         db = made.state.services.db
         held = HeldBack(SqliteCommitBackend(db) if db.kind == "sqlite" else PostgresCommitBackend(db))
-        made.state.services.messages.writer = writer = AppendWriter(held, 10, db.announcer)
+        made.state.services.messages.writer = writer = AppendWriter(held, 10, db.commit_hooks)
         yield made, held
         await writer.close()
 

@@ -9,7 +9,7 @@ import orjson
 from uuid_utils import uuid7
 
 from app.db.timestamps import to_iso
-from app.events.counter_deltas import summed
+from app.events.counter_deltas import bucketed
 from app.messages.schemas import DecodedMessage, MessageIn
 from app.messages.serialize import EXTRAS
 
@@ -108,7 +108,7 @@ def sum_tokens(new_messages: Iterable[NewMessage]) -> tuple[int, int, int]:
 
 
 def counter_deltas(new_messages: Iterable[NewMessage]) -> list[list[Any]]:
-    """What new messages add to the counters, see `app.events.counter_deltas.summed`."""
-    return summed(
+    """What new messages add to the counters, see `app.events.counter_deltas.bucketed`."""
+    return bucketed(
         (message.created_at, message.role, message.extras.get("model"), message.tokens()) for message in new_messages
     )

@@ -11,7 +11,7 @@ import orjson
 from app.db import sqlite
 from app.db.database import Database
 from app.db.timestamps import now, to_iso
-from app.events.counter_deltas import Counts, slot_of
+from app.events.counter_deltas import CounterDelta, bucket_of
 from app.http.idempotency import oldest_kept
 from app.messages.append.new_message import NewMessage, counter_deltas, sum_tokens, to_json
 from app.messages.append.writer import Append, Appended, LeaseHeld, NeedsBranch, NoSuchChat, Outcome, RepeatedAppend
@@ -94,7 +94,7 @@ class _UserChanges:
 
     positions: int = 0
     entries: list[list[Any]] = field(default_factory=list)
-    counts: list[Counts] = field(default_factory=list)
+    counts: list[CounterDelta] = field(default_factory=list)
 
 
 Changes = dict[str, _UserChanges]
@@ -167,7 +167,7 @@ def _insert(connection: sqlite3.Connection, append: Append, chat_id: str, change
     if created:
         user_changes.positions += 1
         user_changes.entries.append(["chat.created", chat_id])
-        user_changes.counts.append(["chats", None, slot_of(append.at), 1, 1, 0])
+        user_changes.counts.append(["chats", None, bucket_of(append.at), 1, 1, 0])
     _add_appended(user_changes, chat_id, first_seq, platform, messages)
     return Appended(chat_id, first_seq, parent_id)
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from app.db.announcer import Announcer
+from app.db.commit_hooks import CommitHooks
 from app.http.database_errors import lost_a_race, problem_of, rolled_back
 from app.http.errors import Overloaded
 from app.http.idempotency import IdempotentRequest
@@ -108,9 +108,9 @@ class CommitBackend(Protocol):
 class AppendWriter:
     """The queue before a commit backend. At most `capacity` appends wait or are being written; one more is refused."""
 
-    def __init__(self, backend: CommitBackend, capacity: int, announcer: Announcer) -> None:
+    def __init__(self, backend: CommitBackend, capacity: int, commit_hooks: CommitHooks) -> None:
         self._backend = backend
-        self._announcer = announcer
+        self._commit_hooks = commit_hooks
         self._capacity = capacity
         self._queue: deque[QueuedAppend] = deque()
         self._committing = 0
@@ -181,4 +181,4 @@ class AppendWriter:
             # A client that hung up has cancelled its future; what it sent is stored all the same.
             if not future.done():
                 future.set_result(outcome)
-        self._announcer.changed(append.user_id for append, _ in group)
+        self._commit_hooks.run(append.user_id for append, _ in group)

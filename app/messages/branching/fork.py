@@ -12,8 +12,8 @@ from app.chats.schemas import ChatDetails
 from app.chats.store import ChatStore
 from app.db.driver import Row, SessionReader
 from app.db.types import Id
-from app.events.counter_deltas import of_all_messages, of_chat
-from app.events.log import record
+from app.events.counter_deltas import all_message_deltas, chat_delta
+from app.events.log import append_events
 from app.http.errors import NotFound, Unprocessable
 from app.messages.append.new_message import token_counts
 from app.messages.branching.tree import SegmentRange, Tree
@@ -68,10 +68,10 @@ class ForkStore:
             await _copy(session, chat, copy, batch)
         await session.flush()
         entries: list[list[Any]] = [["chat.created", copy.chat_id]]
-        counts = [of_chat(copy, 1, 1, 0), *await of_all_messages(session, copy, 1)]
+        counts = [chat_delta(copy, 1, 1, 0), *await all_message_deltas(session, copy, 1)]
         if copy.message_count:
             entries.append(["appended", copy.chat_id, 1, copy.message_count])
-        await record(session, copy.user_id, *entries, counts=counts)
+        await append_events(session, copy.user_id, *entries, deltas=counts)
         return copy
 
 

@@ -7,7 +7,7 @@ from sqlalchemy.orm import aliased
 from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from app.events.log import record
+from app.events.log import append_events
 from app.http.errors import NotFound, Unprocessable
 from app.messages.append.new_message import NewMessage
 from app.messages.queries import find_message, in_chat, record_activity
@@ -46,7 +46,7 @@ class BranchStore:
         if await self._move_head(session, chat, head):
             record_activity(chat)
             await session.flush()
-            await record(session, chat.user_id, ["head", chat.chat_id, chat.head_seq, chat.head_id])
+            await append_events(session, chat.user_id, ["head", chat.chat_id, chat.head_seq, chat.head_id])
 
     async def _move_head(self, session: AsyncSession, chat: Chat, head: str) -> bool:
         """Moves the head to a message ("" for none), which is what appends follow. Returns whether it was elsewhere."""

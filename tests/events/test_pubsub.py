@@ -11,19 +11,19 @@ from fastapi import FastAPI
 
 from app.db import postgres
 from app.db.database import Database
-from app.events import postgres as live_postgres
-from app.events.log import record
-from app.events.postgres import PostgresSignals
-from app.events.pubsub import Hub, Silence, address, feed_topic
-from app.events.sqlite import SqliteSignals
+from app.events import postgres as postgres_notifier
+from app.events.log import append_events
+from app.events.postgres import PostgresNotifier
+from app.events.pubsub import NullNotifier, PubSub, address, feed_topic
+from app.events.sqlite import SqliteNotifier
 from app.settings import Settings
 from tests.callers import acting, ok, started
 from tests.conftest import settings_for
-from tests.live.conftest import Person
-from tests.live.streams import events
+from tests.people import Person
 from tests.servers.databases import Databases
+from tests.streams import events
 
-ANN, BOB = feed_topic("ann"), ("answer", "bob", "chat", "1")
+ANN, BOB = feed_topic("ann"), ("text", "bob", "chat", "1")
 
 
 @pytest.fixture(scope="module")
@@ -43,12 +43,12 @@ def on_sqlite(databases: Databases, tmp_path_factory: pytest.TempPathFactory) ->
 
 
 @asynccontextmanager
-async def hub_of(settings: Settings) -> AsyncIterator[Hub]:
+async def pubsub_of(settings: Settings) -> AsyncIterator[PubSub]:
     """A hub as another process would have it."""
     db = await Database.open(settings)
-    hub = Hub(SqliteSignals(db) if db.kind == "sqlite" else PostgresSignals(db), 60)
-    yield hub
-    await hub.close()
+    pubsub = PubSub(SqliteNotifier(db) if db.kind == "sqlite" else PostgresNotifier(db), 60)
+    yield pubsub
+    await pubsub.close()
     await db.close()
 
 
@@ -60,42 +60,46 @@ async def until(condition: Callable[[], object], seconds: float = 5) -> None:
 
 
 async def test_within_a_process() -> None:
-    hub = Hub(Silence(), 60)
-    with hub.watch(ANN) as watch, hub.watch(ANN) as another, hub.watch(BOB) as other:
-        assert not await watch.wait(0.01)
-        hub.changed(["ann"])
+    pubsub = PubSub(NullNotifier(), 60)
+    with pubsub.subscribe(ANN) as subscription, pubsub.subscribe(ANN) as another, pubsub.subscribe(BOB) as other:
+        assert not await subscription.wait(0.01)
+        pubsub.publish_changes(["ann"])
         # It is kept until somebody waits, and several are as one.
-        hub.wake(ANN)
-        assert await watch.wait(0)
-        assert not await watch.wait(0.01)
-        assert another.take()
-        assert not other.take()
-        hub.wake(BOB)
+        pubsub.publish(ANN)
+        assert await subscription.wait(0)
+        assert not await subscription.wait(0.01)
+        assert another.take_wake_up()
+        assert not other.take_wake_up()
+        pubsub.publish(BOB)
         assert await other.wait(0)
         assert not await other.wait(0.01)
-        hub.close_streams()
+        pubsub.close_streams()
         assert await other.wait(60)
-    assert not hub.is_watched
-    await hub.close()
+    assert not pubsub.has_subscribers
+    await pubsub.close()
 
 
 async def test_a_look_wakes_those_with_something_new() -> None:
-    hub = Hub(Silence(), 0.05)
+    pubsub = PubSub(NullNotifier(), 0.05)
 
     async def only_ann(topics: object) -> list[tuple[str, ...]]:
         assert topics == {ANN, feed_topic("cid")}
         return [ANN]
 
-    hub.probe("feed", only_ann)
-    with hub.watch(ANN) as watch, hub.watch(feed_topic("cid")) as nothing_new, hub.watch(BOB) as unknown:
-        assert await watch.wait(1)
+    pubsub.add_probe("feed", only_ann)
+    with (
+        pubsub.subscribe(ANN) as subscription,
+        pubsub.subscribe(feed_topic("cid")) as nothing_new,
+        pubsub.subscribe(BOB) as unknown,
+    ):
+        assert await subscription.wait(1)
         assert await unknown.wait(1)
         assert not await nothing_new.wait(0.2)
-    await hub.close()
+    await pubsub.close()
 
 
 async def test_a_look_that_fails_is_not_the_last_one() -> None:
-    hub = Hub(Silence(), 0.05)
+    pubsub = PubSub(NullNotifier(), 0.05)
     tries = 0
 
     async def fails_once(topics: set[tuple[str, ...]]) -> set[tuple[str, ...]]:
@@ -105,38 +109,38 @@ async def test_a_look_that_fails_is_not_the_last_one() -> None:
             raise OSError
         return topics
 
-    hub.probe("feed", fails_once)  # type: ignore[arg-type]
-    with hub.watch(ANN) as watch:
-        assert await watch.wait(2)
-    await hub.close()
+    pubsub.add_probe("feed", fails_once)  # type: ignore[arg-type]
+    with pubsub.subscribe(ANN) as subscription:
+        assert await subscription.wait(2)
+    await pubsub.close()
 
 
 async def test_between_processes(on_postgres: Settings) -> None:
-    async with hub_of(on_postgres) as here, hub_of(on_postgres) as there:
-        with here.watch(ANN) as watch, here.watch(BOB) as other:
-            await until(lambda: there._signals._listened_until > time.monotonic())  # type: ignore[attr-defined]
+    async with pubsub_of(on_postgres) as here, pubsub_of(on_postgres) as there:
+        with here.subscribe(ANN) as subscription, here.subscribe(BOB) as other:
+            await until(lambda: there._notifier._others_listen_until > time.monotonic())  # type: ignore[attr-defined]
             await asyncio.sleep(0.3)
-            watch.take()
-            other.take()
-            there.wake(ANN)
-            assert await watch.wait(1)
-            assert not other.take()
+            subscription.take_wake_up()
+            other.take_wake_up()
+            there.publish(ANN)
+            assert await subscription.wait(1)
+            assert not other.take_wake_up()
             # Many at once leave together; too many for one letter wake everybody.
-            for number in range(live_postgres.MAX_ADDRESSES + 1):
-                there.wake(feed_topic(str(number)))
-            assert await watch.wait(1)
+            for number in range(postgres_notifier.MAX_ADDRESSES + 1):
+                there.publish(feed_topic(str(number)))
+            assert await subscription.wait(1)
             assert await other.wait(1)
 
 
 async def test_a_look_at_the_file(on_sqlite: Settings) -> None:
-    async with hub_of(on_sqlite) as hub, hub_of(on_sqlite):
+    async with pubsub_of(on_sqlite) as pubsub, pubsub_of(on_sqlite):
         db = await Database.open(on_sqlite)
-        with hub.watch(ANN) as watch:
-            await watch.wait(1)
-            assert not await watch.wait(0.3)
+        with pubsub.subscribe(ANN) as subscription:
+            await subscription.wait(1)
+            assert not await subscription.wait(0.3)
             async with db.write() as session:
-                await record(session, "ann", ["chat.updated", "chat"])
-            assert await watch.wait(0.3)
+                await append_events(session, "ann", ["chat.updated", "chat"])
+            assert await subscription.wait(0.3)
         await db.close()
 
 
@@ -155,7 +159,7 @@ async def test_behind_pgbouncer(on_postgres: Settings, as_user: Callable[[str], 
     """Where nothing wakes, a look every quarter of a second does."""
     settings = on_postgres.model_copy(update={"pgbouncer": True})
     async with started(settings) as here, started(settings) as there, events(here, as_user("ann")) as stream:
-        assert isinstance(here.state.services.hub._signals, Silence)
+        assert isinstance(here.state.services.pubsub._notifier, NullNotifier)
         await stream.event()
         async with acting(there, as_user("ann")) as client:
             chat = ok(await client.post("/chats", json={}))
@@ -165,34 +169,34 @@ async def test_behind_pgbouncer(on_postgres: Settings, as_user: Callable[[str], 
 
 
 async def test_nobody_is_told_while_nobody_listens(on_postgres: Settings) -> None:
-    async with hub_of(on_postgres) as hub:
-        signals = hub._signals
-        assert isinstance(signals, PostgresSignals)
-        await until(lambda: signals._pid)
+    async with pubsub_of(on_postgres) as pubsub:
+        notifier = pubsub._notifier
+        assert isinstance(notifier, PostgresNotifier)
+        await until(lambda: notifier._pid)
         # What one can not know at the beginning is presumed, for a while.
-        signals._listened_until = 0
-        hub.wake(ANN)
-        assert signals._outgoing == set()
+        notifier._others_listen_until = 0
+        pubsub.publish(ANN)
+        assert notifier._outgoing == set()
 
 
 async def test_a_broken_connection_is_made_anew(on_postgres: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(live_postgres, "RETRY_SECONDS", 0.05)
-    async with hub_of(on_postgres) as here, hub_of(on_postgres) as there:
-        signals = here._signals
-        assert isinstance(signals, PostgresSignals)
-        with here.watch(ANN) as watch:
-            await until(lambda: signals._pid)
-            pid = signals._pid
+    monkeypatch.setattr(postgres_notifier, "RETRY_SECONDS", 0.05)
+    async with pubsub_of(on_postgres) as here, pubsub_of(on_postgres) as there:
+        notifier = here._notifier
+        assert isinstance(notifier, PostgresNotifier)
+        with here.subscribe(ANN) as subscription:
+            await until(lambda: notifier._pid)
+            pid = notifier._pid
             connection = await asyncpg.connect(postgres.dsn(on_postgres.effective_database_url))
             await connection.execute("SELECT pg_terminate_backend($1)", pid)
             await connection.close()
-            await until(lambda: signals._pid != pid)
+            await until(lambda: notifier._pid != pid)
             # What was told meanwhile is found by a look.
-            assert await watch.wait(1)
+            assert await subscription.wait(1)
             await asyncio.sleep(0.3)
-            watch.take()
-            there.wake(ANN)
-            assert await watch.wait(1)
+            subscription.take_wake_up()
+            there.publish(ANN)
+            assert await subscription.wait(1)
 
 
 def test_an_address_is_short_and_needs_no_quotes() -> None:
@@ -200,4 +204,4 @@ def test_an_address_is_short_and_needs_no_quotes() -> None:
     for topic in (ANN, BOB, feed_topic("'; DROP TABLE chats --"), feed_topic("é" * 255)):
         assert len(address(topic)) == 8
         assert address(topic).isalnum()
-    assert (live_postgres.MAX_ADDRESSES + 1) * 9 < 8000
+    assert (postgres_notifier.MAX_ADDRESSES + 1) * 9 < 8000

@@ -1,4 +1,4 @@
-"""Users of the service inside this process."""
+"""Users of the service inside this process: fixtures that a folder's conftest takes over."""
 
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field

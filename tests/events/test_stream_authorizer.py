@@ -13,8 +13,8 @@ from pydantic import SecretStr
 
 from app.settings import Settings
 from tests.callers import Json, acting, ok, started
-from tests.live.conftest import Person
-from tests.live.streams import Socket, Stream, events, socket
+from tests.people import Person
+from tests.streams import Socket, Stream, events, socket
 
 SECRET = "a shared secret of 32 bytes or more"
 

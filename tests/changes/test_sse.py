@@ -6,13 +6,13 @@ import time
 import pytest
 from fastapi import FastAPI
 
-from app.changes import following as stream_module
+from app.changes import change_stream as stream_module
 from app.events import sse as events_module
 from app.events import streams
 from app.settings import Settings
 from tests.callers import ok, problem, started
-from tests.live.conftest import Person
-from tests.live.streams import events, socket
+from tests.people import Person
+from tests.streams import events, socket
 
 
 async def test_what_comes_first(app: FastAPI, ann: Person) -> None:
@@ -64,7 +64,7 @@ async def test_it_resumes_after_the_last_event(app: FastAPI, ann: Person) -> Non
 
 
 async def test_one_chat(app: FastAPI, ann: Person, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stream_module, "SILENCE_SECONDS", 0.3)
+    monkeypatch.setattr(stream_module, "KEEP_ALIVE_SECONDS", 0.3)
     chat, other = await ann.chat(key="one"), await ann.chat()
     async with events(app, ann.headers, chat="key:one") as stream, events(app, ann.headers, chat=other) as second:
         await asyncio.gather(stream.event(), second.event())
@@ -77,8 +77,8 @@ async def test_one_chat(app: FastAPI, ann: Person, monkeypatch: pytest.MonkeyPat
 
 
 async def test_a_sign_of_life(app: FastAPI, ann: Person, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert streams.SILENCE_SECONDS == 15
-    monkeypatch.setattr(stream_module, "SILENCE_SECONDS", 0.1)
+    assert streams.KEEP_ALIVE_SECONDS == 15
+    monkeypatch.setattr(stream_module, "KEEP_ALIVE_SECONDS", 0.1)
     async with events(app, ann.headers) as stream:
         await stream.event()
         assert [await stream.block() for _ in range(3)] == [": still here"] * 3
@@ -111,10 +111,10 @@ async def test_a_thousand_changes_reach_thirty_listeners(app: FastAPI, ann: Pers
         assert [change["seq"] for change in got] == [*range(1, 1001)]
         assert got == everything[0]
     # What is kept for them all is bounded, and goes with the last of them.
-    assert app.state.services.feeds.kept(ann.user_id) <= 200
+    assert app.state.services.feed_cache.cached(ann.user_id) <= 200
     for one in opened:
         await one.__aexit__(None, None, None)
-    assert app.state.services.feeds.kept(ann.user_id) == 0
+    assert app.state.services.feed_cache.cached(ann.user_id) == 0
 
 
 async def test_what_is_deleted_is_not_shown_to_who_comes_late(app: FastAPI, ann: Person) -> None:
@@ -135,7 +135,7 @@ async def test_what_is_deleted_is_not_shown_to_who_comes_late(app: FastAPI, ann:
 async def test_a_slow_reader_is_cut_off_and_costs_nothing(
     app: FastAPI, ann: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(events_module, "PATIENCE_SECONDS", 1.0)
+    monkeypatch.setattr(events_module, "SEND_TIMEOUT_SECONDS", 1.0)
     chat = await ann.chat()
     async with events(app, ann.headers) as stream:
         cursor = (await stream.event())["cursor"]
@@ -150,7 +150,7 @@ async def test_a_slow_reader_is_cut_off_and_costs_nothing(
         await asyncio.sleep(0)
         assert len(stream.parts) <= taken + 1
         assert not stream.complete
-        assert app.state.services.feeds.kept(ann.user_id) == 0
+        assert app.state.services.feed_cache.cached(ann.user_id) == 0
     async with events(app, {**ann.headers, "Last-Event-ID": cursor}) as stream:
         await stream.event()
         assert [change["seq"] for change in await stream.events(20)] == [*range(1, 21)]
@@ -173,14 +173,14 @@ async def test_who_does_not_read_does_not_keep_the_service_from_stopping(setting
         one.reading.clear()
         await ann.chat()
         await asyncio.sleep(0.3)
-        second.state.services.hub.close_streams()
+        second.state.services.pubsub.close_streams()
         await asyncio.wait_for(asyncio.gather(stream.ended.wait(), one.ended.wait()), 4)
 
 
 async def test_streams_end_when_the_service_is_to_stop(settings: Settings, ann: Person) -> None:
     async with started(settings) as second, events(second, ann.headers) as stream:
         await stream.event()
-        second.state.services.hub.close_streams()
+        second.state.services.pubsub.close_streams()
         await asyncio.wait_for(stream.ended.wait(), 2)
         assert stream.complete
         # Who comes now is sent away politely: with an error, a browser would not come back.

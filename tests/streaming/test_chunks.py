@@ -17,9 +17,9 @@ from app.models import Chunk, StreamingMessage
 from app.settings import Settings
 from app.streaming import chunk_writer, reaper
 from tests.callers import Json, acting, ok, problem, started
-from tests.live.conftest import Person
-from tests.live.streams import Stream, events
-from tests.live.writing import Event, Written, event, lengths, opened, to_the_end
+from tests.people import Person
+from tests.streaming.writing import Event, Written, event, lengths, opened, to_the_end
+from tests.streams import Stream, events
 
 EGG = "Eight minutes in boiling water, "
 MORE = "then cold water 🥚 — and salt."
@@ -232,7 +232,7 @@ async def test_what_is_no_chunk_is_refused(answer: Written, body: Json) -> None:
 async def test_an_answer_has_an_end(
     ann: Person, app: FastAPI, answer: Written, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(app.state.services.answers.collector, "_max_length", 10)
+    monkeypatch.setattr(app.state.services.streaming_messages.chunk_writer, "_max_length", 10)
     await answer.chunk(0, "x" * 10)
     await answer.refused(10, "x", 413)
     assert (await answer.complete(10))["content"] == "x" * 10
@@ -241,7 +241,7 @@ async def test_an_answer_has_an_end(
 async def test_what_waits_for_the_disk_is_bounded(
     app: FastAPI, answer: Written, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(app.state.services.answers.collector, "_buffer_bytes", 1)
+    monkeypatch.setattr(app.state.services.streaming_messages.chunk_writer, "_buffer_bytes", 1)
     # One that finds room is taken whole.
     taken = 0
     for _ in range(20):
@@ -258,18 +258,18 @@ async def test_what_waits_for_the_disk_is_bounded(
 async def test_what_the_disk_refuses_is_kept_and_tried_again(
     app: FastAPI, answer: Written, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kept = app.state.services.answers.store.write
+    kept = app.state.services.streaming_messages.store.write
     monkeypatch.setattr(chunk_writer, "RETRY_SECONDS", 0.05)
 
     async def write(group: Any) -> Any:
         raise Overloaded
 
-    monkeypatch.setattr(app.state.services.answers.store, "write", write)
+    monkeypatch.setattr(app.state.services.streaming_messages.store, "write", write)
     assert await answer.chunk(0, "one ") == (4, 0)
-    await asyncio.sleep(2 * chunk_writer.PACE_SECONDS)
+    await asyncio.sleep(2 * chunk_writer.FLUSH_SECONDS)
     await answer.refused(4, "two", 503)
     problem(await answer.client.post(f"{answer.path}/complete", json={"offset": 4}), 503)
-    monkeypatch.setattr(app.state.services.answers.store, "write", kept)
+    monkeypatch.setattr(app.state.services.streaming_messages.store, "write", kept)
     await stored(app, answer, 4)
     assert (await answer.chunk(4, "two"))[0] == 7
     assert (await answer.complete(7))["content"] == "one two"
@@ -423,7 +423,10 @@ async def test_a_writer_that_is_gone_leaves_an_incomplete_answer(
     async with events(second, ann.headers, f"{answer.path}/stream") as stream:
         assert (await event(stream)).data["text"] == "one "
         await asyncio.gather(
-            *(reaper.reap_once(one.state.services.answers.endings, one.state.services.hub, 60) for one in (app, second))
+            *(
+                reaper.reap(one.state.services.streaming_messages.finalizer, one.state.services.pubsub, 60)
+                for one in (app, second)
+            )
         )
         last = await event(stream)
     message = await answer.read()
@@ -486,14 +489,14 @@ async def test_reading_along(app: FastAPI, second: FastAPI, ann: Person, answer:
 async def test_only_what_is_on_disk_is_read(
     app: FastAPI, ann: Person, answer: Written, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kept = app.state.services.answers.store.write
+    kept = app.state.services.streaming_messages.store.write
     held = asyncio.Event()
 
     async def write(group: Any) -> Any:
         await held.wait()
         return await kept(group)
 
-    monkeypatch.setattr(app.state.services.answers.store, "write", write)
+    monkeypatch.setattr(app.state.services.streaming_messages.store, "write", write)
     async with events(app, ann.headers, f"{answer.path}/stream") as stream:
         assert await stream.block()
         assert await answer.chunk(0, "one ") == (4, 0)
@@ -521,7 +524,7 @@ def event_of(message: Json) -> Event:
 async def test_a_reader_that_fell_behind_reads_it_all(
     app: FastAPI, ann: Person, answer: Written, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.streaming.tail_buffer.KEPT", 50)
+    monkeypatch.setattr("app.streaming.tail_buffer.MAX_CHARACTERS", 50)
     text = "".join(f"{number} " for number in range(500))
     async with events(app, ann.headers, f"{answer.path}/stream") as slow:
         slow.reading.clear()
@@ -547,7 +550,7 @@ async def test_another_text_in_the_end_is_in_the_last_event(app: FastAPI, ann: P
 async def test_a_silent_stream_says_that_it_lives(
     app: FastAPI, ann: Person, answer: Written, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.streaming.events.SILENCE_SECONDS", 0.05)
+    monkeypatch.setattr("app.streaming.sse.KEEP_ALIVE_SECONDS", 0.05)
     async with events(app, ann.headers, f"{answer.path}/stream") as stream:
         blocks = [await stream.block() for _ in range(3)]
         assert blocks[1:] == [": still here"] * 2

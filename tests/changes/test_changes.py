@@ -10,14 +10,14 @@ from fastapi import FastAPI
 from sqlalchemy import update
 from sqlmodel import col
 
-from app.changes import reader as changes_module
+from app.changes import reader as reader_module
 from app.events import pruning
-from app.events.log import record
+from app.events.log import append_events
 from app.events.pruning import prune
 from app.jobs import housekeeping
 from app.models import Change
 from tests.callers import Json, ok, problem
-from tests.live.conftest import Person
+from tests.people import Person
 
 
 def short(change: Json) -> tuple[Any, ...]:
@@ -128,7 +128,7 @@ async def test_changes_of_one_chat(ann: Person, bob: Person, monkeypatch: pytest
         assert [short(item) for item in items][1:] == [("message.appended", n, t) for n, t in enumerate("abc", 1)]
         assert {item["chat_id"] for item in items} == {chat}
     # However much of other chats stands between.
-    monkeypatch.setattr(changes_module, "SCANNED", 2)
+    monkeypatch.setattr(reader_module, "ROWS_SCANNED", 2)
     assert await everything(ann, 1, chat=chat) == items
     # In the trash it goes on to change; for good, or never been, or another's is all the same.
     ok(await ann.client.delete(f"/chats/{chat}"))
@@ -159,8 +159,8 @@ async def test_a_feed_that_was_pruned_says_so(
         long_ago = datetime.now(UTC) - timedelta(days=31)
         await session.execute(update(Change).where(col(Change.user_id) == ann.user_id).values(at=long_ago))
     await ann.say(chat, "new")
-    monkeypatch.setattr(pruning, "PRUNED_ROWS", 2)
-    monkeypatch.setattr(pruning, "PRUNED_FEEDS", 1)
+    monkeypatch.setattr(pruning, "ROWS_PER_BATCH", 2)
+    monkeypatch.setattr(pruning, "FEEDS_PER_BATCH", 1)
     await app.state.services.counters.catch_up(None)
     await prune(app.state.services.db, datetime.now(UTC) - timedelta(days=30))
 
@@ -181,7 +181,7 @@ async def test_a_feed_that_was_pruned_says_so(
 
 async def test_a_cursor_from_before_a_restored_backup_is_gone(app: FastAPI, ann: Person) -> None:
     await ann.chat()
-    ahead = app.state.services.feeds.reader(ann.user_id).cursor(1000)
+    ahead = app.state.services.feed_cache.reader(ann.user_id).cursor(1000)
     problem(await ann.client.get("/changes", params={"since": ahead}), 410)
 
 
@@ -193,7 +193,7 @@ async def test_who_commits_last_comes_last_and_nobody_skips_him(app: FastAPI, an
 
     async def slow() -> None:
         async with app.state.services.db.write() as session:
-            await record(session, ann.user_id, ["chat.updated", chat])
+            await append_events(session, ann.user_id, ["chat.updated", chat])
             took.set()
             await commit.wait()
 
@@ -218,7 +218,7 @@ async def test_a_transaction_that_fails_leaves_no_hole(app: FastAPI, ann: Person
 
     async def fail() -> None:
         async with app.state.services.db.write() as session:
-            await record(session, ann.user_id, ["chat.updated", chat])
+            await append_events(session, ann.user_id, ["chat.updated", chat])
             raise RuntimeError
 
     with pytest.raises(RuntimeError):
@@ -228,8 +228,8 @@ async def test_a_transaction_that_fails_leaves_no_hole(app: FastAPI, ann: Person
 
 
 async def test_large_messages_come_in_shorter_pages(ann: Person, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(changes_module, "ENOUGH_BYTES", 1000)
-    monkeypatch.setattr(changes_module, "MESSAGES_AT_ONCE", 2)
+    monkeypatch.setattr(reader_module, "PAGE_BYTES", 1000)
+    monkeypatch.setattr(reader_module, "MESSAGES_PER_QUERY", 2)
     chat = await ann.chat()
     await ann.say(chat, *("x" * 400 for _ in range(9)))
     page = await ann.changes(limit=200)
@@ -241,7 +241,7 @@ async def test_large_messages_come_in_shorter_pages(ann: Person, monkeypatch: py
 async def test_a_chat_that_expires_is_a_change_too(
     app: FastAPI, ann: Person, bob: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(housekeeping, "EXPIRED_AT_ONCE", 2)
+    monkeypatch.setattr(housekeeping, "CHATS_PER_BATCH", 2)
     expired = sorted([await ann.chat(expires_at="2020-01-01T00:00:00Z") for _ in range(3)])
     others = await bob.chat(expires_at="2020-01-01T00:00:00Z")
     since = (await ann.changes(since="now"))["cursor"]

@@ -9,14 +9,14 @@ from fastapi import FastAPI
 from sqlalchemy import select, update
 from sqlmodel import col
 
-from app.changes import following as stream_module
-from app.changes import websocket as sockets_module
+from app.changes import change_stream as stream_module
+from app.changes import websocket as websocket_module
 from app.jobs import housekeeping
 from app.models import Ticket
 from app.settings import Settings
 from tests.callers import Json, acting, ok, problem, started
-from tests.live.conftest import Person
-from tests.live.streams import socket
+from tests.people import Person
+from tests.streams import socket
 
 
 async def ticket(person: Person) -> str:
@@ -139,7 +139,7 @@ async def test_what_is_wrong_is_said_by_the_code(app: FastAPI, ann: Person, bob:
     assert await close_code(app, ann.headers, chat=await bob.chat()) == 4404
     assert await close_code(app, ann.headers, chat="x") == 4404
     assert await close_code(app, ann.headers, since="x" * 2000) == 4422
-    assert await close_code(app, ann.headers, since=app.state.services.feeds.reader(ann.user_id).cursor(5)) == 4410
+    assert await close_code(app, ann.headers, since=app.state.services.feed_cache.reader(ann.user_id).cursor(5)) == 4410
     made = ok(await ann.client.post("/admin/api-keys", json={"name": "k", "user_id": "u", "scopes": ["chats:write"]}))
     assert await close_code(app, {"Authorization": f"Bearer {made['key']}"}) == 4403
 
@@ -148,14 +148,14 @@ async def test_a_defect_says_nothing_of_itself(app: FastAPI, ann: Person, monkey
     async def broken(*_: object) -> None:
         raise ValueError("secret")
 
-    monkeypatch.setattr(stream_module.Following, "open", broken)
+    monkeypatch.setattr(stream_module.ChangeStream, "open", broken)
     async with socket(app, ann.headers) as one:
         await one.closed()
         assert (one.code, one.reason) == (1011, "")
 
 
 async def test_a_slow_reader_is_cut_off(app: FastAPI, ann: Person, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sockets_module, "PATIENCE_SECONDS", 0.5)
+    monkeypatch.setattr(websocket_module, "SEND_TIMEOUT_SECONDS", 0.5)
     chat = await ann.chat()
     async with socket(app, ann.headers) as one:
         await one.message()
@@ -163,20 +163,20 @@ async def test_a_slow_reader_is_cut_off(app: FastAPI, ann: Person, monkeypatch: 
         await ann.say(chat, "a")
         await asyncio.wait_for(one.ended.wait(), 5)
         assert one.code is None  # it would not take that either
-        assert app.state.services.feeds.kept(ann.user_id) == 0
+        assert app.state.services.feed_cache.cached(ann.user_id) == 0
 
 
 async def test_it_ends_when_the_service_is_to_stop(settings: Settings, ann: Person) -> None:
     async with started(settings) as second, socket(second, ann.headers) as one:
         await one.message()
-        second.state.services.hub.close_streams()
+        second.state.services.pubsub.close_streams()
         assert (await one.closed()).code == 1012
 
 
 async def test_a_cursor_now_and_then_where_other_chats_change(
     app: FastAPI, ann: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stream_module, "SILENCE_SECONDS", 0.2)
+    monkeypatch.setattr(stream_module, "KEEP_ALIVE_SECONDS", 0.2)
     chat = await ann.chat()
     async with socket(app, ann.headers, chat=chat) as one:
         before = await one.message()

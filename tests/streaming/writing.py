@@ -7,7 +7,7 @@ from typing import Any
 import httpx2
 
 from tests.callers import Json, ok, problem
-from tests.live.streams import Stream
+from tests.streams import Stream
 
 
 @dataclass(frozen=True)

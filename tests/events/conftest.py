@@ -1,0 +1,5 @@
+"""The users that these tests act for."""
+
+from tests.people import ann, bob
+
+__all__ = ["ann", "bob"]
