@@ -1,10 +1,8 @@
 """The application: its routes, its middlewares and how it answers errors. What lives behind them is `Services`."""
 
-import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-import asyncpg
 import structlog
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
@@ -16,7 +14,7 @@ from starlette.responses import Response
 
 from app.api import ROUTERS
 from app.http import docs, logs
-from app.http.database_errors import problem_of
+from app.http.database_errors import FAILURES, problem_of
 from app.http.errors import handle_http_exception
 from app.http.idempotency import REPLAYED_HEADER
 from app.http.middleware import RequestMiddleware
@@ -65,7 +63,7 @@ def create_app(settings: Settings | None = None, *, background: bool = True) -> 
     docs.install(app)
     app.add_exception_handler(HTTPException, handle_http_exception)
     app.add_exception_handler(RequestValidationError, handle_http_exception)
-    for failure in (SQLAlchemyError, sqlite3.Error, asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+    for failure in (SQLAlchemyError, *FAILURES):
         app.add_exception_handler(failure, _handle_failure)
     app.add_middleware(HotRoutes, service=app)
     if settings.cors_origins:

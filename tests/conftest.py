@@ -13,8 +13,11 @@ from fastapi import FastAPI
 from app.main import create_app
 from app.settings import Settings
 from tests.callers import acting, started
+from tests.profiles import databases_of
 from tests.servers.databases import DIALECTS, Databases
 from tests.servers.service import ADMIN_KEY, ServiceProcess, StartService, is_setting
+
+pytest_plugins = ["tests.profiles"]
 
 # A developer's settings are no business of the tests.
 for name in [name for name in os.environ if is_setting(name)]:
@@ -39,6 +42,13 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         config.stash[SHARED].__exit__(None, None, None)
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Whatever asks for `dialect`, or for something that does, runs on both, unless it says that one is enough."""
+    given = [str(mark.args[0]) for mark in metafunc.definition.iter_markers("parametrize")]
+    if "dialect" in metafunc.fixturenames and not any("dialect" in names for names in given):
+        metafunc.parametrize("dialect", databases_of(metafunc.definition, DIALECTS), indirect=True, scope="session")
+
+
 @pytest.fixture(scope="session")
 def anyio_backend() -> str:
     """Async tests run on asyncio, as the service does."""
@@ -56,9 +66,9 @@ def databases(request: pytest.FixtureRequest) -> Iterator[Databases]:
             yield made
 
 
-@pytest.fixture(scope="session", params=DIALECTS)
+@pytest.fixture(scope="session")
 def dialect(request: pytest.FixtureRequest) -> str:
-    """`sqlite`, then `postgres`: whatever asks for it, or for something that does, runs on both."""
+    """`sqlite`, then `postgres`: whatever asks for it, or for something that does, runs on both; see tests.profiles."""
     chosen: str = request.param
     return chosen
 

@@ -85,10 +85,20 @@ class PostgresDriver:
         return cls(pool)
 
     async def fetch(self, sql: str, *arguments: Any) -> Sequence[Row]:
-        return await self._pool.fetch(sql, *arguments)
+        async with self._pool.acquire() as connection:
+            try:
+                return await connection.fetch(sql, *arguments)
+            except asyncpg.InternalClientError:
+                connection.terminate()  # it cannot go on, and may not know it: nobody is to be given it again
+                raise
 
     async def fetch_one(self, sql: str, *arguments: Any) -> Row | None:
-        return await self._pool.fetchrow(sql, *arguments)
+        async with self._pool.acquire() as connection:
+            try:
+                return await connection.fetchrow(sql, *arguments)
+            except asyncpg.InternalClientError:
+                connection.terminate()  # it cannot go on, and may not know it: nobody is to be given it again
+                raise
 
     async def close(self) -> None:
         await self._pool.close()

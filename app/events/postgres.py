@@ -16,6 +16,7 @@ import structlog
 from app.db import postgres
 from app.db.database import Database
 from app.events.pubsub import POLL_SECONDS, PubSub
+from app.http.database_errors import FAILURES
 
 CHANNEL = "chatkeep"
 SPACING_SECONDS = 0.01
@@ -28,7 +29,6 @@ EVERYTHING = "*"
 MAX_ADDRESSES = 800
 # Nothing is lost when one of these commits is: a wake-up stores nothing.
 _SETTINGS = {"application_name": "chatkeep events", "synchronous_commit": "off"}
-_CONNECTION_ERRORS = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
 _log = structlog.get_logger("chatkeep.events")
 
 
@@ -58,7 +58,7 @@ class PostgresNotifier:
         while True:
             try:
                 await self._communicate(pubsub)
-            except _CONNECTION_ERRORS as error:
+            except FAILURES as error:
                 _log.warning("the connection for notifications broke, and is opened again", error=type(error).__name__)
             await asyncio.sleep(RETRY_SECONDS)
 
@@ -79,7 +79,7 @@ class PostgresNotifier:
                     self._outgoing.add(LISTENING)
                 await self._send_outgoing(connection)
         finally:
-            with contextlib.suppress(*_CONNECTION_ERRORS):
+            with contextlib.suppress(*FAILURES):
                 await connection.close(timeout=1)
 
     def _enqueue(self, item: str) -> None:

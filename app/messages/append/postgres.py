@@ -11,6 +11,7 @@ import asyncpg
 from app.db import postgres
 from app.db.database import Database
 from app.db.timestamps import now
+from app.http.database_errors import rolled_back
 from app.http.idempotency import oldest_kept
 from app.messages.append.new_message import NewMessage, counter_deltas, sum_tokens, to_json
 from app.messages.append.writer import Append, Appended, LeaseHeld, NeedsBranch, NoSuchChat, Outcome, RepeatedAppend
@@ -46,7 +47,14 @@ class PostgresCommitBackend:
             self._connection = await asyncpg.connect(postgres.dsn(self._db.url), **options)
         # Chats are locked in one order by every process, so that two groups cannot wait for each other.
         order = sorted(range(len(appends)), key=lambda index: _chat_key(appends[index]))
-        rows = await self._connection.fetch(_CALL, *_arguments([appends[index] for index in order]))
+        arguments = _arguments([appends[index] for index in order])
+        try:
+            rows = await self._connection.fetch(_CALL, *arguments)
+        except Exception as error:
+            if not rolled_back(error):
+                # Whatever state it is in, and whether it knows that it is broken or not.
+                self._connection.terminate()
+            raise
         outcomes: list[Outcome] = [NoSuchChat()] * len(appends)
         for number, outcome, chat_id, first_seq, parent, request_sha256, status, body in rows:
             index, parent_id = order[number - 1], None if parent is None else str(parent)
