@@ -88,13 +88,14 @@ def databases_of(test: pytest.Item, kinds: tuple[str, ...]) -> tuple[str, ...]:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leaves what the other run has."""
-    kept = [
-        item for item in items if (_differs(item) if config.option.all else not item.get_closest_marker("thorough"))
-    ]
-    left = set(items) - set(kept)
+    left = [item for item in items if not (_differs(item) if config.option.all else _is_for_every_run(item))]
     if left:
-        config.hook.pytest_deselected(items=[item for item in items if item in left])
-        items[:] = kept
+        config.hook.pytest_deselected(items=left)
+        items[:] = [item for item in items if item not in set(left)]
+
+
+def _is_for_every_run(item: pytest.Item) -> bool:
+    return item.get_closest_marker("thorough") is None
 
 
 def _differs(item: pytest.Item) -> bool:

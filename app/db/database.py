@@ -56,15 +56,16 @@ class Database:
         """Opens the database that the settings name. Raises what its driver raises when it cannot be reached."""
         url = settings.effective_database_url
         if kind_of(url) == "sqlite":
-            return cls(url, sqlite.engine(url), sqlite.SqliteDriver(sqlite.path(url)))
+            connections = sqlite.Connections(sqlite.path(url))
+            return cls(url, sqlite.engine(url, connections), sqlite.SqliteDriver(connections))
         driver = await postgres.PostgresDriver.open(url, settings.database_pool_size, settings.pgbouncer)
         engine = postgres.engine(url, settings.database_pool_size, settings.pgbouncer)
         return cls(url, engine, driver, pgbouncer=settings.pgbouncer)
 
     async def close(self) -> None:
         """Closes every connection."""
-        await self.driver.close()
         await self.engine.dispose()
+        await self.driver.close()
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncSession]:

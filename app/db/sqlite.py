@@ -5,10 +5,12 @@ it is on disk (https://www.sqlite.org/pragma.html#pragma_synchronous).
 """
 
 import asyncio
+import contextlib
 import sqlite3
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,7 +18,6 @@ import aiosqlite
 from sqlalchemy import event, make_url
 from sqlalchemy.engine import Connection
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
-from sqlalchemy.pool import ConnectionPoolEntry
 
 from app.db.driver import Row, numbered
 from app.db.timestamps import to_iso
@@ -48,18 +49,15 @@ def path(given: str) -> Path:
     return Path(database)
 
 
-def configure(connection: Any) -> None:
-    """Sets a new DB-API connection up: the pragmas, and transactions begun only by us."""
-    cursor = connection.cursor()
-    for pragma in PRAGMAS:
-        cursor.execute(pragma)
-    cursor.close()
-
-
-def connect(database: Path) -> sqlite3.Connection:
-    """A plain connection for one thread, in autocommit mode: its owner says BEGIN IMMEDIATE and COMMIT."""
+def connect(database: Path, *pragmas: str) -> sqlite3.Connection:
+    """A plain connection for one thread, set up, in autocommit mode: its owner says BEGIN IMMEDIATE and COMMIT."""
     connection = sqlite3.connect(database, isolation_level=None, check_same_thread=False, cached_statements=256)
-    configure(connection)
+    try:
+        for pragma in (*PRAGMAS, *pragmas):
+            connection.execute(pragma)
+    except BaseException:
+        connection.close()
+        raise
     return connection
 
 
@@ -101,19 +99,68 @@ class WriteThread:
             self._connection = None
 
 
-def engine(given: str) -> AsyncEngine:
+class Connections:
+    """Opens aiosqlite connections to a file, and knows each until its thread has ended.
+
+    A thread that outlives the event loop fails at telling it what it did. So whoever is cancelled while a connection
+    is being opened waits until it is closed again, and `close` ends the threads of all that are left.
+    """
+
+    def __init__(self, database: Path) -> None:
+        self._database = database
+        self._open: set[_Connection] = set()
+
+    async def open(self, *pragmas: str) -> aiosqlite.Connection:
+        """A new connection in autocommit mode, set up, with more pragmas. Raises sqlite3.Error."""
+        connection = _Connection(partial(connect, self._database, *pragmas), self._open)
+        opening = asyncio.ensure_future(connection)
+        try:
+            await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            await _settled(opening)
+            await connection.close()
+            raise
+        return connection
+
+    async def close(self) -> None:
+        """Closes every connection, and returns when their threads have ended."""
+        for connection in list(self._open):
+            await connection.close()
+            if connection.stopping is not None:
+                await asyncio.shield(connection.stopping)
+
+
+class _Connection(aiosqlite.Connection):
+    def __init__(self, connector: Callable[[], sqlite3.Connection], siblings: "set[_Connection]") -> None:
+        super().__init__(connector, iter_chunk_size=64)
+        self._siblings = siblings
+        self.stopping: asyncio.Future[Any] | None = None
+        siblings.add(self)
+
+    def stop(self) -> "asyncio.Future[Any] | None":
+        self.stopping = super().stop()
+        if self.stopping is None:
+            return None
+        self.stopping.add_done_callback(lambda _: self._siblings.discard(self))
+        return asyncio.shield(self.stopping)
+
+
+async def _settled(task: "asyncio.Future[Any]") -> None:
+    while not task.done():
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.wait([task])
+
+
+def engine(given: str, connections: Connections) -> AsyncEngine:
     """The engine for everything but the hottest statements.
 
     A session opened with the execution option `begin="IMMEDIATE"` takes the write lock at once: a deferred BEGIN fails
     when it comes to write while another process writes (https://www.sqlite.org/lang_transaction.html).
     """
     path(given).parent.mkdir(parents=True, exist_ok=True)
-    made = create_async_engine(url(given), pool_size=READERS, max_overflow=0, pool_timeout=60)
-
-    @event.listens_for(made.sync_engine, "connect")
-    def _configure(connection: Any, _entry: ConnectionPoolEntry) -> None:
-        connection.isolation_level = None
-        configure(connection)
+    made = create_async_engine(
+        url(given), pool_size=READERS, max_overflow=0, pool_timeout=60, async_creator=connections.open
+    )
 
     @event.listens_for(made.sync_engine, "begin")
     def _begin(connection: Connection) -> None:
@@ -129,14 +176,14 @@ def bindable(arguments: Sequence[Any]) -> list[Any]:
 class SqliteDriver:
     """Reads through a few connections, each on a thread of its own, opened when first needed."""
 
-    def __init__(self, database: Path) -> None:
-        self._database = database
+    def __init__(self, connections: Connections) -> None:
+        self._connections = connections
         self._idle: list[aiosqlite.Connection] = []
         self._slots = asyncio.Semaphore(READERS)
 
     async def fetch(self, sql: str, *arguments: Any) -> Sequence[Row]:
         async with self._slots:
-            connection = self._idle.pop() if self._idle else await self._open()
+            connection = self._idle.pop() if self._idle else await self._connections.open("PRAGMA query_only = ON")
             try:
                 return list(await connection.execute_fetchall(numbered(sql), bindable(arguments)))
             finally:
@@ -147,17 +194,4 @@ class SqliteDriver:
         return rows[0] if rows else None
 
     async def close(self) -> None:
-        while self._idle:
-            await self._idle.pop().close()
-
-    async def _open(self) -> aiosqlite.Connection:
-        connection = aiosqlite.connect(self._database, isolation_level=None, cached_statements=256)
-        try:
-            await connection
-            for pragma in (*PRAGMAS, "PRAGMA query_only = ON"):
-                await connection.execute(pragma)
-        except BaseException:
-            # Whoever wanted it is cancelled: nobody else would ever close it.
-            connection.stop()
-            raise
-        return connection
+        await self._connections.close()

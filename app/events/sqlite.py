@@ -20,7 +20,7 @@ class SqliteNotifier:
     (https://www.sqlite.org/pragma.html#pragma_data_version). It does not poll while there are no subscribers."""
 
     def __init__(self, db: Database) -> None:
-        self._path = sqlite.path(db.url)
+        self._connections = sqlite.Connections(sqlite.path(db.url))
         self._subscribed = asyncio.Event()
 
     def send(self, address: str) -> None:
@@ -32,10 +32,11 @@ class SqliteNotifier:
     async def run(self, pubsub: PubSub) -> None:
         while True:
             try:
-                async with aiosqlite.connect(self._path, isolation_level=None) as connection:
-                    await self._poll(pubsub, connection)
+                await self._poll(pubsub, await self._connections.open())
             except (OSError, sqlite3.Error) as error:
                 _log.warning("could not poll the database, and will try again", error=type(error).__name__)
+            finally:
+                await self._connections.close()
             await asyncio.sleep(RETRY_SECONDS)
 
     async def _poll(self, pubsub: PubSub, connection: aiosqlite.Connection) -> None:
