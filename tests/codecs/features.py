@@ -100,6 +100,12 @@ def called(count: int, *, custom: bool = False) -> Outcome:
     return outcome
 
 
+def in_their_order(found: list[CanonicalMessage], _items: list[Json]) -> str:
+    """What became of the order of two calls."""
+    ids = [call.id for one in found for call in one.calls]
+    return KEPT if ids == ["call_1", "call_2"] else "in another order" if ids == ["call_2", "call_1"] else LOST
+
+
 def answered(found: list[CanonicalMessage], _items: list[Json]) -> str:
     """What became of a result's text."""
     results = [result for one in found for result in one.results]
@@ -249,6 +255,11 @@ FEATURES = [
     ),
     Feature("call of a tool", called(1), calling(function())),
     Feature("calls at once", called(2), calling(function(), function("call_2"))),
+    Feature(
+        "order of a call whose arguments are no object, and one whose are",
+        in_their_order,
+        calling(function_call("call_1", MARK, "{"), function("call_2")),
+    ),
     Feature("call of a custom tool", called(1, custom=True), calling(custom_call("call_1", MARK, "a"))),
     Feature(
         "order of texts and calls at once",
