@@ -7,7 +7,7 @@ from uuid import uuid4
 import httpx2
 import pytest
 import schemathesis
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from schemathesis import Case, GenerationMode
 from schemathesis.checks import not_a_server_error
@@ -21,6 +21,7 @@ from app.main import create_app
 from app.settings import Settings
 from tests.callers import Json, ok
 from tests.document import Operation, operations
+from tests.profiles import examples
 from tests.servers.databases import Databases
 from tests.servers.service import ServiceProcess
 
@@ -53,7 +54,7 @@ ENDLESS = "GET /events"
 
 
 @pytest.mark.parametrize("operation", [one for one in operations(DOCUMENT) if str(one) != ENDLESS], ids=str)
-@settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck))
+@examples(fast=6, all=100)
 @given(data=st.data())
 def test_every_answer_is_as_documented(running: ServiceProcess, operation: Operation, data: st.DataObject) -> None:
     mode = data.draw(st.sampled_from([GenerationMode.POSITIVE, GenerationMode.POSITIVE, GenerationMode.NEGATIVE]))
@@ -64,7 +65,7 @@ def test_every_answer_is_as_documented(running: ServiceProcess, operation: Opera
 
 
 @pytest.mark.parametrize("operation", [one for one in operations(DOCUMENT) if str(one) == ENDLESS], ids=str)
-@settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck))
+@examples(fast=6, all=100)
 @given(data=st.data())
 def test_an_answer_without_end_begins_as_documented(
     running: ServiceProcess, operation: Operation, data: st.DataObject

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import orjson
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from app.archive_formats import ExportFormat, exports
@@ -16,6 +16,7 @@ from app.exporting.compression import compress
 from tests.archive_formats.exported_texts import texts
 from tests.archive_formats.record_streams import HOSTILE, chat, message, stream, written
 from tests.callers import Json
+from tests.profiles import examples
 
 FORMATS = list(exports().values())
 every_format = pytest.mark.parametrize("form", FORMATS, ids=lambda form: form.name)
@@ -146,7 +147,7 @@ CALLS = st.lists(st.dictionaries(st.sampled_from(["id", "type", "function", "nam
 
 
 @every_format
-@settings(max_examples=50, deadline=None)
+@examples(fast=10, all=200)
 @given(said=st.lists(st.tuples(ROLES, CONTENTS, CALLS, TEXTS), max_size=4), title=TEXTS)
 def test_no_content_breaks_a_file(
     form: ExportFormat, said: list[tuple[str, object, list[Json], str]], title: str

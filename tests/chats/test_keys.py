@@ -5,10 +5,11 @@ from typing import Any
 
 import httpx2
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.callers import Json, by_key, ok, problem
+from tests.profiles import examples
 
 HELLO: Json = {"role": "user", "content": "Hello"}
 KEYS = [
@@ -61,7 +62,7 @@ async def test_a_chat_is_addressed_by_its_key(me: httpx2.AsyncClient, another: h
     assert ok(await another.get(path))["message_count"] == 0
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(fast=10, all=200)
 @given(key=st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=255))
 async def test_any_text_without_control_characters_is_a_key(me: httpx2.AsyncClient, key: str) -> None:
     created = ok(await me.put(by_key(key), json={"title": key}))

@@ -8,13 +8,14 @@ from typing import Any
 import httpx2
 import pytest
 from fastapi import FastAPI
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from sqlalchemy import insert
 from uuid_utils import uuid7
 
 from app.models import Chat
 from tests.callers import Json, acting, every_item, ok, problem
 from tests.invalid_cursors import CORRUPTIONS, FORGED_POSITIONS, Corrupt, forged
+from tests.profiles import examples
 from tests.statements import statements
 
 ORDERS = ("last_activity_at", "created_at", "updated_at")
@@ -239,7 +240,7 @@ async def test_a_cursor_is_good_for_its_list_and_user_only(
     ok(await many.delete(path, params={"hard": "true"}))
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(fast=30, all=600)
 @given(damage=CORRUPTIONS)
 async def test_a_damaged_cursor_is_refused(many: httpx2.AsyncClient, damage: Corrupt) -> None:
     cursor = ok(await many.get("/chats", params={"limit": 1}))["next_cursor"]

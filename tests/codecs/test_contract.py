@@ -7,7 +7,7 @@ from uuid import UUID
 
 import orjson
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from app.codecs import CODECS, Codec, UndecodableItem, decode_item, encode_message, same_json
@@ -17,12 +17,12 @@ from tests.callers import Json
 from tests.codecs.facts import Facts, facts
 from tests.codecs.items.values import JSON, OBJECT, TEXT
 from tests.messages.strategies import MESSAGES
+from tests.profiles import examples
 
 every_codec = pytest.mark.parametrize("codec", CODECS.values(), ids=lambda codec: codec.name)
 every_pair = pytest.mark.parametrize(
     ("source", "target"), list(permutations(CODECS.values(), 2)), ids=lambda codec: codec.name
 )
-relaxed = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
 WORDS = (
     "role type content text user assistant system tool message parts data id call_id tool_calls function name "
     "arguments kind args output image_url source reasoning summary tool_use tool_result metadata human ai author model"
@@ -80,7 +80,7 @@ def test_examples_come_back_equal(codec: Codec) -> None:
 
 
 @every_codec
-@relaxed
+@examples(fast=25, all=400)
 @given(data=st.data())
 def test_items_come_back_equal(codec: Codec, data: st.DataObject) -> None:
     check_round_trip(codec, data.draw(items(codec).ITEMS))
@@ -101,14 +101,14 @@ def check_readable(codec: Codec, item: Json) -> None:
 
 
 @every_codec
-@relaxed
+@examples(fast=25, all=400)
 @given(item=st.dictionaries(st.sampled_from(WORDS.split()) | TEXT, ANYTHING, max_size=5) | OBJECT)
 def test_whatever_is_read_is_a_message_or_none(codec: Codec, item: Json) -> None:
     check_readable(codec, item)
 
 
 @every_codec
-@relaxed
+@examples(fast=25, all=400)
 @given(data=st.data())
 def test_damaged_items_are_messages_or_none(codec: Codec, data: st.DataObject) -> None:
     item = stored(data.draw(st.sampled_from(items(codec).EXAMPLES)))
@@ -134,7 +134,7 @@ def check_written(codec: Codec, message: Json) -> list[Json]:
 
 
 @every_codec
-@relaxed
+@examples(fast=25, all=400)
 @given(message=MESSAGES)
 def test_every_message_can_be_said(codec: Codec, message: Json) -> None:
     check_written(codec, message)
@@ -148,7 +148,7 @@ def test_examples_of_others_are_said(source: Codec, target: Codec) -> None:
 
 
 @every_pair
-@settings(relaxed, max_examples=40)
+@examples(fast=8, all=150)
 @given(data=st.data())
 def test_what_others_say_is_said(source: Codec, target: Codec, data: st.DataObject) -> None:
     check_kept(source, target, data.draw(items(source).ITEMS))

@@ -12,9 +12,10 @@ from app.codecs import CODECS, Codec, UndecodableItem, decode_item
 from app.codecs.canonical import canonical_message
 from tests.callers import Json
 from tests.codecs.items import chat_completions, responses
-from tests.codecs.test_contract import answered, every_codec, items, relaxed
+from tests.codecs.test_contract import answered, every_codec, items
 from tests.context.test_context import walk
 from tests.messages.strategies import MESSAGES
+from tests.profiles import examples
 
 CHAT = TypeAdapter[Any](ChatCompletionMessageParam)
 RESPONSES = TypeAdapter[Any](ResponseInputItemParam)
@@ -66,7 +67,7 @@ def check_written(message: Json) -> None:
         assert is_of(RESPONSES, whole), item
 
 
-@relaxed
+@examples(fast=25, all=400)
 @given(message=MESSAGES)
 def test_what_is_written_is_as_the_package_has_it(message: Json) -> None:
     check_written(answered(message))

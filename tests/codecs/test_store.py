@@ -5,12 +5,13 @@ from typing import Any
 import httpx2
 import orjson
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from app.codecs import CODECS, Codec, encode_message, same_json
 from tests.callers import Json, ok, problem
 from tests.codecs.test_contract import items
+from tests.profiles import examples
 
 every_codec = pytest.mark.parametrize("codec", CODECS.values(), ids=lambda codec: codec.name)
 
@@ -50,7 +51,7 @@ async def test_examples_come_back_equal(me: httpx2.AsyncClient, codec: Codec) ->
     assert same_json(last["items"], examples[-1:])
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+@examples(fast=15, all=400)
 @given(written=BATCHES)
 async def test_items_come_back_equal(me: httpx2.AsyncClient, written: tuple[Codec, list[Json]]) -> None:
     codec, batch = written

@@ -14,6 +14,7 @@ from app.context.window import Context, ContextWindow, Limits
 from tests.callers import Json
 from tests.context.checkers import CHECKERS
 from tests.context.histories import Generator
+from tests.profiles import count
 
 CHAT = TypeAdapter[Any](list[ChatCompletionMessageParam])
 RESPONSES = TypeAdapter[Any](list[ResponseInputItemParam])
@@ -27,11 +28,11 @@ def context(messages: list[Json], summary: str | None = None, **limits: int) -> 
     return window.build()
 
 
-def histories(seeds: range = range(1000)) -> Iterator[tuple[list[Json], str | None]]:
-    """A thousand, a third of them sound; some with a summary."""
-    for seed in seeds:
-        generator = Generator(seed)
-        messages = generator.sound() if seed % 3 == 0 else generator.broken()
+def histories(seed: int, part: int = 0, parts: int = 1) -> Iterator[tuple[list[Json], str | None]]:
+    """Up to thousands, or a part of them. A third is sound; some have a summary."""
+    for number in range(seed + part, seed + count(fast=200, all=4000), parts):
+        generator = Generator(number)
+        messages = generator.sound() if number % 3 == 0 else generator.broken()
         yield messages, generator.random.choice([None, None, "They talked about eggs.", " "])
 
 
@@ -50,8 +51,8 @@ def test_every_shape_has_a_checker() -> None:
 
 
 @pytest.mark.parametrize("part", range(4))
-def test_no_provider_refuses_a_context(part: int) -> None:
-    for messages, summary in histories(range(part, 1000, 4)):
+def test_no_provider_refuses_a_context(part: int, seed: int) -> None:
+    for messages, summary in histories(seed, part, 4):
         whole = context(messages, summary)
         before: list[int] | None = None
         for max_tokens in range(whole.tokens + 2):
@@ -72,8 +73,8 @@ def check(found: Context) -> None:
         CHECKERS[name](orjson.loads(orjson.dumps(write(found))))
 
 
-def test_the_openai_client_takes_the_messages() -> None:
-    for messages, summary in histories():
+def test_the_openai_client_takes_the_messages(seed: int) -> None:
+    for messages, summary in histories(seed):
         for limits in ({}, {"max_turns": 1}, {"max_tokens": 20}):
             found = context(messages, summary, **limits)
             walk(CHAT.validate_python(PROVIDER_FORMATS["chat_completions"](found)["messages"], strict=True))

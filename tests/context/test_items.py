@@ -15,6 +15,7 @@ from tests.context.histories import Generator
 from tests.context.test_context import check, context
 from tests.context.test_lint import repaired
 from tests.context.test_window import chat, roles
+from tests.profiles import count
 
 RESPONSES = CODECS["responses"]
 REASONING: Json = {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "gAAAA"}
@@ -49,18 +50,18 @@ def sent(messages: list[Json]) -> Json:
     return found
 
 
-def test_a_chat_of_items_is_sent_as_one_of_messages() -> None:
-    for seed in range(150):
-        messages = Generator(seed, plain=True).sound()
-        items = stored(as_items(messages, seed))
+def test_a_chat_of_items_is_sent_as_one_of_messages(seed: int) -> None:
+    for number in range(seed, seed + count(fast=30, all=600)):
+        messages = Generator(number, plain=True).sound()
+        items = stored(as_items(messages, number))
         assert lint(items) == []
         check(context(items))
         assert sent(items) == sent(messages)
 
 
-def test_no_provider_refuses_a_chat_of_items() -> None:
-    for seed in range(150):
-        items = stored(as_items(Generator(seed).broken(), seed))
+def test_no_provider_refuses_a_chat_of_items(seed: int) -> None:
+    for number in range(seed, seed + count(fast=30, all=600)):
+        items = stored(as_items(Generator(number).broken(), number))
         whole = context(items)
         for max_tokens in range(whole.tokens + 1):
             check(context(items, max_tokens=max_tokens))

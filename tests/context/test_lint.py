@@ -4,7 +4,7 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from app.context.lint import lint
@@ -15,6 +15,7 @@ from tests.context.checkers import CHECKERS
 from tests.context.histories import Generator
 from tests.context.test_context import check, context, histories
 from tests.context.test_window import chat
+from tests.profiles import count, examples
 
 BLANK: Json = {"role": "user", "content": " "}
 NO_ID: Json = {"role": "assistant", "content": "x", "tool_calls": [{"function": {"name": "f"}}]}
@@ -113,8 +114,8 @@ def said(messages: list[Json]) -> list[Any]:
     return [found]
 
 
-def test_after_a_repair_there_is_nothing_to_find() -> None:
-    for messages, _ in histories():
+def test_after_a_repair_there_is_nothing_to_find(seed: int) -> None:
+    for messages, _ in histories(seed):
         mended = repaired(messages)
         assert lint(mended) == [], messages
         assert repair(mended) == ([], [])
@@ -123,9 +124,9 @@ def test_after_a_repair_there_is_nothing_to_find() -> None:
             assert (old["seq"], old["role"], old.get("status")) == (new["seq"], new["role"], new.get("status"))
 
 
-def test_a_sound_history_has_no_findings_and_is_sent_whole() -> None:
-    for seed in range(300):
-        messages = Generator(seed, plain=True).sound()
+def test_a_sound_history_has_no_findings_and_is_sent_whole(seed: int) -> None:
+    for number in range(seed, seed + count(fast=60, all=1200)):
+        messages = Generator(number, plain=True).sound()
         assert lint(messages) == []
         found = context(messages)
         spoken = [one["seq"] for one in messages if one["role"] not in {"system", "developer"}]
@@ -133,12 +134,12 @@ def test_a_sound_history_has_no_findings_and_is_sent_whole() -> None:
         assert not found.truncated
 
 
-def test_what_lint_passes_can_be_sent_as_it_is() -> None:
-    passed = 0
-    for seed in range(1500):
-        messages = Generator(seed, plain=True).broken()
+def test_what_lint_passes_can_be_sent_as_it_is(seed: int) -> None:
+    passed, tried = 0, count(fast=300, all=6000)
+    for number in range(seed, seed + tried):
+        messages = Generator(number, plain=True).broken()
         usual = [one for one in messages if one["type"] == "message" and one.get("status") != "in_progress"]
-        if seed % 2:
+        if number % 2:
             usual = [one for one in repaired(usual) if one["type"] == "message"]
         elif lint(usual):
             continue
@@ -149,7 +150,7 @@ def test_what_lint_passes_can_be_sent_as_it_is() -> None:
         except AssertionError:
             print(raw)
             raise
-    assert passed > 800
+    assert passed > tried // 2
 
 
 def in_a_row(messages: list[Json]) -> list[Json]:
@@ -212,7 +213,7 @@ MESSAGES = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@examples(fast=30, all=600)
 @given(messages=st.lists(MESSAGES, max_size=8), max_tokens=st.none() | st.integers(0, 100))
 def test_nothing_that_can_be_stored_makes_it_fail(messages: list[Json], max_tokens: int | None) -> None:
     stored = [{"type": "message", **one, "message_id": str(n), "seq": n} for n, one in enumerate(messages, 1)]

@@ -12,6 +12,7 @@ from tests.callers import Json, acting, every_item, ok, problem
 from tests.context.checkers import CHECKERS
 from tests.context.histories import Generator
 from tests.context.test_context import context
+from tests.profiles import count
 from tests.statements import statements
 
 PATH = "/chats/key:c"
@@ -164,9 +165,9 @@ async def test_a_long_chat_is_not_read_whole(me: httpx2.AsyncClient, app: FastAP
     assert len(few) <= 8
 
 
-@pytest.mark.parametrize("seed", range(12))
-async def test_generated_histories(me: httpx2.AsyncClient, seed: int) -> None:
-    generator = Generator(seed)
+@pytest.mark.parametrize("number", range(count(fast=3, all=30)))
+async def test_generated_histories(me: httpx2.AsyncClient, number: int, seed: int) -> None:
+    generator = Generator(seed + number)
     messages = [
         one
         for one in generator.broken()

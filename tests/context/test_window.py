@@ -9,6 +9,7 @@ from app.context.providers import PROVIDER_FORMATS
 from tests.callers import Json
 from tests.context.histories import Generator
 from tests.context.test_context import context
+from tests.profiles import count
 
 
 def chat(*messages: str | Json) -> list[Json]:
@@ -170,9 +171,9 @@ def test_reading_stops_when_nothing_more_can_be_taken() -> None:
     assert found.is_final
 
 
-@pytest.mark.parametrize("seed", range(100))
-def test_more_room_never_holds_less(seed: int) -> None:
-    messages = [one for one in Generator(seed).broken() if one["role"] not in {"system", "developer"}]
+@pytest.mark.parametrize("number", range(count(fast=25, all=400)))
+def test_more_room_never_holds_less(number: int, seed: int) -> None:
+    messages = [one for one in Generator(seed + number).broken() if one["role"] not in {"system", "developer"}]
     whole = context(messages)
     before = 0
     for max_tokens in range(min(whole.tokens, 400) + 1):

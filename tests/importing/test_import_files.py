@@ -16,6 +16,7 @@ from tests.callers import Json, acting, every_item, ok, problem, started
 from tests.conftest import settings_for
 from tests.corrupt_files import cut, flipped, fuzzed
 from tests.importing.files import BYTES, a_chat, chatgpt, exported, imported, lines, send, trees, zipped
+from tests.profiles import count
 from tests.servers.databases import Databases
 from tests.tables import stored
 from tests.test_hostile_input import Body, asked, everything_reads
@@ -235,21 +236,17 @@ async def test_damage_anywhere_stores_no_half_of_a_chat(
         await everything_reads(client)
 
 
-FUZZED = 1700
-
-
-async def test_fuzzed_files_break_nothing(app: FastAPI, admin: dict[str, str]) -> None:
-    # The same files each time: a failure today is one tomorrow.
-    source = random.Random(7)
+async def test_fuzzed_files_break_nothing(app: FastAPI, admin: dict[str, str], seed: int) -> None:
+    source = random.Random(seed)
     async with acting(app, {**admin, "X-User-Id": "fuzz"}) as client:
-        for number in range(FUZZED):
+        for number in range(count(fast=150, all=4000)):
             file = fuzzed(source, list(FILES.values())[number % 3] or FILES["jsonl"])
             query: Json = {"on_conflict": source.choice(["skip", "replace", "copy"])}
             query |= {"keep_ids": source.random() < 0.5, "dry_run": source.random() < 0.2}
             response = await send(client, file, **query)
             assert response.status_code in (200, 400), (response.text, file)
         chats = await every_item(client, "/chats", state="all")
-        for chat in random.Random(1).sample(chats, min(40, len(chats))):
+        for chat in source.sample(chats, min(40, len(chats))):
             if chat["is_active"]:
                 tree = await every_item(client, f"/chats/{chat['chat_id']}/messages", tree=True)
                 assert len(tree) == chat["message_count"]

@@ -8,12 +8,13 @@ from unittest.mock import ANY
 import httpx2
 import pytest
 from fastapi import FastAPI
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.callers import Json, every_item, ok, problem
 from tests.invalid_cursors import CORRUPTIONS, FORGED_POSITIONS, Corrupt, forged
 from tests.messages.strategies import CONTENT, MESSAGES, OBJECTS, TEXT, TOKENS
+from tests.profiles import examples
 from tests.statements import statements
 from tests.tables import stored
 
@@ -104,7 +105,7 @@ PATCHES: st.SearchStrategy[Json] = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(fast=12, all=250)
 @given(message=MESSAGES, patches=st.lists(PATCHES, min_size=1, max_size=4))
 async def test_what_was_read_before_is_what_a_revision_says(
     me: httpx2.AsyncClient, message: Json, patches: list[Json]
@@ -237,7 +238,7 @@ async def test_revisions_by_pages(app: FastAPI, me: httpx2.AsyncClient, path: st
         problem(await me.get(other, params={"cursor": cursor}), 400)
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(fast=25, all=400)
 @given(damage=CORRUPTIONS)
 async def test_a_damaged_cursor_is_refused(me: httpx2.AsyncClient, damage: Corrupt) -> None:
     at = "/chats/key:damaged/messages/1"

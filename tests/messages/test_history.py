@@ -9,7 +9,7 @@ from typing import Any
 import httpx2
 import pytest
 from fastapi import FastAPI
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from app.models import Message
@@ -18,10 +18,10 @@ from tests.callers import Json, acting, every_item, ok, problem, started
 from tests.invalid_cursors import CORRUPTIONS, FORGED_POSITIONS, Corrupt, forged
 from tests.messages.roundtrip import in_a_line
 from tests.messages.strategies import ROLES
+from tests.profiles import examples
 from tests.tables import stored
 
 HELLO: Json = {"role": "user", "content": "Hello"}
-bounded = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 LENGTH = 260
 # Deleted again: the seqs have gaps, at both ends too.
 GONE = {1, 2, 7, 50, 51, 52, 199, 200, 259, 260}
@@ -94,7 +94,7 @@ def expected(messages: list[Json], query: Json) -> tuple[list[Json], int]:
     return found[::-1] if query.get("order") == "desc" else found, limit
 
 
-@settings(bounded, max_examples=120)
+@examples(fast=30, all=600)
 @given(query=PAGED | WINDOWS)
 async def test_every_query_gives_what_a_plain_list_would(long: Long, query: Json) -> None:
     whole, size = expected(long.messages, query)
@@ -157,7 +157,7 @@ async def test_a_query_that_makes_no_sense_is_refused(long: Long, query: Json) -
     assert details["errors"][0]["loc"][0] == "query"
 
 
-@settings(bounded, max_examples=150)
+@examples(fast=30, all=600)
 @given(damage=CORRUPTIONS)
 async def test_a_damaged_cursor_is_refused(long: Long, damage: Corrupt) -> None:
     cursor = ok(await long.client.get(long.path, params={"limit": 10}))["next_cursor"]
@@ -277,7 +277,7 @@ class Model:
         }
 
 
-@settings(bounded, max_examples=15)
+@examples(fast=5, all=60)
 @given(changes=CHANGES)
 async def test_counters_versions_and_both_caches_follow_every_change(
     me: httpx2.AsyncClient, me_too: httpx2.AsyncClient, changes: list[tuple[str, int]]

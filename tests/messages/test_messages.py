@@ -8,13 +8,14 @@ from unittest.mock import ANY
 import httpx2
 import pytest
 from fastapi import FastAPI
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from app.models import metadata
 from tests.callers import Json, every_item, ok, problem
 from tests.messages.roundtrip import in_a_line, read_back, same
 from tests.messages.strategies import MESSAGES
+from tests.profiles import examples
 from tests.statements import statements
 from tests.tables import stored
 
@@ -33,7 +34,7 @@ async def path(me: httpx2.AsyncClient) -> str:
     return (await me.post("/chats", json={})).headers["Location"]
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(fast=12, all=250)
 @given(messages=st.lists(MESSAGES, min_size=1, max_size=5))
 async def test_messages_come_back_as_they_went_in(me: httpx2.AsyncClient, messages: list[Json]) -> None:
     batch = [message | {"created_at": "2026-01-31T12:00:00.123456Z"} for message in messages]
@@ -52,7 +53,7 @@ async def test_messages_come_back_as_they_went_in(me: httpx2.AsyncClient, messag
     ok(await me.delete(path, params={"hard": "true"}))
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(fast=12, all=250)
 @given(message=MESSAGES)
 async def test_the_answer_is_what_is_read_later(me: httpx2.AsyncClient, message: Json) -> None:
     answer = await me.post("/chats/key:answers/messages", json=message)

@@ -1,22 +1,19 @@
-"""Random sequences of everything that changes a chat's tree, and every way to read it, against a plain Python model.
+"""Random sequences of everything that changes a chat's tree, and every way to read it, against a plain Python model."""
 
-200 sequences on each database; `TREE_RUNS=2000 .venv/bin/pytest tests/messages/test_tree_model.py` for more.
-"""
-
-import os
 import random
 from collections.abc import Callable
 from typing import Any
 
 import httpx2
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.callers import Json, every_item, ok, problem
 from tests.messages.tree_model import ChatModel
+from tests.profiles import count, examples
 
-RUNS = int(os.environ.get("TREE_RUNS", "200"))
+ALL = 800
 ROLES = ("user", "assistant", "user", "assistant", "system", "tool")
 # What happens, and how often of the sum of all.
 WEIGHTS = {
@@ -220,8 +217,8 @@ class Run:
         assert found == chat.diff(chat.head if a is None else a, chat.head if b is None else b, 3)
 
 
-@pytest.mark.timeout(max(180, RUNS))
-@settings(max_examples=RUNS, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+@pytest.mark.timeout(count(fast=180, all=ALL))
+@examples(fast=30, all=ALL)
 @given(steps=STEPS, seed=st.integers(0, 2**16))
 async def test_the_store_is_as_the_model(
     me: httpx2.AsyncClient, me_too: httpx2.AsyncClient, steps: list[tuple[str, int]], seed: int

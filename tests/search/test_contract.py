@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from app.http.errors import BadRequest
@@ -11,6 +11,7 @@ from app.search import bucket_allocation
 from app.search.query_parser import matches, parse
 from app.search.tokenizer import tokenize
 from tests.callers import Json, ok
+from tests.profiles import examples
 from tests.search.both import Both, both
 from tests.search.texts import TEXTS as ANY_TEXT
 from tests.servers.databases import Databases
@@ -213,13 +214,13 @@ ASKED = st.lists(st.tuples(st.sampled_from(["", "", "", "-"]), PIECES).map("".jo
 )
 
 
-@settings(max_examples=250, deadline=None, suppress_health_check=list(HealthCheck))
+@examples(fast=40, all=1000)
 @given(q=ASKED)
 async def test_made_up_queries(services: Both, q: str) -> None:
     await assert_agreement(services, q)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@examples(fast=15, all=250)
 @given(texts=st.lists(ANY_TEXT.filter(lambda text: bool(tokenize(text))), min_size=1, max_size=4))
 async def test_what_is_appended_is_found_by_each_of_its_words(services: Both, texts: list[str]) -> None:
     for client in services.clients:

@@ -1,5 +1,6 @@
 """Queries that nobody would write: each is read at once, or refused with a reason."""
 
+import contextlib
 import random
 import time
 
@@ -7,6 +8,7 @@ from app.http.errors import BadRequest
 from app.search import tokenizer
 from app.search.query_parser import MAX_CHARACTERS, MAX_PHRASES, MAX_TERMS, matches, parse
 from app.search.snippet import snippet
+from tests.profiles import count
 from tests.search.texts import AWKWARD, document
 
 FRAGMENTS = [
@@ -33,17 +35,28 @@ TEXT = "".join(AWKWARD) + " How do I boil an egg? 漢字 " * 5
 SECONDS = 0.1
 
 
-def test_ten_thousand_queries() -> None:
-    draw = random.Random(4)
+def seconds(asked: str, text: str) -> float:
+    """How long a query takes."""
+    began = time.process_time()
+    with contextlib.suppress(BadRequest):
+        query = parse(asked)
+        matches(query, text)
+        snippet(TEXT, query)
+    return time.process_time() - began
+
+
+def test_thousands_of_queries(seed: int) -> None:
+    draw = random.Random(seed)
     text = document(tokenizer.tokenize(TEXT))
     found = refused = 0
-    slowest = 0.0
-    for _ in range(10_000):
+    slow: list[str] = []
+    queries = count(fast=1_000, all=30_000)
+    for _ in range(queries):
         pieces = draw.choices(FRAGMENTS, k=draw.choice((1, 3, 10, 40)))
         if draw.random() < 0.3:
             pieces.append(chr(draw.randrange(0x110000)))
         asked = draw.choice(("", " ")).join(pieces)
-        start = time.process_time()
+        began = time.process_time()
         try:
             query = parse(asked)
         except BadRequest:
@@ -56,8 +69,10 @@ def test_ten_thousand_queries() -> None:
             assert len(asked) <= MAX_CHARACTERS
             found += matches(query, text)
             assert "<script" not in snippet(TEXT, query)
-        slowest = max(slowest, time.process_time() - start)
-    assert slowest < SECONDS
+        if time.process_time() - began > SECONDS:
+            slow.append(asked)
+    # Not once, when this process was held up, but each time.
+    assert [asked for asked in slow if min(seconds(asked, text) for _ in range(5)) > SECONDS] == []
     # The fragments are of a kind that something happens.
-    assert found > 500
-    assert refused > 1000
+    assert found > queries // 20
+    assert refused > queries // 10

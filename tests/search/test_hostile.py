@@ -9,10 +9,8 @@ import orjson
 
 from app.http.paging import encode_cursor
 from tests.callers import PROBLEM_JSON, Json, ok
+from tests.profiles import count
 from tests.search.test_fuzz import FRAGMENTS, TEXT
-
-# On each database.
-QUERIES = CURSORS = 1000
 
 
 async def write(client: httpx2.AsyncClient) -> None:
@@ -29,11 +27,11 @@ def is_fine(answer: httpx2.Response, asked: object) -> None:
         assert "<" not in hit["snippet"].replace("<mark>", "").replace("</mark>", "")
 
 
-async def test_queries(me: httpx2.AsyncClient) -> None:
+async def test_queries(me: httpx2.AsyncClient, seed: int) -> None:
     await write(me)
-    draw = random.Random(4)
+    draw = random.Random(seed)
     seen: set[int] = set()
-    for _ in range(QUERIES):
+    for _ in range(count(fast=120, all=2500)):
         joint = draw.choice(["", " "])
         q = joint.join(draw.choices(FRAGMENTS, k=draw.randint(1, 8)))[:1100]
         order, limit = draw.choice(["best", "newest"]), draw.choice([1, 7, 200])
@@ -45,9 +43,9 @@ async def test_queries(me: httpx2.AsyncClient) -> None:
     assert seen >= {200, 400}
 
 
-async def test_cursors(me: httpx2.AsyncClient) -> None:
+async def test_cursors(me: httpx2.AsyncClient, seed: int) -> None:
     await write(me)
-    draw = random.Random(4)
+    draw = random.Random(seed)
     user = ok(await me.get("/chats"))["items"][0]["user_id"]
     values = [
         "",
@@ -66,7 +64,7 @@ async def test_cursors(me: httpx2.AsyncClient) -> None:
         "9999-12-31T23:59:59.999999Z",
     ]
     values += ["0001-01-01T00:00:00.000000Z", "2026-01-01T00:00:00Z", "2026-01-01", "\0", "infinity", 500, 501, 2**31]
-    for _ in range(CURSORS):
+    for _ in range(count(fast=120, all=2500)):
         order = draw.choice(["best", "newest"])
         asked = {"q": "egg", "order": order, "limit": str(draw.choice([1, 3]))}
         given = ok(await me.get("/search", params=asked))["next_cursor"]

@@ -1,12 +1,13 @@
 """The query language, and the reference that says what a query finds."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from app.http.errors import BadRequest
 from app.search import tokenizer
 from app.search.query_parser import MAX_CHARACTERS, MAX_PHRASES, MAX_TERMS, Phrase, Query, matches, parse
+from tests.profiles import examples
 from tests.search.texts import TEXTS, document
 
 
@@ -151,7 +152,7 @@ def test_matches(text: str, finds: bool) -> None:
 
 
 @given(TEXTS, st.text('ab漢字 "-*OR', max_size=30))
-@settings(max_examples=500)
+@examples(fast=50, all=3000)
 def test_whatever_is_asked_has_an_answer(text: str, asked: str) -> None:
     for query in (text, asked):
         try:

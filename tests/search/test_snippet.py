@@ -5,13 +5,14 @@ import time
 from html import unescape
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from app.http.errors import BadRequest
 from app.search import tokenizer
 from app.search.query_parser import Query, matches, parse
 from app.search.snippet import LENGTH, snippet
+from tests.profiles import examples
 from tests.search.texts import TEXTS, document
 
 LOREM = "lorem ipsum dolor sit amet consectetur adipiscing elit sed do eiusmod tempor "
@@ -117,7 +118,7 @@ def test_the_beginning_of_an_accent_is_not_cut_off() -> None:
 
 
 @given(TEXTS, TEXTS, st.integers(1, 40))
-@settings(max_examples=400)
+@examples(fast=40, all=3000)
 def test_nothing_but_marks_is_html(text: str, query: str, times: int) -> None:
     found = tokenizer.tokenize(text)
     for asked in (query, found[0] if found else "egg", found[-1] + "*" if found else "egg"):
@@ -133,7 +134,7 @@ def test_nothing_but_marks_is_html(text: str, query: str, times: int) -> None:
 
 
 @given(TEXTS.filter(lambda text: bool(tokenizer.tokenize(text))), st.data())
-@settings(max_examples=500)
+@examples(fast=40, all=3000)
 def test_what_is_found_is_marked(text: str, data: st.DataObject) -> None:
     word = data.draw(st.sampled_from(tokenizer.tokenize(text)))
     assert "<mark>" in of(text, word)

@@ -5,11 +5,12 @@ import time
 import unicodedata
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from app.search import tokenizer
 from app.search.query_parser import matches, parse
+from tests.profiles import examples
 from tests.search.texts import AWKWARD, TEXTS, document
 
 ASSIGNED = [
@@ -81,7 +82,7 @@ def test_every_character_folds_to_what_stays() -> None:
 
 
 @given(TEXTS)
-@settings(max_examples=500)
+@examples(fast=50, all=3000)
 @example("".join(AWKWARD))
 @example(" ".join(AWKWARD))
 @example("a" + "\u0f72\u0f71" * 100)
@@ -93,7 +94,7 @@ def test_folding_twice_is_folding_once(text: str) -> None:
 
 
 @given(TEXTS)
-@settings(max_examples=500)
+@examples(fast=50, all=3000)
 @example("".join(AWKWARD))
 @example("a" + "\u0f72\u0f71" * 100)
 @example("a\u3099\u093c")
@@ -119,7 +120,7 @@ def test_a_span_covers_the_accents() -> None:
 
 
 @given(TEXTS)
-@settings(max_examples=500)
+@examples(fast=50, all=3000)
 @example("".join(AWKWARD))
 @example("a" + "\u0f72\u0f71" * 100)
 def test_every_word_finds_its_text(text: str) -> None:
@@ -129,7 +130,7 @@ def test_every_word_finds_its_text(text: str) -> None:
 
 
 @given(TEXTS.filter(lambda text: len(tokenizer.tokenize(text)) in range(1, 100)))
-@settings(max_examples=500)
+@examples(fast=50, all=3000)
 def test_a_text_finds_itself_as_a_phrase(text: str) -> None:
     for quote in '"“”„‟＂«»*':
         text = text.replace(quote, " ")
@@ -137,7 +138,7 @@ def test_a_text_finds_itself_as_a_phrase(text: str) -> None:
 
 
 @given(st.lists(TEXTS, max_size=40), st.integers(1, 50))
-@settings(max_examples=300)
+@examples(fast=30, all=2000)
 def test_a_long_text_has_the_words_of_its_pieces(texts: list[str], piece: int) -> None:
     text = "".join(texts)
     with pytest.MonkeyPatch.context() as patch:

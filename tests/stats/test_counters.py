@@ -1,10 +1,6 @@
-"""Whatever is written, the counters say what is there: random sequences of all writes, against a recount.
-
-`STATS_RUNS=500 .venv/bin/pytest tests/stats/test_counters.py` for more.
-"""
+"""Whatever is written, the counters say what is there: random sequences of all writes, against a recount."""
 
 import asyncio
-import os
 import random
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -20,9 +16,9 @@ from app.events.pruning import prune
 from app.jobs import housekeeping
 from app.models import Change, Feed, Usage
 from tests.callers import Json, acting, ok
+from tests.profiles import count
 from tests.stats.recount import named, recounted, recounted_time_buckets, rows, time_buckets
 
-RUNS = int(os.environ.get("STATS_RUNS", "25"))
 STEPS = 40
 MOMENTS = (
     "0001-01-01T00:00:00Z",
@@ -172,20 +168,18 @@ class Run:
             ok(await self.client.delete(chat))
 
 
-@pytest.mark.timeout(max(180, 6 * RUNS))
+@pytest.mark.timeout(count(fast=180, all=900))
 async def test_the_counters_say_what_is_there(
-    app: FastAPI, second: FastAPI, make_user: Callable[[], str], as_user: Callable[[str], dict[str, str]]
+    app: FastAPI, second: FastAPI, make_user: Callable[[], str], as_user: Callable[[str], dict[str, str]], seed: int
 ) -> None:
-    everybody: list[str] = []
-    for seed in range(RUNS):
+    for number in range(seed, seed + count(fast=6, all=75)):
         user_id = make_user()
-        everybody.append(user_id)
         async with acting(app, as_user(user_id)) as one, acting(second, as_user(user_id)) as other:
-            run = Run(app, [one, other], seed)
+            run = Run(app, [one, other], number)
             for _ in range(STEPS):
                 await run.step()
-            assert named(ok(await one.get("/stats"))) == await recounted(app, user_id), seed
-            assert await time_buckets(app, user_id) == await recounted_time_buckets(app, user_id), seed
+            assert named(ok(await one.get("/stats"))) == await recounted(app, user_id), number
+            assert await time_buckets(app, user_id) == await recounted_time_buckets(app, user_id), number
 
 
 async def test_all_together(

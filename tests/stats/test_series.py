@@ -12,6 +12,7 @@ import pytest
 
 from app.stats.calendar import series_steps, time_zone
 from tests.callers import Json, ok, problem
+from tests.profiles import count
 
 ZONES = (
     "UTC",
@@ -92,9 +93,9 @@ def test_without_days_it_is_the_last_thirty() -> None:
 
 @pytest.mark.parametrize("zone", ZONES)
 @pytest.mark.parametrize("by", ["hour", "day", "week"])
-def test_steps_have_no_holes(zone: str, by: Any) -> None:
-    source = random.Random(f"{zone} {by}")
-    for _ in range(40):
+def test_steps_have_no_holes(zone: str, by: Any, seed: int) -> None:
+    source = random.Random(f"{zone} {by} {seed}")
+    for _ in range(count(fast=10, all=200)):
         day = date(1975, 1, 1) + timedelta(days=source.randrange(25_000))
         end = day + timedelta(days=source.randrange(60))
         found = series_steps(str(day), str(end), by, time_zone(zone), datetime(2026, 1, 1, tzinfo=UTC))
@@ -109,8 +110,8 @@ def test_steps_have_no_holes(zone: str, by: Any) -> None:
             assert dates[0] <= day <= end < dates[-1]
 
 
-async def test_what_falls_into_each(me: httpx2.AsyncClient) -> None:
-    source = random.Random(4)
+async def test_what_falls_into_each(me: httpx2.AsyncClient, seed: int) -> None:
+    source = random.Random(seed)
     first = datetime(2026, 3, 20, tzinfo=UTC)
     moments = [first + timedelta(seconds=source.randrange(20 * 86_400)) for _ in range(300)]
     # The turns of days and hours, to the microsecond.

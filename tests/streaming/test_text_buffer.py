@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given, strategies
 
 from app.streaming.text_buffer import KEPT_CHARACTERS, ChunkGap, ChunkMismatch, TextBuffer
+from tests.profiles import examples
 
 
 def test_it_grows_and_trims_what_it_has() -> None:
@@ -55,6 +56,7 @@ def test_others_write_something_else() -> None:
     assert (buffer.stored, buffer.received, buffer.unstored()) == (5, 5, "")
 
 
+@examples(fast=50, all=2000)
 @given(
     text=strategies.text(min_size=1, max_size=60),
     chunks=strategies.lists(strategies.tuples(strategies.integers(0, 60), strategies.integers(0, 60)), max_size=40),
