@@ -13,13 +13,14 @@ ones; and on Postgres too what any database does for. It prints the seed, and `-
 """
 
 import random
-from typing import Any
+from typing import Any, TypeVar
 
 import hypothesis
 import pytest
 from hypothesis import HealthCheck
 
 SAME_EACH_TIME = 4
+T = TypeVar("T")
 
 _ALWAYS: dict[str, Any] = {"deadline": None, "database": None, "suppress_health_check": list(HealthCheck)}
 _FAST = hypothesis.settings(derandomize=True, **_ALWAYS)
@@ -33,8 +34,8 @@ class _Profile:
     seed = SAME_EACH_TIME
 
 
-def count(fast: int, all: int) -> int:  # noqa: A002 - it is what --all asks for
-    """How many of something: as many as `make test` has time for, or all."""
+def count(fast: T, all: T) -> T:  # noqa: A002 - it is what --all asks for
+    """How many of something, or what of it: as much as `make test` has time for, or all."""
     return all if _Profile.thorough else fast
 
 

@@ -7,8 +7,8 @@ import httpx2
 import pytest
 
 from tests.callers import Json, ok
+from tests.http.reading import everything_reads
 from tests.importing.files import chatgpt, imported, send, trees
-from tests.test_hostile_input import everything_reads
 
 ID = "b123942f-ca1a-4b16-9e1f-ea4af5171168"
 

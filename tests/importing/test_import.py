@@ -12,11 +12,11 @@ from fastapi import FastAPI
 from app.archive_formats import exports, imports
 from tests.callers import Json, acting, every_item, ok, problem, started
 from tests.conftest import settings_for
+from tests.http.reading import everything_reads
 from tests.importing.chats import a_bit_of_everything
 from tests.importing.files import AT, CHAT_ID, MESSAGE_ID, a_chat, a_message, exported, imported, lines, send, trees
 from tests.servers.databases import DIALECTS, Databases
 from tests.tables import stored, without_feed
-from tests.test_hostile_input import everything_reads
 
 CONVERSATION: list[Json] = [
     {"role": "system", "content": "Answer shortly."},

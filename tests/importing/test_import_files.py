@@ -15,11 +15,12 @@ from fastapi import FastAPI
 from tests.callers import Json, acting, every_item, ok, problem, started
 from tests.conftest import settings_for
 from tests.corrupt_files import cut, flipped, fuzzed
+from tests.http.hostile import Body, asked
+from tests.http.reading import everything_reads
 from tests.importing.files import BYTES, a_chat, chatgpt, exported, imported, lines, send, trees, zipped
 from tests.profiles import count
 from tests.servers.databases import Databases
 from tests.tables import stored
-from tests.test_hostile_input import Body, asked, everything_reads
 
 LIMIT = 2_000_000
 SMALL = chatgpt("Small", {"a": (None, "user", "hi"), "b": ("a", "assistant", "ho")}, "b")
