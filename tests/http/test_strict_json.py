@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from app.errors import Unprocessable
 from app.http import strict_json
+from app.http.errors import Unprocessable
 from tests.callers import Json
 from tests.document import Operation
 from tests.fuzz import HOSTILE, json_object
