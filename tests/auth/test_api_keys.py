@@ -3,7 +3,7 @@
 import asyncio
 import re
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
@@ -16,40 +16,14 @@ from fastapi import FastAPI
 from sqlalchemy import text
 
 from app.auth import authenticator
-from app.auth.bootstrap import first_key
 from app.auth.cache import ExpiringCache
 from app.auth.schemas import ApiKeyIn
 from app.auth.store import ApiKeyStore
-from app.db.database import Database
 from app.http.errors import Conflict
 from app.http.idempotency import IdempotentRequest
 from app.main import create_app
 from app.settings import Settings
-from tests.servers.service import ADMIN_KEY
-
-PATH = "/admin/api-keys"
-READ_WRITE = ["chats:read", "chats:write"]
-
-Headers = dict[str, str]
-Make = Callable[..., Any]
-
-
-def bearing(key: str, **more: str) -> Headers:
-    """The headers of a request that brings a key."""
-    return {"Authorization": f"Bearer {key}", **more}
-
-
-@pytest.fixture
-def make(client: httpx2.AsyncClient, admin: Headers) -> Make:
-    """Makes a key and gives the answer's JSON."""
-
-    async def create(headers: Headers | None = None, **body: Any) -> Any:
-        asked = {"name": "a key", "scopes": READ_WRITE, **body}
-        answer = await client.post(PATH, headers={**admin, **(headers or {})}, json=asked)
-        assert answer.status_code == 201, answer.text
-        return answer.json()
-
-    return create
+from tests.auth.keys import PATH, READ_WRITE, Headers, Make, bearing
 
 
 async def stored(app: FastAPI) -> str:
@@ -97,157 +71,6 @@ async def test_only_a_hash_is_stored(app: FastAPI, make: Make) -> None:
         assert key["key_id"] in content
         assert key["key"] not in content
         assert key["key"].removeprefix("ck_") not in content
-
-
-async def test_a_user_key_acts_for_its_user_alone(
-    client: httpx2.AsyncClient, make: Make, make_user: Callable[[], str], as_user: Callable[[str], Headers]
-) -> None:
-    ann, bob = make_user(), make_user()
-    key = (await make(user_id=ann))["key"]
-    chat = await client.post("/chats", headers=bearing(key), json={"title": "Ann's"})
-    assert chat.status_code == 201
-    listed = await client.get("/chats", headers=as_user(ann))
-    assert [each["title"] for each in listed.json()["items"]] == ["Ann's"]
-    for named in (bob, ann, ""):
-        refused = await client.get("/chats", headers=bearing(key, **{"X-User-Id": named}))
-        assert refused.status_code == 403, named
-
-
-async def test_a_service_key_acts_for_the_user_it_names(
-    client: httpx2.AsyncClient, make: Make, make_user: Callable[[], str]
-) -> None:
-    key, ann, bob = (await make())["key"], make_user(), make_user()
-    await client.post("/chats", headers=bearing(key, **{"X-User-Id": ann}), json={"title": "Ann's"})
-    counts = [
-        len((await client.get("/chats", headers=bearing(key, **{"X-User-Id": user}))).json()["items"])
-        for user in (ann, bob)
-    ]
-    assert counts == [1, 0]
-    nobody = await client.get("/chats", headers=bearing(key))
-    assert nobody.status_code == 400
-    assert "X-User-Id" in nobody.json()["detail"]
-
-
-@pytest.mark.parametrize(
-    ("written", "means"),
-    [
-        (b"ann@example.org", "ann@example.org"),
-        (b"auth0|5f7c", "auth0|5f7c"),
-        (b"J%C3%BCrgen", "Jürgen"),
-        ("Jürgen".encode(), "Jürgen"),
-        (b"%e7%8e%8b", "王"),
-        (b"100%25", "100%"),
-        (b"a+b c", "a+b c"),
-        (b"%20", " "),
-        (b"a" * 255, "a" * 255),
-    ],
-)
-async def test_x_user_id_is_percent_encoded_utf_8(
-    client: httpx2.AsyncClient, make: Make, written: bytes, means: str
-) -> None:
-    key = (await make(user_id=means))["key"]
-    title = str(uuid4())
-    service = {b"Authorization": f"Bearer {ADMIN_KEY}".encode(), b"X-User-Id": written}
-    assert (await client.post("/chats", headers=service, json={"title": title})).status_code == 201
-    listed = await client.get("/chats", headers=bearing(key))
-    assert listed.json()["items"][0]["title"] == title
-
-
-@pytest.mark.parametrize(
-    "wrong", [b"", b"%00", b"a%0Ab", b"%7F", b"%C2%85", b"%zz", b"50%", b"%C3", b"\xfc", b"%ED%A0%80", b"a" * 256]
-)
-async def test_what_is_no_user_id_is_refused(client: httpx2.AsyncClient, wrong: bytes) -> None:
-    headers = {b"Authorization": f"Bearer {ADMIN_KEY}".encode(), b"X-User-Id": wrong}
-    answer = await client.get("/chats", headers=headers)
-    assert answer.status_code == 400
-    assert "X-User-Id" in answer.json()["detail"]
-
-
-async def test_two_users_are_refused(client: httpx2.AsyncClient, admin: Headers) -> None:
-    headers = [*admin.items(), ("X-User-Id", "ann"), ("X-User-Id", "ann")]
-    assert (await client.get("/chats", headers=headers)).status_code == 400
-
-
-@pytest.mark.parametrize(
-    ("scopes", "read", "write", "administer"),
-    [
-        (["chats:read"], 200, 403, 403),
-        (["chats:write"], 403, 201, 403),
-        (["admin"], 403, 403, 200),
-        (["chats:read", "chats:write", "admin"], 200, 201, 200),
-    ],
-    ids=str,
-)
-async def test_a_key_may_do_what_its_scopes_say(
-    client: httpx2.AsyncClient,
-    make: Make,
-    make_user: Callable[[], str],
-    scopes: list[str],
-    read: int,
-    write: int,
-    administer: int,
-) -> None:
-    headers = bearing((await make(user_id=make_user(), scopes=scopes))["key"])
-    assert (await client.get("/chats", headers=headers)).status_code == read
-    assert (await client.post("/chats", headers=headers, json={})).status_code == write
-    for method, path in (("GET", PATH), ("GET", f"{PATH}/{uuid4()}"), ("DELETE", f"{PATH}/{uuid4()}")):
-        answer = await client.request(method, path, headers=headers)
-        assert answer.status_code == (administer if path == PATH or administer == 403 else 404)
-
-
-@pytest.mark.parametrize(
-    "headers",
-    [
-        [],
-        [("Authorization", "")],
-        [("Authorization", "Bearer")],
-        [("Authorization", "Bearer ")],
-        [("Authorization", ADMIN_KEY)],
-        [("Authorization", f"Basic {ADMIN_KEY}")],
-        [("Authorization", f"Bearer{ADMIN_KEY}")],
-        [("Authorization", f"Bearer {ADMIN_KEY}x")],
-        [("Authorization", f"Bearer {ADMIN_KEY[:-1]}")],
-        [("Authorization", f"Bearer {ADMIN_KEY.upper()}")],
-        [("Authorization", f"Bearer {ADMIN_KEY} {ADMIN_KEY}")],
-        [("Authorization", f"Bearer {ADMIN_KEY},Bearer {ADMIN_KEY}")],
-        [("Authorization", f"Bearer {ADMIN_KEY}"), ("Authorization", f"Bearer {ADMIN_KEY}")],
-        [("Authorization", f"Bearer {ADMIN_KEY}"), ("Authorization", "Basic eDp5")],
-        [("Authorization", "Bearer ck_" + "A" * 43)],
-        [("Authorization", "Bearer ck_" + "A" * 42)],
-        [("Authorization", "Bearer ck_' OR '1'='1")],
-        [("Authorization", "Bearer " + "x" * 7000)],
-        [("X-Api-Key", ADMIN_KEY)],
-        [("Cookie", f"Authorization=Bearer {ADMIN_KEY}")],
-    ],
-    ids=lambda headers: ",".join(f"{name}:{value[:80]}" for name, value in headers) or "nothing",
-)
-async def test_without_a_key_nobody_comes_in(client: httpx2.AsyncClient, headers: list[tuple[str, str]]) -> None:
-    for path in ("/chats", PATH):
-        answer = await client.get(path, headers=[*headers, ("X-User-Id", "ann")])
-        assert answer.status_code == 401
-        assert answer.headers["www-authenticate"] == "Bearer"
-        assert ADMIN_KEY not in answer.text
-    assert (await client.get(f"{PATH}?key={ADMIN_KEY}")).status_code == 401
-
-
-async def test_the_scheme_may_be_written_in_any_case(client: httpx2.AsyncClient) -> None:
-    for scheme in ("bearer", "BEARER"):
-        assert (await client.get(PATH, headers={"Authorization": f"{scheme} {ADMIN_KEY}"})).status_code == 200
-
-
-async def test_the_body_of_a_stranger_is_not_read(client: httpx2.AsyncClient) -> None:
-    read = 0
-
-    async def endless() -> AsyncIterator[bytes]:
-        nonlocal read
-        for _ in range(100):
-            read += 1
-            yield b'{"name":'
-
-    for path in (PATH, "/chats"):
-        answer = await client.post(path, content=endless(), headers={"Content-Type": "application/json"})
-        assert answer.status_code == 401
-    assert read == 0
 
 
 WRONG_BODIES: list[Any] = [
@@ -452,45 +275,6 @@ def test_a_cache_is_bounded_and_forgets_in_time(monkeypatch: pytest.MonkeyPatch)
     cache.put(b"6", 6, now - 1)
     assert cache.get(b"6") is None
     assert authenticator.KEY_CACHE_SECONDS < 5
-
-
-@pytest.fixture
-async def fresh(fresh_database_url: str, settings: Settings) -> AsyncIterator[tuple[Database, Settings]]:
-    """A database in which there is no key, and settings that name none."""
-    without = Settings.model_validate({**settings.model_dump(), "database_url": fresh_database_url, "admin_key": None})
-    db = await Database.open(without)
-    yield db, without
-    await db.close()
-
-
-async def test_the_first_start_makes_one_admin_key(fresh: tuple[Database, Settings]) -> None:
-    db, settings = fresh
-    app = create_app(settings)
-    async with (
-        app.router.lifespan_context(app),
-        httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://chatkeep.test") as client,
-    ):
-        assert (await client.get(PATH)).status_code == 401
-        made = [key for key in await asyncio.gather(*(first_key(db, settings) for _ in range(4))) if key]
-        assert len(made) == 1
-        assert await first_key(db, settings) is None
-        listed = await client.get(PATH, headers=bearing(made[0]))
-        assert [item["scopes"] for item in listed.json()["items"]] == [["chats:read", "chats:write", "admin"]]
-        await client.delete(f"{PATH}/{listed.json()['items'][0]['key_id']}", headers=bearing(made[0]))
-        assert await first_key(db, settings) is None
-
-
-@pytest.mark.parametrize(
-    "configured",
-    [{"admin_key": "sixteen characters"}, {"jwks_url": "https://idp.test/jwks"}, {"jwt_secret": "s" * 32}],
-    ids=str,
-)
-async def test_no_first_key_where_somebody_can_sign_in(
-    fresh: tuple[Database, Settings], configured: dict[str, str]
-) -> None:
-    db, settings = fresh
-    assert await first_key(db, Settings.model_validate({**settings.model_dump(), **configured})) is None
-    assert not await db.driver.fetch_one("SELECT 1 FROM api_keys")
 
 
 async def test_every_operation_says_what_it_can_answer(client: httpx2.AsyncClient) -> None:

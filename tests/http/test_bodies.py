@@ -34,7 +34,7 @@ UNKNOWN = (
     "created_by",
     "message_id",
     "version",
-    "branch",
+    "segment",
     "parent_seq",
     "sha256",
     "__class__",

@@ -1,31 +1,15 @@
 """One writer per turn: who holds a chat's turn writes, nobody else does, and who lost it cannot write any more."""
 
 import asyncio
-import random
-from collections import Counter
-from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
-from itertools import pairwise
-from typing import Any
 
 import httpx2
 import pytest
 from fastapi import FastAPI
-from sqlalchemy import update
-from sqlmodel import col
 
-from app.chats.lease import release_lease
-from app.chats.store import ChatStore
-from app.db.timestamps import now
-from app.http.references import ChatRef
-from app.models import Chat
-from tests.callers import Json, every_item, ok, problem
+from tests.callers import ok, problem
+from tests.messages.turns import ANSWER, HELLO, Send, end, shown, taken, written
 from tests.tables import stored
-
-HELLO: Json = {"role": "user", "content": "Hello"}
-ANSWER: Json = {"role": "assistant", "content": "Hi!"}
-CALL: Json = {"role": "assistant", "content": None, "tool_calls": [{"id": "1", "function": {"name": "f"}}]}
-Send = Callable[[httpx2.AsyncClient, str, Json], Awaitable[httpx2.Response]]
 
 # What is refused while somebody else holds the turn: each changes where the next message goes.
 WRITES: dict[str, Send] = {
@@ -54,35 +38,6 @@ BESIDE: dict[str, Send] = {
 }
 every_write = pytest.mark.parametrize("write", WRITES.values(), ids=WRITES)
 beside = pytest.mark.parametrize("write", BESIDE.values(), ids=BESIDE)
-
-
-@pytest.fixture
-async def path(me: httpx2.AsyncClient) -> str:
-    """The path of a chat of mine with three messages."""
-    answer = await me.post("/chats", json={"key": "k", "conversation": [HELLO, ANSWER, HELLO]})
-    return answer.headers["Location"]
-
-
-async def taken(me: httpx2.AsyncClient, path: str, **body: Any) -> Json:
-    """The headers that show a turn that was just taken."""
-    return shown(ok(await me.post(f"{path}/turn", json=body))["token"])
-
-
-def shown(token: Any) -> Json:
-    """The headers that show a token."""
-    return {"Turn-Token": str(token)}
-
-
-async def end(app: FastAPI, path: str) -> None:
-    """Lets the time of a chat's turn be over."""
-    mine = col(Chat.chat_id) == path.rpartition("/")[2]
-    async with app.state.services.db.write() as session:
-        await session.execute(update(Chat).where(mine, col(Chat.lease_until) > now()).values(lease_until=now()))
-
-
-async def written(me: httpx2.AsyncClient, path: str) -> list[Json]:
-    """Every message of a chat, of all its branches."""
-    return await every_item(me, f"{path}/messages", tree="true")
 
 
 async def test_a_turn_is_taken_and_ends(me: httpx2.AsyncClient, path: str) -> None:
@@ -300,186 +255,3 @@ async def test_another_chat_with_the_key_knows_no_earlier_token(me: httpx2.Async
     mine = await taken(me, "/chats/key:k")
     problem(await write(me, "/chats/key:k", lost), 409)
     ok(await write(me, "/chats/key:k", mine))
-
-
-WRONG_TOKENS = ["", "0", "-1", "+1", "1.0", "1e3", "x", "1 2", "1,2", "٣", "9" * 17, str(2**53 + 1), "0x1", "null"]
-
-
-@pytest.mark.parametrize("token", WRONG_TOKENS, ids=ascii)
-async def test_what_is_no_token(app: FastAPI, me: httpx2.AsyncClient, path: str, token: str) -> None:
-    ok(await me.post(f"{path}/turn"))
-    before = await stored(app, me.headers["X-User-Id"])
-    headers = {b"Turn-Token": token.encode()}
-    for method, at, body in (
-        ("PATCH", "/turn", None),
-        ("DELETE", "/turn", None),
-        ("POST", "/messages", HELLO),
-        ("POST", "/messages", {**HELLO, "parent": 1}),
-        ("POST", "/messages/pop", None),
-        ("DELETE", "/messages", None),
-        ("PATCH", "", {"head": 1}),
-        ("PUT", "", {"conversation": []}),
-        ("PATCH", "/messages/1", {"content": "x"}),
-        ("DELETE", "/messages/1", None),
-    ):
-        problem(await me.request(method, path + at, json=body, headers=headers), 422)
-    assert await stored(app, me.headers["X-User-Id"]) == before
-
-
-async def test_a_turn_is_changed_by_its_token_alone(me: httpx2.AsyncClient, path: str) -> None:
-    mine = await taken(me, path)
-    twice = [("Turn-Token", mine["Turn-Token"])] * 2
-    for method in ("PATCH", "DELETE"):
-        problem(await me.request(method, f"{path}/turn"), 422)
-        problem(await me.request(method, f"{path}/turn", headers=twice), 422)
-
-
-@pytest.mark.parametrize(
-    "body",
-    [
-        {"seconds": 0},
-        {"seconds": 601},
-        {"seconds": -1},
-        {"seconds": 1.5},
-        {"seconds": "60"},
-        {"seconds": True},
-        {"seconds": None},
-        {"seconds": 2**53},
-        {"token": 1},
-        {"until": "2026-01-31T12:00:00Z"},
-        [],
-        "x",
-        5,
-    ],
-    ids=str,
-)
-async def test_a_wrong_body_changes_nothing(app: FastAPI, me: httpx2.AsyncClient, path: str, body: Any) -> None:
-    before = await stored(app, me.headers["X-User-Id"])
-    problem(await me.post(f"{path}/turn", json=body), 422)
-    assert await stored(app, me.headers["X-User-Id"]) == before
-    mine = await taken(me, path)
-    problem(await me.patch(f"{path}/turn", json=body, headers=mine), 422)
-
-
-@pytest.mark.parametrize("holder", ["", "x" * 256, 5, ["x"], {"a": 1}], ids=ascii)
-async def test_who_cannot_be_a_holder(me: httpx2.AsyncClient, path: str, holder: Any) -> None:
-    problem(await me.post(f"{path}/turn", json={"holder": holder}), 422)
-
-
-@pytest.mark.parametrize("holder", ["x" * 255, "🥚" * 255, "'; --", '"\\\n\x01%', "{}", "null"], ids=ascii)
-async def test_a_holder_comes_back_as_it_was_said(me: httpx2.AsyncClient, path: str, holder: str) -> None:
-    assert ok(await me.post(f"{path}/turn", json={"holder": holder}))["holder"] == holder
-    assert ok(await me.get(f"{path}/turn"))["holder"] == holder
-    assert problem(await me.post(f"{path}/messages", json=HELLO), 409)["holder"] == holder
-    assert problem(await me.post(f"{path}/messages", json={**HELLO, "parent": 1}), 409)["holder"] == holder
-
-
-async def test_bodies_may_be_left_out(me: httpx2.AsyncClient, path: str) -> None:
-    bodies: list[Json | None] = [None, {}]
-    for body in bodies:
-        turn = ok(await me.post(f"{path}/turn", json=body))
-        ok(await me.patch(f"{path}/turn", json=body, headers=shown(turn["token"])))
-        ok(await me.delete(f"{path}/turn", headers=shown(turn["token"])))
-
-
-@pytest.mark.parametrize("parent", [None, 1], ids=["at the head", "a branch"])
-async def test_a_turn_that_ends_while_an_append_is_waiting(
-    second: FastAPI, me: httpx2.AsyncClient, path: str, parent: int | None
-) -> None:
-    mine = await taken(me, path)
-    body = HELLO if parent is None else {**HELLO, "parent": parent}
-    for by_time in (False, True):
-        async with second.state.services.db.write() as session:
-            # The append finds the chat locked, and waits.
-            chat = await ChatStore(second.state.services.db, me.headers["X-User-Id"]).find(
-                session, ChatRef.parse("key:k")
-            )
-            waiting = asyncio.create_task(me.post(f"{path}/messages", json=body, headers=mine))
-            await asyncio.sleep(0.2)
-            if by_time:
-                chat.lease_until = now()
-            else:
-                release_lease(chat, int(mine["Turn-Token"]))
-        problem(await waiting, 409)
-        ok(await me.post(f"{path}/messages", json=body))
-        mine = await taken(me, path)
-
-
-class Crowd:
-    """Workers that take turns in one chat, write, and die at random; others who write beside them; and the clock."""
-
-    def __init__(self, app: FastAPI, path: str) -> None:
-        self._app = app
-        self._path = path
-        self._chance = random.Random(7)
-        self._running = True
-        self.written: dict[int, int] = {}  # messages, by token; 0 is no turn
-        self.refused = 0
-
-    async def run(self, clients: list[httpx2.AsyncClient], seconds: float) -> None:
-        """Lets them all work for this long."""
-        tasks = [asyncio.create_task(self._work(number, client)) for number, client in enumerate(clients * 3)]
-        tasks += [asyncio.create_task(self._write_beside(client)) for client in clients]
-        tasks.append(asyncio.create_task(self._let_time_pass()))
-        await asyncio.sleep(seconds)
-        self._running = False
-        await asyncio.gather(*tasks)
-
-    async def _send(self, client: httpx2.AsyncClient, token: int) -> bool:
-        """A write of one of the kinds there are, which says whose it is. Gives whether it was taken."""
-        message = {**HELLO, "metadata": {"turn": token}}
-        several = {"messages": [message] * self._chance.randint(1, 3)}
-        body = self._chance.choice([message, message, several, {**message, "parent": 2}])
-        answer = await client.post(f"{self._path}/messages", json=body, headers=shown(token) if token else {})
-        if answer.status_code == 409:
-            self.refused += bool(token)
-            return False
-        self.written[token] = self.written.get(token, 0) + len(ok(answer).get("messages", [0]))
-        return True
-
-    async def _work(self, number: int, client: httpx2.AsyncClient) -> None:
-        chance = self._chance
-        while self._running:
-            answer = await client.post(f"{self._path}/turn", json={"holder": f"worker-{number}", "seconds": 1})
-            if answer.status_code == 409:
-                await asyncio.sleep(chance.uniform(0.001, 0.02))
-                continue
-            token = ok(answer)["token"]
-            for _ in range(chance.randint(1, 6)):
-                if not await self._send(client, token):
-                    break
-                await asyncio.sleep(chance.choice([0, 0, 0.01]))
-            if chance.random() < 0.5:
-                # It dies without a word, or seems to: it wakes up later and goes on.
-                await asyncio.sleep(chance.uniform(0.01, 0.1))
-                await self._send(client, token)
-            else:
-                ok(await client.delete(f"{self._path}/turn", headers=shown(token)))
-
-    async def _write_beside(self, client: httpx2.AsyncClient) -> None:
-        while self._running:
-            await self._send(client, 0)
-            await asyncio.sleep(0.01)
-
-    async def _let_time_pass(self) -> None:
-        while self._running:
-            await asyncio.sleep(self._chance.uniform(0.01, 0.05))
-            await end(self._app, self._path)
-
-
-async def test_turns_never_interleave(
-    app: FastAPI, me: httpx2.AsyncClient, me_too: httpx2.AsyncClient, path: str
-) -> None:
-    crowd = Crowd(app, path)
-    await crowd.run([me, me_too], 4)
-    messages = (await written(me, path))[3:]
-    assert [message["seq"] for message in messages] == [*range(4, len(messages) + 4)]
-    tokens = [message["metadata"]["turn"] for message in messages]
-    assert Counter(tokens) == crowd.written
-    in_turns = [token for token in tokens if token]
-    assert in_turns == sorted(in_turns)
-    # Nor does anybody else write in the middle of a turn.
-    runs = [token for before, token in pairwise([0, *tokens]) if token not in (0, before)]
-    assert len(runs) == len(set(in_turns))
-    assert len(runs) > 10
-    assert crowd.refused > 5

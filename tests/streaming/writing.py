@@ -1,13 +1,22 @@
 """Answers as tests write and read them."""
 
+import asyncio
 import json
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import httpx2
+from fastapi import FastAPI
+from sqlalchemy import select
+from sqlmodel import col
 
+from app.models import Chunk, StreamingMessage
 from tests.callers import Json, ok, problem
 from tests.streams import Stream
+
+EGG = "Eight minutes in boiling water, "
+MORE = "then cold water 🥚 — and salt."
 
 
 @dataclass(frozen=True)
@@ -85,3 +94,26 @@ async def to_the_end(stream: Stream, offset: int = 0) -> tuple[str, Event]:
         text += one.data["text"]
         assert one.id == str(offset + len(text))
     return text, one
+
+
+async def stored(app: FastAPI, answer: Written, length: int, since: datetime | None = None) -> None:
+    """Waits until so much of an answer is on disk, and its writer was heard of since a moment."""
+    message = answer.message
+    mine = (col(StreamingMessage.chat_id) == message["chat_id"], col(StreamingMessage.seq) == message["seq"])
+    async with asyncio.timeout(5):
+        while True:
+            async with app.state.services.db.read() as session:
+                row = (await session.execute(select(StreamingMessage).where(*mine))).scalar_one()
+                if row.stored == length and (since is None or row.touched_at > since):
+                    return
+            await asyncio.sleep(0.01)
+
+
+async def leftovers(app: FastAPI, answer: Written) -> int:
+    """How many rows there are of an answer besides its message."""
+    found = 0
+    async with app.state.services.db.read() as session:
+        for table in (StreamingMessage, Chunk):
+            rows = select(table).where(col(table.chat_id) == answer.message["chat_id"])
+            found += len((await session.execute(rows)).all())
+    return found
