@@ -6,6 +6,9 @@ BIN := $(VENV)/bin
 CLIENT_VENV := client/.venv
 CLIENT_BIN := $(CLIENT_VENV)/bin
 JOBS ?= logical
+PYTEST_OPTIONS := -n $(JOBS) --maxprocesses 8 --dist worksteal
+# What `make test-all` draws its examples from; pytest prints it.
+SEED := $(shell date +%s)
 # The first Python on the PATH that is new enough; PYTHON=… names another.
 PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
@@ -24,7 +27,7 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --genera
 	--no-emit-index-url --no-emit-find-links --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-e2e lint format bench lock environments
+.PHONY: help run test test-all test-e2e lint format bench lock environments
 .DELETE_ON_ERROR:
 
 help: ## list what can be made
@@ -34,9 +37,13 @@ help: ## list what can be made
 run: $(VENV)/.run ## migrate the database and serve on CHATKEEP_HOST:CHATKEEP_PORT
 	@exec $(BIN)/chatkeep serve
 
-test: environments ## run every test, on SQLite and on a Postgres that the suite starts itself
-	$(BIN)/pytest -n $(JOBS) --maxprocesses 8 $(ARGS)
-	$(if $(ARGS),,cd client && .venv/bin/pytest -n $(JOBS) --maxprocesses 8)
+test: environments ## run the tests, on SQLite and on a Postgres that the suite starts itself
+	$(BIN)/pytest $(PYTEST_OPTIONS) $(ARGS)
+	$(if $(ARGS),,cd client && .venv/bin/pytest $(PYTEST_OPTIONS))
+
+test-all: test ## run these, and then all that repeats, fuzzes and pairs, with new examples or those of SEED=…
+	$(BIN)/pytest $(PYTEST_OPTIONS) --all --seed $(SEED) $(ARGS)
+	$(if $(ARGS),,cd client && .venv/bin/pytest $(PYTEST_OPTIONS) --all --seed $(SEED))
 
 test-e2e: environments ## run the tests that need Node or a browser; they say what is missing
 	$(BIN)/pytest tests/e2e $(ARGS)
