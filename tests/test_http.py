@@ -15,6 +15,8 @@ from app.settings import Settings
 from tests.conftest import settings_for
 from tests.servers.service import ADMIN_KEY, StartService
 
+pytestmark = pytest.mark.any_database
+
 Headers = Callable[[str], dict[str, str]]
 
 

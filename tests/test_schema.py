@@ -25,6 +25,8 @@ from tests.profiles import examples
 from tests.servers.databases import Databases
 from tests.servers.service import ServiceProcess
 
+pytestmark = pytest.mark.any_database
+
 DOCUMENT = create_app(Settings(database_url="sqlite:///unused.db"))
 SCHEMA = schemathesis.openapi.from_dict(DOCUMENT.openapi())
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]

@@ -10,6 +10,8 @@ from tests.callers import Json, ok
 from tests.http.reading import everything_reads
 from tests.importing.files import chatgpt, imported, send, trees
 
+pytestmark = pytest.mark.any_database
+
 ID = "b123942f-ca1a-4b16-9e1f-ea4af5171168"
 
 

@@ -9,6 +9,8 @@ import pytest
 from tests.auth.keys import PATH, Headers, Make, bearing
 from tests.servers.service import ADMIN_KEY
 
+pytestmark = pytest.mark.any_database
+
 
 async def test_a_user_key_acts_for_its_user_alone(
     client: httpx2.AsyncClient, make: Make, make_user: Callable[[], str], as_user: Callable[[str], Headers]

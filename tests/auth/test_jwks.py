@@ -18,6 +18,8 @@ from app.settings import Settings
 from tests.auth.test_jwt import bearing, trusting
 from tests.servers.identity import IdentityProvider
 
+pytestmark = pytest.mark.any_database
+
 
 class Clock:
     """A clock that the test moves."""

@@ -17,6 +17,8 @@ from app.settings import Settings
 from tests.auth.forgeries import FORGERIES, SHARED_SECRET
 from tests.servers.identity import AUDIENCE, IdentityProvider, Json, secret
 
+pytestmark = pytest.mark.any_database
+
 ADMIN_PAGE = "/admin/api-keys"
 
 

@@ -10,6 +10,8 @@ import pytest
 from tests.callers import ok
 from tests.cli.commands import Command, good, refused, serving
 
+pytestmark = pytest.mark.any_database
+
 CHATS: list[dict[str, Any]] = [
     {"key": "a/b", "platform": "web", "conversation": [{"role": "user", "content": "How do I boil an egg?"}]},
     {"title": "Éggs", "tags": ["x"], "conversation": [{"role": "assistant", "content": "Eight\nminutes."}]},

@@ -11,6 +11,8 @@ from tests.cli.commands import Command, asking, on_database, refused, serving
 from tests.servers.postgres import free_port
 from tests.servers.service import REPOSITORY, ServiceProcess
 
+pytestmark = pytest.mark.any_database
+
 FILE = str(REPOSITORY / "pyproject.toml")
 EVERY = [("stats", "--all"), ("search", "egg", "--user", "ann"), ("export", "--all"), ("import", FILE, "--all")]
 

@@ -7,6 +7,8 @@ from app.cli.search import marked
 from tests.callers import ok
 from tests.cli.commands import Command, good, refused
 
+pytestmark = pytest.mark.any_database
+
 
 def test_what_is_found(command: Command, api: httpx2.Client, ann: str) -> None:
     chat = {"title": "Break\x1b[2Jfast", "conversation": [{"role": "user", "content": "A <soft>\x1b]0; egg\nor two"}]}

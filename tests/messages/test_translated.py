@@ -9,6 +9,8 @@ from fastapi import FastAPI
 from app.codecs import CODECS
 from tests.callers import Json, every_item, ok, problem
 
+pytestmark = pytest.mark.any_database
+
 ASKED: Json = {"role": "user", "content": "What is the weather in Rome?"}
 # What a model answered, with what no message of ours has: ids, a state, what is encrypted.
 THOUGHT: Json = {"id": "rs_1", "type": "reasoning", "summary": [], "encrypted_content": "gAAAAB", "status": None}

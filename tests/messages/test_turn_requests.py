@@ -14,6 +14,7 @@ WRONG_TOKENS = ["", "0", "-1", "+1", "1.0", "1e3", "x", "1 2", "1,2", "٣", "9" 
 
 
 @pytest.mark.parametrize("token", WRONG_TOKENS, ids=ascii)
+@pytest.mark.any_database
 async def test_what_is_no_token(app: FastAPI, me: httpx2.AsyncClient, path: str, token: str) -> None:
     ok(await me.post(f"{path}/turn"))
     before = await stored(app, me.headers["X-User-Id"])
@@ -61,6 +62,7 @@ async def test_a_turn_is_changed_by_its_token_alone(me: httpx2.AsyncClient, path
     ],
     ids=str,
 )
+@pytest.mark.any_database
 async def test_a_wrong_body_changes_nothing(app: FastAPI, me: httpx2.AsyncClient, path: str, body: Any) -> None:
     before = await stored(app, me.headers["X-User-Id"])
     problem(await me.post(f"{path}/turn", json=body), 422)
@@ -70,6 +72,7 @@ async def test_a_wrong_body_changes_nothing(app: FastAPI, me: httpx2.AsyncClient
 
 
 @pytest.mark.parametrize("holder", ["", "x" * 256, 5, ["x"], {"a": 1}], ids=ascii)
+@pytest.mark.any_database
 async def test_who_cannot_be_a_holder(me: httpx2.AsyncClient, path: str, holder: Any) -> None:
     problem(await me.post(f"{path}/turn", json={"holder": holder}), 422)
 

@@ -11,6 +11,8 @@ from tests.callers import Json, ok, openai_error
 from tests.openai_api.clients import async_client, client
 from tests.servers.service import ServiceProcess, StartService
 
+pytestmark = pytest.mark.any_database
+
 ITEM: Json = {"role": "user", "content": "x"}
 ABSENT = "conv_01932c071f3e70008000abcdef012345"
 

@@ -5,7 +5,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.servers.service import ServiceProcess
+
+pytestmark = pytest.mark.any_database
 
 CONFTEST = """
 import os, openai, pytest

@@ -19,6 +19,8 @@ from app.runs.stored_items import StoredItems
 from chatkeep.openai_agents import ChatkeepSession
 from tests.callers import acting, ok
 
+pytestmark = pytest.mark.any_database
+
 CALLS = [{"id": f"call_{k}", "type": "function", "function": {"name": "f", "arguments": "{}"}} for k in range(2)]
 # By another API: three items, none, and one.
 NATIVE: list[Any] = [

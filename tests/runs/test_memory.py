@@ -17,6 +17,8 @@ from app.runs.stored_items import StoredItems
 from chatkeep.openai_agents import ChatkeepSession
 from tests.callers import acting, ok
 
+pytestmark = pytest.mark.any_database
+
 QUIET = RunConfig(tracing_disabled=True)
 CALL = {"type": "function_call", "call_id": "call_1", "name": "f", "arguments": "{}", "id": "fc_1"}
 ITEMS: list[Any] = [
