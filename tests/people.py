@@ -8,7 +8,6 @@ import pytest
 from fastapi import FastAPI
 
 from tests.callers import Json, acting, ok
-from tests.live.writing import Written, opened
 
 
 @dataclass
@@ -54,16 +53,3 @@ async def bob(
     user_id = make_user()
     async with acting(app, as_user(user_id)) as client:
         yield Person(user_id, as_user(user_id), client)
-
-
-@pytest.fixture
-async def elsewhere(second: FastAPI, ann: Person) -> AsyncIterator[httpx2.AsyncClient]:
-    """A client of `second` that acts for Ann too."""
-    async with acting(second, ann.headers) as client:
-        yield client
-
-
-@pytest.fixture
-async def answer(ann: Person) -> Written:
-    """An answer of Ann's, with nothing in it yet."""
-    return await opened(ann.client, "/chats/key:kitchen")

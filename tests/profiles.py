@@ -86,11 +86,12 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
         session.exitstatus = pytest.ExitCode.OK
 
 
-def databases_of(test: pytest.Item, kinds: tuple[str, ...]) -> tuple[str, ...]:
+def databases_of(test: pytest.Item, kinds: tuple[str, ...], *, one_is_enough: bool = False) -> tuple[str, ...]:
     """Which kinds of databases a test runs on: all, unless it says that some are enough."""
     if marker := test.get_closest_marker("databases"):
         return marker.args
-    return kinds[:1] if test.get_closest_marker("any_database") and not _Profile.thorough else kinds
+    one_is_enough |= test.get_closest_marker("any_database") is not None
+    return kinds[:1] if one_is_enough and not _Profile.thorough else kinds
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -112,7 +113,8 @@ def _differs(item: pytest.Item) -> bool:
     if getattr(getattr(item, "obj", None), "is_hypothesis_test", False):
         return True
     parameters = item.callspec.params if hasattr(item, "callspec") else {}
-    return item.get_closest_marker("any_database") is not None and parameters.get("dialect") == "postgres"
+    on_postgres_too = item.get_closest_marker("any_database") is not None and parameters.get("dialect") == "postgres"
+    return on_postgres_too or parameters.get("service") == "postgres"
 
 
 @pytest.fixture(scope="session")

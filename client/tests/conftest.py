@@ -12,10 +12,12 @@ import pytest
 
 from chatkeep import Chatkeep, retries
 from tests.blocking import open_client
+from tests.profiles import PLUGIN, databases_of
 from tests.proxy import Proxy
 
 REPOSITORY = Path(__file__).parents[2]
 DATABASES = ("sqlite", "postgres")
+pytest_plugins = [PLUGIN]
 _users = count()
 
 
@@ -50,9 +52,15 @@ def services() -> Iterator[dict[str, Service]]:
             process.wait(30)
 
 
-@pytest.fixture(params=DATABASES)
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """The client knows nothing of databases: Postgres is for `make test-all`."""
+    if "service" in metafunc.fixturenames:
+        metafunc.parametrize("service", databases_of(metafunc.definition, DATABASES, one_is_enough=True), indirect=True)
+
+
+@pytest.fixture
 def service(request: pytest.FixtureRequest, services: dict[str, Service]) -> Service:
-    """The service, on SQLite for one run of the test and on Postgres for another."""
+    """The service, on SQLite, and for another run of the test on Postgres."""
     return services[request.param]
 
 

@@ -2,8 +2,9 @@
 
 from typing import Any
 
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
+
+from tests.profiles import examples
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=12)
 NAMES = st.sampled_from(["get_weather", "files/read file", "工具"])
@@ -19,6 +20,4 @@ JSON: st.SearchStrategy[Any] = st.recursive(
 OBJECTS: st.SearchStrategy[dict[str, Any]] = st.dictionaries(TEXT, JSON, max_size=3)
 
 # Each example is a chat of its own, of the test's user.
-over_http = settings(
-    deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
-)
+over_http = examples(fast=10, all=150)
