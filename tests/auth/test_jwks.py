@@ -1,6 +1,7 @@
 """The provider's keys: fetched seldom, by one for all, and kept while the provider is away."""
 
 import asyncio
+import contextlib
 import gzip
 import json
 from collections.abc import AsyncIterator, Iterator
@@ -157,10 +158,11 @@ async def test_a_withdrawn_key_goes_after_ten_minutes(
 async def test_nobody_waits_for_a_refresh(keys: JwksCache, provider: IdentityProvider, clock: Clock) -> None:
     await keys.find("rsa")
     clock.now += jwks.REFRESH_SECONDS + 1
-    provider.delay = 0.3
-    async with asyncio.timeout(0.2):
-        for _ in range(50):
-            assert await keys.find("rsa")
+    provider.gate.clear()
+    for _ in range(50):
+        assert await keys.find("rsa")
+    assert keys._fetching is not None
+    provider.gate.set()
     await settled(keys)
     assert provider.fetches == 2
 
@@ -176,28 +178,40 @@ FAILURES = {
     "larger than 1 MiB": {"body": b'{"keys": []}' + b" " * jwks.MAX_BYTES},
     "compressed": {"body": gzip.compress(b'{"keys": []}'), "headers": {"Content-Encoding": "gzip"}},
     "a body that ends too early": {"headers": {"Content-Length": "999999"}},
-    "slow": {"delay": 0.8},
+    "slow": {"delay": 1},
 }
+
+
+@contextlib.contextmanager
+def failing(provider: IdentityProvider, failure: dict[str, object]) -> Iterator[None]:
+    """As long as this lasts, the provider fails so. What is slow is slower than anybody waits."""
+    with pytest.MonkeyPatch.context() as patch:
+        if "delay" in failure:
+            patch.setattr(jwks, "FETCH_SECONDS", 0.5)
+        for name, value in failure.items():
+            patch.setattr(provider, name, value)
+        yield
+
+
+async def fetched(provider: IdentityProvider, times: int) -> None:
+    """Waits until the provider was asked so often; it may come to notice after whoever asked gave up."""
+    async with asyncio.timeout(20):
+        while provider.fetches < times:
+            await asyncio.sleep(0.01)
+    assert provider.fetches == times
 
 
 @pytest.mark.parametrize("failure", FAILURES.values(), ids=FAILURES)
 async def test_a_failed_refresh_keeps_the_keys(
-    keys: JwksCache,
-    provider: IdentityProvider,
-    clock: Clock,
-    failure: dict[str, object],
-    monkeypatch: pytest.MonkeyPatch,
+    keys: JwksCache, provider: IdentityProvider, clock: Clock, failure: dict[str, object]
 ) -> None:
-    monkeypatch.setattr(jwks, "FETCH_SECONDS", 0.5)
     await keys.find("rsa")
-    for name, value in failure.items():
-        setattr(provider, name, value)
-    for _ in range(3):
-        clock.now += jwks.REFRESH_SECONDS + 1
-        assert [key.kid for key in await keys.find("rsa")] == ["rsa"]
-        await settled(keys)
-    assert provider.fetches == 4
-    provider.status, provider.body, provider.headers, provider.delay = 200, b"", {}, 0
+    with failing(provider, failure):
+        for _ in range(3):
+            clock.now += jwks.REFRESH_SECONDS + 1
+            assert [key.kid for key in await keys.find("rsa")] == ["rsa"]
+            await settled(keys)
+        await fetched(provider, 4)
     provider.publish("new")
     clock.now += jwks.SPACING_SECONDS
     assert [key.kid for key in await keys.find("new")] == ["new"]
@@ -205,20 +219,13 @@ async def test_a_failed_refresh_keeps_the_keys(
 
 @pytest.mark.parametrize("failure", FAILURES.values(), ids=FAILURES)
 async def test_with_no_keys_the_service_is_unavailable_until_the_provider_is_back(
-    keys: JwksCache,
-    provider: IdentityProvider,
-    clock: Clock,
-    failure: dict[str, object],
-    monkeypatch: pytest.MonkeyPatch,
+    keys: JwksCache, provider: IdentityProvider, clock: Clock, failure: dict[str, object]
 ) -> None:
-    monkeypatch.setattr(jwks, "FETCH_SECONDS", 0.5)
-    for name, value in failure.items():
-        setattr(provider, name, value)
-    for _ in range(20):
-        with pytest.raises(Overloaded):
-            await keys.find("rsa")
-    assert provider.fetches == 1
-    provider.status, provider.body, provider.headers, provider.delay = 200, b"", {}, 0
+    with failing(provider, failure):
+        for _ in range(20):
+            with pytest.raises(Overloaded):
+                await keys.find("rsa")
+        await fetched(provider, 1)
     clock.now += jwks.RETRY_SECONDS
     assert await keys.find("rsa")
 

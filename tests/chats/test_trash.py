@@ -1,5 +1,6 @@
 """Deleting chats: to the trash and back, when they expire, and for good."""
 
+import asyncio
 from typing import Any
 from unittest.mock import ANY
 
@@ -58,6 +59,13 @@ async def test_a_restored_chat_is_as_it_was(me: httpx2.AsyncClient, name: str) -
     assert ok(await me.post(f"{path}/messages", json=HELLO))["seq"] == 3
 
 
+async def is_expired(app: FastAPI, me: httpx2.AsyncClient, path: str) -> None:
+    """Keeps house until a chat is in the trash: the service itself may be at it already, and not be through."""
+    async with asyncio.timeout(20):
+        while (await me.get(path)).is_success:
+            await housekeeping.run_pass(app.state.services.db)
+
+
 async def test_a_chat_may_expire_at_the_last_moment_there_is(app: FastAPI, me: httpx2.AsyncClient) -> None:
     last, first = "9999-12-31T23:59:59.999999Z", "0001-01-01T00:00:00.000000Z"
     created = await me.put("/chats/key:k", json={"expires_at": last})
@@ -69,7 +77,7 @@ async def test_a_chat_may_expire_at_the_last_moment_there_is(app: FastAPI, me: h
     ok(await me.delete("/chats/key:k"))
     assert ok(await me.post("/chats/key:k/restore"))["expires_at"] == last
     assert ok(await me.patch("/chats/key:k", json={"expires_at": first}))["expires_at"] == first
-    await housekeeping.run_pass(app.state.services.db)
+    await is_expired(app, me, "/chats/key:k")
     assert ok(await me.post("/chats/key:k/restore"))["expires_at"] is None
 
 
@@ -78,7 +86,7 @@ async def test_an_expired_chat_goes_to_the_trash_and_comes_back_for_good(app: Fa
     ok(await me.post("/chats", json={"key": "past", "expires_at": past}))
     ok(await me.post("/chats", json={"key": "future", "expires_at": future}))
     ok(await me.post("/chats", json={"key": "never"}))
-    await housekeeping.run_pass(app.state.services.db)
+    await is_expired(app, me, "/chats/key:past")
     assert {chat["key"] for chat in ok(await me.get("/chats"))["items"]} == {"future", "never"}
     assert ok(await me.post("/chats/key:past/restore"))["expires_at"] is None
     await housekeeping.run_pass(app.state.services.db)

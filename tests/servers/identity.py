@@ -20,12 +20,17 @@ Json = dict[str, Any]
 
 
 class IdentityProvider:
-    """Serves `published` at `url`. Whatever else it should answer is set in `status`, `body`, `headers` and `delay`."""
+    """Serves `published` at `url`. Whatever else it should answer is set in `status`, `body`, `headers` and `delay`.
+
+    While `gate` is closed (`clear()`) it does not answer.
+    """
 
     def __init__(self) -> None:
         self.keys = dict(_keys())
         self.published: list[Json] = [dict(key.as_dict(private=False)) for key in self.keys.values()]
         self.fetches = 0
+        self.gate = threading.Event()
+        self.gate.set()
         self.status, self.body, self.headers, self.delay = 200, b"", dict[str, str](), 0.0
 
     def __enter__(self) -> Self:
@@ -38,6 +43,7 @@ class IdentityProvider:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.gate.set()
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
@@ -89,6 +95,7 @@ class IdentityProvider:
             def do_GET(self) -> None:
                 provider.fetches += 1
                 time.sleep(provider.delay)
+                provider.gate.wait(30)
                 body = provider.body or json.dumps({"keys": provider.published}).encode()
                 self.send_response(provider.status)
                 for name, value in {"Content-Length": str(len(body)), **provider.headers}.items():
