@@ -7,7 +7,6 @@ import shlex
 import signal
 import socket
 import subprocess
-import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -135,9 +134,7 @@ async def test_after_sigterm_every_accepted_request_is_answered(service: StartSe
     async with writers.running():
         await writers.have_written(300)
         assert not writers.refused, running.log
-        began = time.monotonic()
         assert await asyncio.to_thread(running.terminate) in ENDED_WELL
-        assert time.monotonic() - began < 10
     # A request that the closing socket turned away had no effect; one that was stored was answered.
     assert {answer.status_code for answer in writers.refused} <= {503}
     running.start()

@@ -9,6 +9,7 @@ from fastapi import FastAPI
 from app.changes import change_stream as stream_module
 from app.events import sse as events_module
 from app.events import streams
+from app.events.pubsub import POLL_SECONDS
 from app.settings import Settings
 from tests.callers import ok, problem, started
 from tests.people import Person
@@ -96,7 +97,7 @@ async def test_a_listener_hears_what_another_process_writes(app: FastAPI, settin
             while (await stream.event())["type"] != "message.appended":
                 pass
             waits.append(time.monotonic() - began)
-        assert sorted(waits)[2] < 0.3
+        assert sorted(waits)[2] < POLL_SECONDS / 2, "found by looks, not heard"
 
 
 async def test_a_thousand_changes_reach_thirty_listeners(app: FastAPI, ann: Person) -> None:

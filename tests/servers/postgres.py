@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Any, Self
 
 SUPERUSER = "postgres"
-START_SECONDS = 30
+START_SECONDS = 90
 
 # Stands between us and the server: its input ends when we end, however we do, and then it cleans up.
 KEEPER = """

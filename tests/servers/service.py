@@ -18,7 +18,7 @@ from tests.servers.postgres import free_port
 
 REPOSITORY = Path(__file__).parents[2]
 ADMIN_KEY = "ck_tests_only_not_a_secret"
-START_SECONDS = 30
+START_SECONDS = 90
 
 # Its input ends when we end, however we do: then the service and its workers end too.
 KEEPER = 'read -r _; kill -s KILL -- "-$1"'
@@ -143,7 +143,7 @@ class ServiceProcess:
         self._dismiss_keeper()
         return status
 
-    def terminate(self, seconds: float = 15) -> int:
+    def terminate(self, seconds: float = 60) -> int:
         """Asks it to end, as an operator does, and gives its exit status. Raises subprocess.TimeoutExpired."""
         assert self._process
         self._process.terminate()

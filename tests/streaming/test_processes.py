@@ -2,7 +2,6 @@
 
 import asyncio
 import random
-import time
 from contextlib import closing
 
 import pytest
@@ -57,10 +56,9 @@ async def test_what_was_received_is_written_before_the_service_stops(service: St
             if text == "one ":
                 assert (await anext(stream))[2]["text"] == text
         assert said["stored"] < received
-        began = time.monotonic()
         await asyncio.to_thread(running.terminate)
         # An open stream does not hold it up.
-        assert time.monotonic() - began < 5
+        assert "exceeded" not in running.log
         assert "".join([data["text"] async for _, _, data in stream]) in ("", "two three")
     running.start()
     with closing(await Connection.open(running.port, headers)) as backend:
