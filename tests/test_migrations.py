@@ -34,7 +34,7 @@ def start(database_url: str, *command: str) -> subprocess.Popen[str]:
 
 
 def finished(process: subprocess.Popen[str]) -> str:
-    printed, _ = process.communicate(timeout=60)
+    printed, _ = process.communicate(timeout=170)
     assert process.returncode == 0, printed
     return printed
 

@@ -37,6 +37,15 @@ class Written:
         assert answer.status_code == 202, answer.text
         return lengths(answer.json())
 
+    async def chunk_in_the_end(self, offset: int, text: str) -> int:
+        """Sends a chunk until it is taken, as it may not be before the last failure is over: gives `received`."""
+        async with asyncio.timeout(30):
+            while True:
+                answer = await self.client.post(f"{self.path}/chunks", json={"offset": offset, "text": text})
+                if answer.status_code != 503:
+                    return lengths(ok(answer))[0]
+                await asyncio.sleep(0.01)
+
     async def refused(
         self, offset: int, text: str, status: int = 409, client: httpx2.AsyncClient | None = None
     ) -> Json:
@@ -100,7 +109,7 @@ async def stored(app: FastAPI, answer: Written, length: int, since: datetime | N
     """Waits until so much of an answer is on disk, and its writer was heard of since a moment."""
     message = answer.message
     mine = (col(StreamingMessage.chat_id) == message["chat_id"], col(StreamingMessage.seq) == message["seq"])
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while True:
             async with app.state.services.db.read() as session:
                 row = (await session.execute(select(StreamingMessage).where(*mine))).scalar_one()
