@@ -112,7 +112,7 @@ def test_a_client_that_does_not_read_holds_up_nobody(service: StartService) -> N
     with filled(running) as client, client.stream("GET", "/export", headers=IDENTITY) as response:
         chunks = response.iter_raw(4096)
         next(chunks)
-        with httpx2.Client(base_url=running.base_url, headers=client.headers, trust_env=False) as other:
+        with httpx2.Client(base_url=running.base_url, headers=client.headers, trust_env=False, timeout=30) as other:
             for _ in range(20):
                 # Its timeout is that of every client here: whoever is held up is so for as long as nobody reads.
                 ok(other.post("/chats/key:long/messages", json={"role": "user", "content": "later"}))
