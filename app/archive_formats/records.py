@@ -62,15 +62,7 @@ FEEDBACK_FIELDS = ("seq", "caller", "rating", "reason", "text", "created_at", "u
 # Fields that hold any JSON. Databases keep them as text.
 JSON_FIELDS = frozenset({"tags", "metadata", "content", "tool_calls", "payload"})
 TIMESTAMP_FIELDS = frozenset(
-    {
-        "created_at",
-        "updated_at",
-        "last_activity_at",
-        "deleted_at",
-        "expires_at",
-        "edited_at",
-        "replaced_at",
-    }
+    {"created_at", "updated_at", "last_activity_at", "deleted_at", "expires_at", "edited_at", "replaced_at"}
 )
 
 

@@ -21,9 +21,7 @@ class ContextQuery(BaseModel):
     """How much of a chat's active branch to give, and in which shape."""
 
     format: Annotated[str, AfterValidator(_check_format)] = Field(
-        default="chat_completions",
-        description="The provider's shape.",
-        json_schema_extra={"enum": [*FORMATS]},
+        default="chat_completions", description="The provider's shape.", json_schema_extra={"enum": [*FORMATS]}
     )
     max_tokens: Annotated[int, Field(ge=0, le=MAX_TOKENS)] | None = Field(
         default=None, description="At most so many tokens, the instructions and the summary included."
