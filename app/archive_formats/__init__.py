@@ -6,6 +6,7 @@ names it.
 
 import pkgutil
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from typing import Any, Protocol, cast
@@ -14,8 +15,20 @@ from app.archive_formats.records import Record
 from app.archive_formats.source_file import LocatedRecord, ReadFailure, SourceFile
 
 
-class ExportFormat(Protocol):
-    """Writer of a format: a stream of records to bytes.
+class Writer(Protocol):
+    """Writes a format."""
+
+    def __call__(self, records: Iterable[Record], *, many: bool) -> Iterator[bytes]:
+        """The file of a stream of records (see `app.archive_formats.records`), in chunks of any size.
+
+        `many` is false for the export of one chat. Memory does not grow with the records.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ExportFormat:
+    """A format that streams of records are written in.
 
     Attributes:
         name: its name in `?format=`.
@@ -30,14 +43,8 @@ class ExportFormat(Protocol):
     name: str
     media_type: str
     extension: str
-    lossless: bool
-
-    def write(self, records: Iterable[Record], *, many: bool) -> Iterator[bytes]:
-        """The file of a stream of records (see `app.archive_formats.records`), in chunks of any size.
-
-        `many` is false for the export of one chat. Memory does not grow with the records.
-        """
-        ...
+    write: Writer
+    lossless: bool = False
 
 
 class ImportFormat(Protocol):

@@ -73,13 +73,12 @@ def _folders(source: SourceFile, span: Span | None) -> dict[str, str]:
 def _message(message: Record, model: str | None) -> Record:
     role = foreign_chat.role_fields(message.get("role"))
     content = foreign_chat.message_content(message.get("content"))
+    handled = ("role", "content", "type") if message.get("type") == "text" else ("role", "content")
     return {
         **role,
         "content": "" if content is None else content,
         "model": model if role["role"] == "assistant" else None,
-        **foreign_chat.extra_metadata(
-            "chatbotui", message, "role", "content", *(("type",) if message.get("type") == "text" else ())
-        ),
+        **foreign_chat.extra_metadata("chatbotui", message, *handled),
     }
 
 

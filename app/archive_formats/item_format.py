@@ -6,14 +6,7 @@ from app.archive_formats.foreign_chat import require_object
 from app.archive_formats.json_scanner import MalformedJson
 from app.archive_formats.records import Record
 from app.archive_formats.schemas import InvalidRecord
-from app.archive_formats.source_file import (
-    JsonItem,
-    LocatedRecord,
-    ReadFailure,
-    SourceFile,
-    check_structure,
-    decode_json,
-)
+from app.archive_formats.source_file import JsonItem, LocatedRecord, ReadFailure, SourceFile, decode_json
 
 
 class ItemFormat:
@@ -38,7 +31,7 @@ class ItemFormat:
         return self.matches_members(source.first_members())
 
     def check(self, source: SourceFile) -> None:
-        check_structure(source)
+        source.check_structure()
 
     def read(self, source: SourceFile) -> Iterator[LocatedRecord | ReadFailure]:
         try:

@@ -12,27 +12,14 @@ from app.archive_formats.foreign_chat import MessageNode
 from app.archive_formats.json_scanner import MalformedJson
 from app.archive_formats.records import Record
 from app.archive_formats.schemas import InvalidRecord
-from app.archive_formats.source_file import (
-    MAX_VALUE_BYTES,
-    LocatedRecord,
-    ReadFailure,
-    SourceFile,
-    check_structure,
-    decode_json,
-)
+from app.archive_formats.source_file import MAX_VALUE_BYTES, LocatedRecord, ReadFailure, SourceFile, decode_json
 
 _IDS = ("message_id", "user_message_id")
 _PARENTS = ("parent_id", "parent_message_id")
 _HANDLED = (
     *_IDS,
     *_PARENTS,
-    "text",
-    "role",
-    "created_date",
-    "replies",
-    "message_tree_id",
-    "task_message_id",
-    "user_id",
+    *"text role created_date replies message_tree_id task_message_id user_id".split(),
 )
 
 
@@ -48,7 +35,7 @@ class OpenAssistant:
         return flat or {"message_tree_id", "prompt"} <= names
 
     def check(self, source: SourceFile) -> None:
-        check_structure(source)
+        source.check_structure()
 
     def read(self, source: SourceFile) -> Iterator[LocatedRecord | ReadFailure]:
         try:

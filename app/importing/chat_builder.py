@@ -10,7 +10,7 @@ import orjson
 from uuid_utils import uuid7
 
 from app.archive_formats import records
-from app.archive_formats.schemas import ChatRecord, InvalidRecord, parse_feedback, parse_message, parse_revision
+from app.archive_formats.schemas import ChatRecord, FeedbackRecord, InvalidRecord, MessageRecord, RevisionRecord, parse
 from app.db.timestamps import to_iso
 from app.events.counter_deltas import bucket_of
 from app.importing.segments import Segments
@@ -160,7 +160,7 @@ class ChatBuilder:
         )
 
     def _add_validated(self, record: records.Record) -> None:
-        message = parse_message(record)
+        message = parse(MessageRecord, record)
         message_id = message.message_id if message.message_id and self._keep_ids else str(uuid7())
         segment = self._add_to_segment(message.seq, message.parent_seq)
         if message.seq == self.chat.head_seq:
@@ -201,7 +201,7 @@ class ChatBuilder:
 
     def add_revision(self, record: records.Record) -> None:
         """Adds the next `revision`, of a message that was added. Raises InvalidRecord."""
-        revision = parse_revision(record)
+        revision = parse(RevisionRecord, record)
         position = (revision.seq, revision.revision)
         if position <= self._last_revision or not self.segments.has(revision.seq):
             raise InvalidRecord("a revision of no message, or out of order")
@@ -231,7 +231,7 @@ class ChatBuilder:
 
     def add_feedback(self, record: records.Record) -> None:
         """Adds the next `feedback`, on a message that was added. Raises InvalidRecord."""
-        feedback = parse_feedback(record)
+        feedback = parse(FeedbackRecord, record)
         position = (feedback.seq, feedback.caller)
         if position <= self._last_feedback or not self.segments.has(feedback.seq):
             raise InvalidRecord("feedback on no message, or out of order")
