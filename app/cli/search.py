@@ -33,19 +33,9 @@ def search(
     after a --: chatkeep search --user ann -- '-raw egg'
     """
     options.require_user()
-    params: dict[str, Any] = {
-        "q": query,
-        "chat": chat,
-        "role": role,
-        "platform": platform,
-        "tag": tag,
-        "after": after,
-        "before": before,
-        "include_deleted": include_deleted,
-        "order": order,
-        "limit": limit,
-        "cursor": cursor,
-    }
+    params: dict[str, Any] = {"q": query, "chat": chat, "role": role, "platform": platform, "tag": tag}
+    params |= {"after": after, "before": before, "include_deleted": include_deleted}
+    params |= {"order": order, "limit": limit, "cursor": cursor}
     page = run_with_service(options, lambda service: service.get("/search", **params))
     if options.json:
         typer.echo(format_json(page))

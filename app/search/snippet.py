@@ -58,9 +58,8 @@ def _spans(text: str, query: Query) -> list[tuple[str, int, int]]:
     pattern = _word_pattern(query) if text.isascii() else None
     if pattern is None:
         return tokenizer.token_spans(text)
-    return [
-        (match[0][: tokenizer.MAX_WORD_LENGTH], match.start(), match.end()) for match in pattern.finditer(text.lower())
-    ]
+    words = pattern.finditer(text.lower())
+    return [(word[0][: tokenizer.MAX_WORD_LENGTH], word.start(), word.end()) for word in words]
 
 
 @lru_cache(256)
