@@ -23,7 +23,6 @@ class Writer(Protocol):
 
         `many` is false for the export of one chat. Memory does not grow with the records.
         """
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,19 +55,17 @@ class ImportFormat(Protocol):
     """
 
     name: str
-    native: bool
+    native: bool = False
 
     def matches(self, source: SourceFile) -> bool:
         """Whether a file is probably of this format, by its first value."""
-        ...
 
     def check(self, source: SourceFile) -> None:
         """Reads a file to its end before anything is stored. Raises BadRequest (400) where it is broken as a whole."""
-        ...
+        source.check_structure()
 
     def read(self, source: SourceFile) -> Iterator[LocatedRecord | ReadFailure]:
         """The records of a file, and what could not be read of it. Memory does not grow with the file."""
-        ...
 
 
 def exports() -> dict[str, ExportFormat]:

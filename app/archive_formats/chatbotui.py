@@ -41,10 +41,8 @@ class ChatbotUI(ItemFormat):
     ) -> Iterator[LocatedRecord]:
         model = item.get("model")
         model = foreign_chat.short_text(model.get("id") if isinstance(model, dict) else model)
-        messages = [
-            _message(foreign_chat.require_object(message, "a message"), model)
-            for message in foreign_chat.require_list(item.get("messages"), "messages")
-        ]
+        values = foreign_chat.require_list(item.get("messages"), "messages")
+        messages = [_message(foreign_chat.require_object(value, "a message"), model) for value in values]
         prompt = item.get("prompt")
         if isinstance(prompt, str) and prompt:
             messages.insert(0, {"role": "system", "content": prompt})

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
-from app.archive_formats import ExportFormat
+from app.archive_formats import ExportFormat, ImportFormat
 from app.archive_formats.foreign_chat import require_list
 from app.archive_formats.json_scanner import MalformedJson, Span
 from app.archive_formats.records import Record, dumps
@@ -45,16 +45,13 @@ def write(records: Iterable[Record], *, many: bool) -> Iterator[bytes]:
 EXPORT = ExportFormat("json", "application/json", "json", write, lossless=True)
 
 
-class JsonImport:
+class JsonImport(ImportFormat):
     name = "json"
     native = True
 
     def matches(self, source: SourceFile) -> bool:
         members = source.first_members()
         return (members == {} and source.is_empty_list()) or {"conversation", "messages"} <= members.keys()
-
-    def check(self, source: SourceFile) -> None:
-        source.check_structure()
 
     def read(self, source: SourceFile) -> Iterator[LocatedRecord | ReadFailure]:
         for item in source.items():

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 
 import orjson
 
-from app.archive_formats import ExportFormat
+from app.archive_formats import ExportFormat, ImportFormat
 from app.archive_formats.records import Record, dumps, header
 from app.archive_formats.schemas import InvalidRecord
 from app.archive_formats.source_file import (
@@ -26,7 +26,7 @@ def write(records: Iterable[Record], *, many: bool) -> Iterator[bytes]:
         yield dumps(record) + b"\n"
 
 
-class JsonLinesImport:
+class JsonLinesImport(ImportFormat):
     """A file that does not end with its `end` record is broken: nothing of it is imported."""
 
     name = "jsonl"

@@ -64,7 +64,6 @@ def _fenced(text: str) -> str:
 
 
 def _line(value: Any) -> str:
-    """A value as escaped text on one line."""
     return _SPECIAL.sub(r"\\\1", " ".join(str(value).split()))
 
 

@@ -7,7 +7,7 @@ https://github.com/LAION-AI/Open-Assistant. Messages of one tree stand together 
 from collections.abc import Iterator
 from typing import Any
 
-from app.archive_formats import foreign_chat
+from app.archive_formats import ImportFormat, foreign_chat
 from app.archive_formats.foreign_chat import MessageNode
 from app.archive_formats.json_scanner import MalformedJson
 from app.archive_formats.records import Record
@@ -23,19 +23,15 @@ _HANDLED = (
 )
 
 
-class OpenAssistant:
+class OpenAssistant(ImportFormat):
     """Message trees; the active branch is that of the replies that are ranked best, or else come first."""
 
     name = "oasst"
-    native = False
 
     def matches(self, source: SourceFile) -> bool:
         names = source.first_members().keys()
         flat = {"role", "text"} <= names and bool(names & set(_IDS)) and bool(names & set(_PARENTS))
         return flat or {"message_tree_id", "prompt"} <= names
-
-    def check(self, source: SourceFile) -> None:
-        source.check_structure()
 
     def read(self, source: SourceFile) -> Iterator[LocatedRecord | ReadFailure]:
         try:

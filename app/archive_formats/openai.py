@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from app.archive_formats import ExportFormat, foreign_chat
+from app.archive_formats import ExportFormat, ImportFormat, foreign_chat
 from app.archive_formats.json_scanner import MalformedJson
 from app.archive_formats.records import Record
 from app.archive_formats.schemas import InvalidRecord
@@ -31,8 +31,9 @@ def write(records: Iterable[Record], *, many: bool) -> Iterator[bytes]:
                 separator, started = b",", True
             continue
         if started:
-            yield b'],"tools":%b}\n' % orjson.dumps(tools) if tools else b"]}\n"
-        tools, separator, started = _tools(record), b'{"messages":[', False
+            has_tools = isinstance(tools, list) and bool(tools)
+            yield b'],"tools":%b}\n' % orjson.dumps(tools) if has_tools else b"]}\n"
+        tools, separator, started = record.get("metadata", {}).get("tools"), b'{"messages":[', False
 
 
 def _chat_completions(message: Record) -> Iterator[dict[str, Any]]:
@@ -41,29 +42,20 @@ def _chat_completions(message: Record) -> Iterator[dict[str, Any]]:
         yield from chat_completions.encode(canonical_message(message)) or [{"role": message["role"], "content": ""}]
 
 
-def _tools(record: Record) -> Any:
-    tools = record.get("metadata", {}).get("tools")
-    return tools if isinstance(tools, list) else None
-
-
 EXPORT = ExportFormat("openai", "application/jsonl", "jsonl", write)
 
 _MESSAGE_FIELDS = ("role", "content", "tool_calls", "tool_call_id", "name", "model", "function_call")
 
 
-class OpenAIImport:
+class OpenAIImport(ImportFormat):
     """A file that is a list of messages is one chat."""
 
     name = "openai"
-    native = False
 
     def matches(self, source: SourceFile) -> bool:
         members = source.first_members()
         others = members.keys() & {"conversationId", "conversation", "history", "record", "chat", "mapping"}
         return (members.get("messages") == b"[" and not others) or _is_message(members)
-
-    def check(self, source: SourceFile) -> None:
-        source.check_structure()
 
     def read(self, source: SourceFile) -> Iterator[LocatedRecord | ReadFailure]:
         try:

@@ -78,10 +78,8 @@ class ShareGPTImport(ItemFormat):
         return members.get("conversations") == b"["
 
     def chat(self, location: str, item: Record, raw: bytes) -> Iterator[LocatedRecord]:
-        messages = [
-            _message(foreign_chat.require_object(turn, "a message"))
-            for turn in foreign_chat.require_list(item.get("conversations"), "conversations")
-        ]
+        turns = foreign_chat.require_list(item.get("conversations"), "conversations")
+        messages = [_message(foreign_chat.require_object(turn, "a message")) for turn in turns]
         if isinstance(item.get("system"), str) and item["system"]:
             messages.insert(0, {"role": "system", "content": item["system"]})
         details = {

@@ -53,7 +53,6 @@ def search(
 
 
 def _heading(hit: dict[str, Any]) -> Text:
-    """Title, position and time of a hit."""
     title = printable(hit["title"] or "(no title)")
     position = hit["chat_id"] if hit["kind"] == "chat" else f"{hit['chat_id']} {hit['seq']} {printable(hit['role'])}"
     return Text.assemble((title, "bold"), " ", (f"{position} {short_timestamp(hit['created_at'])}", "dim"))

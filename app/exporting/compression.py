@@ -20,11 +20,9 @@ class Compressor(Protocol):
 
     def compress(self, data: bytes) -> bytes:
         """The next bytes to send, flushed: all of `data` can be read from them."""
-        ...
 
     def finish(self) -> bytes:
         """The last bytes to send. Without them the stream is broken."""
-        ...
 
 
 class Identity:

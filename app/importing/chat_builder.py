@@ -184,10 +184,9 @@ class ChatBuilder:
             raise InvalidRecord("feedback on no message, or out of order")
         self._last_feedback = position
         self.bytes += 512
+        fields = (feedback.rating, feedback.reason, feedback.text)
         timestamps = (self.timestamp(feedback.created_at), self.timestamp(feedback.updated_at))
-        self.rows.feedback.append(
-            (self.user_id, self.chat_id, *position, feedback.rating, feedback.reason, feedback.text, *timestamps)
-        )
+        self.rows.feedback.append((self.user_id, self.chat_id, *position, *fields, *timestamps))
 
     def finish(self) -> None:
         """Ends the chat. Raises InvalidRecord where its record says something else than what was added."""

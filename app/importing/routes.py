@@ -64,22 +64,17 @@ class ImportQuery(BaseModel):
     )
 
 
-_FILE = {"schema": {"type": "string", "format": "binary"}}
+_FILE = {"type": "string", "format": "binary"}
+_FORM = {"file": {"type": "array", "items": _FILE}}
 _BODY: dict[str, Any] = {
     "requestBody": {
         "required": True,
         "description": "A file as it is, said to be JSON, JSON Lines, a zip or just bytes; or several, as a form.",
         "content": {
-            "application/octet-stream": _FILE,
-            "application/jsonl": _FILE,
-            "application/zip": _FILE,
-            "multipart/form-data": {
-                "schema": {
-                    "type": "object",
-                    "properties": {"file": {"type": "array", "items": {"type": "string", "format": "binary"}}},
-                    "required": ["file"],
-                }
-            },
+            "application/octet-stream": {"schema": _FILE},
+            "application/jsonl": {"schema": _FILE},
+            "application/zip": {"schema": _FILE},
+            "multipart/form-data": {"schema": {"type": "object", "properties": _FORM, "required": ["file"]}},
         },
     }
 }

@@ -117,7 +117,6 @@ def _totals(plan: Plan) -> dict[str, Any]:
 
 
 def _chat_row(plan: Plan) -> dict[str, Any]:
-    """The row of a chat by column."""
     builder, chat = plan.builder, plan.builder.chat
     return {
         "user_id": builder.user_id,

@@ -9,7 +9,7 @@ from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import BinaryIO, cast
 
-from starlette.datastructures import Headers, UploadFile
+from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
@@ -104,9 +104,7 @@ async def _receive_body(request: Request, limit: int, upload: Upload, stack: Exi
 
 
 async def _receive_form(request: Request, limit: int, upload: Upload, stack: ExitStack) -> None:
-    parser = MultiPartParser(
-        Headers(scope=request.scope), _limited(request, limit), max_files=MAX_FILES, max_fields=MAX_FILES
-    )
+    parser = MultiPartParser(request.headers, _limited(request, limit), max_files=MAX_FILES, max_fields=MAX_FILES)
     try:
         form = await parser.parse()
     except MultiPartException as error:

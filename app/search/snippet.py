@@ -101,7 +101,6 @@ def _parts(text: str) -> Iterator[tuple[int, int]]:
 
 
 def _count_clauses(folded: str, query: Query) -> int:
-    """How many clauses a folded text meets."""
     candidates = [
         clause for clause in query.required if any(all(term in folded for term in phrase.terms) for phrase in clause)
     ]

@@ -204,7 +204,6 @@ def _whole_words(folded: str) -> tuple[list[str], str]:
 
 
 def _folded_parts(text: str) -> Iterator[str]:
-    """The folded text in parts."""
     start = 0
     while start < len(text):
         cut = _CUT.search(text, start + _PART)
