@@ -6,6 +6,7 @@ names it.
 
 import pkgutil
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from typing import Any, Protocol, cast
@@ -14,8 +15,19 @@ from app.archive_formats.records import Record
 from app.archive_formats.source_file import LocatedRecord, ReadFailure, SourceFile
 
 
-class ExportFormat(Protocol):
-    """Writer of a format: a stream of records to bytes.
+class Writer(Protocol):
+    """Writes a format."""
+
+    def __call__(self, records: Iterable[Record], *, many: bool) -> Iterator[bytes]:
+        """The file of a stream of records (see `app.archive_formats.records`), in chunks of any size.
+
+        `many` is false for the export of one chat. Memory does not grow with the records.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class ExportFormat:
+    """A format that streams of records are written in.
 
     Attributes:
         name: its name in `?format=`.
@@ -30,14 +42,8 @@ class ExportFormat(Protocol):
     name: str
     media_type: str
     extension: str
-    lossless: bool
-
-    def write(self, records: Iterable[Record], *, many: bool) -> Iterator[bytes]:
-        """The file of a stream of records (see `app.archive_formats.records`), in chunks of any size.
-
-        `many` is false for the export of one chat. Memory does not grow with the records.
-        """
-        ...
+    write: Writer
+    lossless: bool = False
 
 
 class ImportFormat(Protocol):
@@ -49,19 +55,17 @@ class ImportFormat(Protocol):
     """
 
     name: str
-    native: bool
+    native: bool = False
 
     def matches(self, source: SourceFile) -> bool:
         """Whether a file is probably of this format, by its first value."""
-        ...
 
     def check(self, source: SourceFile) -> None:
         """Reads a file to its end before anything is stored. Raises BadRequest (400) where it is broken as a whole."""
-        ...
+        source.check_structure()
 
     def read(self, source: SourceFile) -> Iterator[LocatedRecord | ReadFailure]:
         """The records of a file, and what could not be read of it. Memory does not grow with the file."""
-        ...
 
 
 def exports() -> dict[str, ExportFormat]:

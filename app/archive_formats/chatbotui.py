@@ -41,10 +41,8 @@ class ChatbotUI(ItemFormat):
     ) -> Iterator[LocatedRecord]:
         model = item.get("model")
         model = foreign_chat.short_text(model.get("id") if isinstance(model, dict) else model)
-        messages = [
-            _message(foreign_chat.require_object(message, "a message"), model)
-            for message in foreign_chat.require_list(item.get("messages"), "messages")
-        ]
+        values = foreign_chat.require_list(item.get("messages"), "messages")
+        messages = [_message(foreign_chat.require_object(value, "a message"), model) for value in values]
         prompt = item.get("prompt")
         if isinstance(prompt, str) and prompt:
             messages.insert(0, {"role": "system", "content": prompt})
@@ -73,13 +71,12 @@ def _folders(source: SourceFile, span: Span | None) -> dict[str, str]:
 def _message(message: Record, model: str | None) -> Record:
     role = foreign_chat.role_fields(message.get("role"))
     content = foreign_chat.message_content(message.get("content"))
+    handled = ("role", "content", "type") if message.get("type") == "text" else ("role", "content")
     return {
         **role,
         "content": "" if content is None else content,
         "model": model if role["role"] == "assistant" else None,
-        **foreign_chat.extra_metadata(
-            "chatbotui", message, "role", "content", *(("type",) if message.get("type") == "text" else ())
-        ),
+        **foreign_chat.extra_metadata("chatbotui", message, *handled),
     }
 
 

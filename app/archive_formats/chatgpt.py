@@ -25,10 +25,7 @@ class ChatGPT(ItemFormat):
 
     def chat(self, location: str, item: Record, raw: bytes) -> Iterator[LocatedRecord]:
         mapping = foreign_chat.require_object(item.get("mapping"), "mapping")
-        nodes = [
-            _node(str(node_id), foreign_chat.require_object(node, "a node of mapping"))
-            for node_id, node in mapping.items()
-        ]
+        nodes = [_node(str(node_id), node) for node_id, node in mapping.items()]
         details = {
             "title": foreign_chat.title_text(item.get("title")),
             "platform": "chatgpt",

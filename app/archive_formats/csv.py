@@ -11,60 +11,45 @@ from typing import Any
 
 import orjson
 
+from app.archive_formats import ExportFormat
 from app.archive_formats.records import Record
 from app.messages.append.new_message import plain_text
 
 _CHAT_COLUMNS = ("chat_id", "key", "title")
 _MESSAGE_COLUMNS = (
-    "seq",
-    "message_id",
-    "role",
-    "name",
-    "model",
-    "created_at",
-    "text",
-    "tool_calls",
-    "tool_call_id",
-    "tokens",
-    "input_tokens",
-    "output_tokens",
+    *"seq message_id role name model created_at".split(),
+    *"text tool_calls tool_call_id tokens input_tokens output_tokens".split(),
 )
 # How a formula begins, in full-width characters too.
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 
 
-class Csv:
-    name = "csv"
-    media_type = "text/csv; charset=utf-8; header=present"
-    extension = "csv"
-    lossless = False
+def write(records: Iterable[Record], *, many: bool) -> Iterator[bytes]:
+    buffer = StringIO(newline="")
+    write_row = csv.writer(buffer, lineterminator="\r\n").writerow
 
-    def write(self, records: Iterable[Record], *, many: bool) -> Iterator[bytes]:
-        buffer = StringIO(newline="")
-        write_row = csv.writer(buffer, lineterminator="\r\n").writerow
+    def line(*values: Any) -> bytes:
+        write_row([cell(value) for value in values])
+        text = buffer.getvalue()
+        buffer.seek(0)
+        buffer.truncate()
+        return text.encode()
 
-        def line(*values: Any) -> bytes:
-            write_row([cell(value) for value in values])
-            text = buffer.getvalue()
-            buffer.seek(0)
-            buffer.truncate()
-            return text.encode()
-
-        yield b"\xef\xbb\xbf"
-        chat_columns: tuple[str, ...] = ()
-        chat: Record = {}
-        for record in records:
-            if record["record"] in ("chat", "end") and not chat_columns:
-                # Its user too, in an export over several users.
-                chat_columns = (*(("user_id",) if "user_id" in record else ()), *_CHAT_COLUMNS)
-                yield line(*chat_columns, *_MESSAGE_COLUMNS)
-            if record["record"] == "chat":
-                chat = record
-            elif record["record"] == "message":
-                fields = {**record, "text": plain_text(record.get("content"))}
-                if "tool_calls" in fields:
-                    fields["tool_calls"] = orjson.dumps(fields["tool_calls"]).decode()
-                yield line(*(chat.get(name) for name in chat_columns), *(fields.get(name) for name in _MESSAGE_COLUMNS))
+    yield b"\xef\xbb\xbf"
+    chat_columns: tuple[str, ...] = ()
+    chat: Record = {}
+    for record in records:
+        if record["record"] in ("chat", "end") and not chat_columns:
+            # Its user too, in an export over several users.
+            chat_columns = (*(("user_id",) if "user_id" in record else ()), *_CHAT_COLUMNS)
+            yield line(*chat_columns, *_MESSAGE_COLUMNS)
+        if record["record"] == "chat":
+            chat = record
+        elif record["record"] == "message":
+            fields = {**record, "text": plain_text(record.get("content"))}
+            if "tool_calls" in fields:
+                fields["tool_calls"] = orjson.dumps(fields["tool_calls"]).decode()
+            yield line(*(chat.get(name) for name in chat_columns), *(fields.get(name) for name in _MESSAGE_COLUMNS))
 
 
 def cell(value: Any) -> Any:
@@ -72,4 +57,4 @@ def cell(value: Any) -> Any:
     return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA_STARTS) else value
 
 
-EXPORT = Csv()
+EXPORT = ExportFormat("csv", "text/csv; charset=utf-8; header=present", "csv", write)

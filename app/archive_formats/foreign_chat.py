@@ -9,6 +9,7 @@ import heapq
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -23,25 +24,11 @@ from app.db.timestamps import now, to_iso
 from app.http.references import is_uuid
 
 _ROLES = {
-    "user": "user",
-    "human": "user",
-    "prompter": "user",
-    "assistant": "assistant",
-    "ai": "assistant",
-    "bard": "assistant",
-    "bing": "assistant",
-    "bot": "assistant",
-    "chatgpt": "assistant",
-    "claude": "assistant",
-    "function_call": "assistant",
-    "gpt": "assistant",
-    "model": "assistant",
     "system": "system",
     "developer": "developer",
-    "tool": "tool",
-    "function": "tool",
-    "function_response": "tool",
-    "observation": "tool",
+    **dict.fromkeys("user human prompter".split(), "user"),
+    **dict.fromkeys("assistant ai bard bing bot chatgpt claude function_call gpt model".split(), "assistant"),
+    **dict.fromkeys("tool function function_response observation".split(), "tool"),
 }
 # Limits of what goes into `metadata`: bytes of one value, bytes of all, and levels of nesting.
 _MAX_VALUE_BYTES, _MAX_METADATA_BYTES, _MAX_DEPTH = 2048, 8192, 32
@@ -96,20 +83,18 @@ def chat_records(
     updated = details.pop("updated_at", None) or max(created, last)
     chat_id = {"chat_id": foreign_id.lower()} if isinstance(foreign_id, str) and is_uuid(foreign_id) else {}
     head_seq = seqs.get(head, len(ordered)) if head is not None else len(ordered)
-    yield LocatedRecord(
-        location,
-        {
-            "record": "chat",
-            **chat_id,
-            **{name: value for name, value in details.items() if value is not None},
-            "source": _chat_source(format_name, foreign_id, raw),
-            "last_seq": len(ordered),
-            **({"head_seq": head_seq} if head_seq else {}),
-            "created_at": to_iso(created),
-            "updated_at": to_iso(updated),
-            "last_activity_at": to_iso(max(created, last)),
-        },
-    )
+    chat = {
+        "record": "chat",
+        **chat_id,
+        **{name: value for name, value in details.items() if value is not None},
+        "source": _chat_source(format_name, foreign_id, raw),
+        "last_seq": len(ordered),
+        **({"head_seq": head_seq} if head_seq else {}),
+        "created_at": to_iso(created),
+        "updated_at": to_iso(updated),
+        "last_activity_at": to_iso(max(created, last)),
+    }
+    yield LocatedRecord(location, chat)
     for seq, (node, parent, timestamp) in enumerate(ordered, 1):
         assert node.message is not None
         record = {
@@ -128,9 +113,7 @@ def chat_records(
 
 def linear_nodes(messages: Iterable[Record]) -> list[MessageNode]:
     """Nodes of messages each of which follows the one before it."""
-    return [
-        MessageNode(f"#{index}", f"#{index - 1}" if index else None, message) for index, message in enumerate(messages)
-    ]
+    return [MessageNode(f"#{n}", f"#{n - 1}" if n else None, message) for n, message in enumerate(messages)]
 
 
 def _chat_source(format_name: str, foreign_id: Any, raw: bytes) -> str:
@@ -180,27 +163,19 @@ def message_content(value: Any) -> Any:
 
 def parse_timestamp(value: Any) -> datetime | None:
     """A timestamp from Unix time (in s, ms, µs or ns) or ISO 8601; None for anything else."""
-    if isinstance(value, str) and _NUMBER.fullmatch(value):
-        try:
+    with suppress(ValueError, OverflowError, OSError):
+        if isinstance(value, str) and _NUMBER.fullmatch(value):
             value = float(value)
-        except ValueError:
-            return None
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        seconds = float(value) if abs(value) < 2**63 else math.inf
-        for least, units_per_second in ((1e17, 1e9), (1e14, 1e6), (1e11, 1e3)):
-            if abs(seconds) >= least:
-                seconds /= units_per_second
-                break
-        try:
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            seconds = float(value) if abs(value) < 2**63 else math.inf
+            for least, units_per_second in ((1e17, 1e9), (1e14, 1e6), (1e11, 1e3)):
+                if abs(seconds) >= least:
+                    seconds /= units_per_second
+                    break
             return datetime.fromtimestamp(seconds, UTC)
-        except (ValueError, OverflowError, OSError):
-            return None
-    if isinstance(value, str):
-        try:
+        if isinstance(value, str):
             timestamp = datetime.fromisoformat(value)
             return (timestamp if timestamp.tzinfo else timestamp.replace(tzinfo=UTC)).astimezone(UTC)
-        except (ValueError, OverflowError):
-            return None
     return None
 
 

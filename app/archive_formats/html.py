@@ -5,6 +5,7 @@ import hashlib
 from collections.abc import Iterable, Iterator
 from html import escape
 
+from app.archive_formats import ExportFormat
 from app.archive_formats.records import Record
 from app.archive_formats.render import Block, render_blocks, web_url
 from app.codecs.canonical import ToolCall, ToolResult
@@ -43,23 +44,17 @@ _FOOT = "</section>\n</main>\n</body>\n</html>\n"
 _ROLES = frozenset({"user", "assistant", "system", "developer", "tool"})
 
 
-class Html:
-    name = "html"
-    media_type = "text/html; charset=utf-8"
-    extension = "html"
-    lossless = False
-
-    def write(self, records: Iterable[Record], *, many: bool) -> Iterator[bytes]:
-        started = False
-        for record in records:
-            if record["record"] == "chat":
-                if not started:
-                    yield _HEAD.format(title="Chats" if many else escape(_title(record))).encode()
-                yield (("</section>\n" if started else "") + _chat(record)).encode()
-                started = True
-            elif record["record"] == "message":
-                yield _message(record).encode()
-        yield (_FOOT if started else _HEAD.format(title="Chats") + _FOOT.removeprefix("</section>\n")).encode()
+def write(records: Iterable[Record], *, many: bool) -> Iterator[bytes]:
+    started = False
+    for record in records:
+        if record["record"] == "chat":
+            if not started:
+                yield _HEAD.format(title="Chats" if many else escape(_title(record))).encode()
+            yield (("</section>\n" if started else "") + _chat(record)).encode()
+            started = True
+        elif record["record"] == "message":
+            yield _message(record).encode()
+    yield (_FOOT if started else _HEAD.format(title="Chats") + _FOOT.removeprefix("</section>\n")).encode()
 
 
 def _title(chat: Record) -> str:
@@ -113,4 +108,4 @@ def _text(text: str) -> str:
     return f'<div class="text" dir="auto">{escape(text)}</div>\n'
 
 
-EXPORT = Html()
+EXPORT = ExportFormat("html", "text/html; charset=utf-8", "html", write)

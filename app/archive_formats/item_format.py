@@ -2,25 +2,16 @@
 
 from collections.abc import Callable, Iterator
 
+from app.archive_formats import ImportFormat
 from app.archive_formats.foreign_chat import require_object
 from app.archive_formats.json_scanner import MalformedJson
 from app.archive_formats.records import Record
 from app.archive_formats.schemas import InvalidRecord
-from app.archive_formats.source_file import (
-    JsonItem,
-    LocatedRecord,
-    ReadFailure,
-    SourceFile,
-    check_structure,
-    decode_json,
-)
+from app.archive_formats.source_file import JsonItem, LocatedRecord, ReadFailure, SourceFile, decode_json
 
 
-class ItemFormat:
+class ItemFormat(ImportFormat):
     """An ImportFormat, of which a subclass says what its chats look like and how one is parsed."""
-
-    name: str
-    native = False
 
     def matches_members(self, members: dict[str, bytes]) -> bool:
         """Whether an object with these members, each with the first byte of its value, is a chat of this format."""
@@ -36,9 +27,6 @@ class ItemFormat:
 
     def matches(self, source: SourceFile) -> bool:
         return self.matches_members(source.first_members())
-
-    def check(self, source: SourceFile) -> None:
-        check_structure(source)
 
     def read(self, source: SourceFile) -> Iterator[LocatedRecord | ReadFailure]:
         try:

@@ -2,17 +2,12 @@
 
 from collections.abc import Iterable, Iterator
 
+from app.archive_formats import ExportFormat, ImportFormat
+from app.archive_formats.foreign_chat import require_list
 from app.archive_formats.json_scanner import MalformedJson, Span
 from app.archive_formats.records import Record, dumps
 from app.archive_formats.schemas import InvalidRecord
-from app.archive_formats.source_file import (
-    JsonItem,
-    LocatedRecord,
-    ReadFailure,
-    SourceFile,
-    check_structure,
-    parse_json,
-)
+from app.archive_formats.source_file import JsonItem, LocatedRecord, ReadFailure, SourceFile, parse_json
 
 # A chat of more bytes is read message by message.
 _LARGE_BYTES = 4 * 1024 * 1024
@@ -21,51 +16,42 @@ _LARGE_BYTES = 4 * 1024 * 1024
 _LISTS = {"message": "messages", "revision": "revisions", "feedback": "feedback"}
 
 
-class JsonExport:
-    name = "json"
-    media_type = "application/json"
-    extension = "json"
-    lossless = True
-
-    def write(self, records: Iterable[Record], *, many: bool) -> Iterator[bytes]:
-        if many:
-            yield b"[\n"
-        chats = 0
-        current_list = ""
-        for record in records:
-            kind = record.pop("record")
-            if kind == "chat":
-                if chats:
-                    yield b"]},\n" if many else b"]}\n"
-                chats += 1
-                yield b'{"conversation":%b,"messages":[' % dumps(record)
-                current_list = "message"
-                separator = b""
-            elif kind in _LISTS:
-                if kind != current_list:
-                    yield b'],"%b":[' % _LISTS[kind].encode()
-                    current_list, separator = kind, b""
-                yield separator + dumps(record)
-                separator = b","
-        if chats:
-            yield b"]}\n"
-        if many:
-            yield b"]\n"
+def write(records: Iterable[Record], *, many: bool) -> Iterator[bytes]:
+    if many:
+        yield b"[\n"
+    chats = 0
+    current_list = ""
+    for record in records:
+        kind = record.pop("record")
+        if kind == "chat":
+            if chats:
+                yield b"]},\n" if many else b"]}\n"
+            chats += 1
+            yield b'{"conversation":%b,"messages":[' % dumps(record)
+            current_list = "message"
+            separator = b""
+        elif kind in _LISTS:
+            if kind != current_list:
+                yield b'],"%b":[' % _LISTS[kind].encode()
+                current_list, separator = kind, b""
+            yield separator + dumps(record)
+            separator = b","
+    if chats:
+        yield b"]}\n"
+    if many:
+        yield b"]\n"
 
 
-EXPORT = JsonExport()
+EXPORT = ExportFormat("json", "application/json", "json", write, lossless=True)
 
 
-class JsonImport:
+class JsonImport(ImportFormat):
     name = "json"
     native = True
 
     def matches(self, source: SourceFile) -> bool:
         members = source.first_members()
         return (members == {} and source.is_empty_list()) or {"conversation", "messages"} <= members.keys()
-
-    def check(self, source: SourceFile) -> None:
-        check_structure(source)
 
     def read(self, source: SourceFile) -> Iterator[LocatedRecord | ReadFailure]:
         for item in source.items():
@@ -83,15 +69,11 @@ def _read_whole(source: SourceFile, item: JsonItem) -> Iterator[LocatedRecord]:
     value, is_strict = parse_json(source.raw(item.span))
     if not isinstance(value, dict) or not isinstance(value.get("conversation"), dict):
         raise InvalidRecord("no chat")
-    unknown = value.keys() - {"conversation", *_LISTS.values()}
-    if unknown:
+    if value.keys() - {"conversation", *_LISTS.values()}:
         raise InvalidRecord("it has members of other names")
     yield LocatedRecord(item.location, {**value["conversation"], "record": "chat"})
     for kind, name in _LISTS.items():
-        records = value.get(name, [])
-        if not isinstance(records, list):
-            raise InvalidRecord(f"{name}: no list")
-        for number, record in enumerate(records, 1):
+        for number, record in enumerate(require_list(value.get(name, []), name), 1):
             if not isinstance(record, dict):
                 raise InvalidRecord(f"{name}, {number}: no object")
             record["record"] = kind

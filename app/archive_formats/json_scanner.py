@@ -94,7 +94,9 @@ class JsonScanner:
     @property
     def line(self) -> int:
         """The number of the line it has come to."""
-        return self._current_line()
+        self._line += self._buffer.count(b"\n", self._counted, self._position)
+        self._counted = self._position
+        return self._line
 
     def _expect(self, *options: bytes) -> bytes:
         """Takes the next byte, which must be one of these."""
@@ -117,7 +119,7 @@ class JsonScanner:
 
     def _scan_value(self, *, keep: bool = False) -> Span:
         first_byte = self._peek()
-        start, line = self._base + self._position, self._current_line()
+        start, line = self._base + self._position, self.line
         if first_byte in _CLOSING:
             self._position += 1
             self._skip_container(_CLOSING[first_byte])
@@ -179,9 +181,7 @@ class JsonScanner:
         while True:
             match = _SCALAR.match(self._buffer, self._position)
             assert match is not None
-            if match.end() < len(self._buffer):
-                break
-            if not self._read_more(self._base + self._position):
+            if match.end() < len(self._buffer) or not self._read_more(self._base + self._position):
                 break
         self._position = match.end()
 
@@ -206,8 +206,3 @@ class JsonScanner:
         self._base += keep
         self._position -= keep
         return True
-
-    def _current_line(self) -> int:
-        self._line += self._buffer.count(b"\n", self._counted, self._position)
-        self._counted = self._position
-        return self._line

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 
 import orjson
 
+from app.archive_formats import ExportFormat, ImportFormat
 from app.archive_formats.records import Record, dumps, header
 from app.archive_formats.schemas import InvalidRecord
 from app.archive_formats.source_file import (
@@ -20,18 +21,12 @@ from app.http.errors import BadRequest
 _TAIL_BYTES = 1024
 
 
-class JsonLinesExport:
-    name = "jsonl"
-    media_type = "application/jsonl"
-    extension = "jsonl"
-    lossless = True
-
-    def write(self, records: Iterable[Record], *, many: bool) -> Iterator[bytes]:
-        for record in records:
-            yield dumps(record) + b"\n"
+def write(records: Iterable[Record], *, many: bool) -> Iterator[bytes]:
+    for record in records:
+        yield dumps(record) + b"\n"
 
 
-class JsonLinesImport:
+class JsonLinesImport(ImportFormat):
     """A file that does not end with its `end` record is broken: nothing of it is imported."""
 
     name = "jsonl"
@@ -79,12 +74,11 @@ class JsonLinesImport:
                     raise InvalidRecord("no object")
             except InvalidRecord as error:
                 if line.strip():
-                    yield ReadFailure(
-                        source.location(number), str(error), starts_chat=line.startswith(b'{"record":"chat"')
-                    )
+                    starts_chat = line.startswith(b'{"record":"chat"')
+                    yield ReadFailure(source.location(number), str(error), starts_chat)
                 continue
             yield LocatedRecord(number, record, is_strict)
 
 
-EXPORT = JsonLinesExport()
+EXPORT = ExportFormat("jsonl", "application/jsonl", "jsonl", write, lossless=True)
 IMPORT = JsonLinesImport()

@@ -14,22 +14,8 @@ from app.archive_formats.source_file import LocatedRecord
 
 _CHAT = ("conversationId", "title", "messages", "exportAt", "branches", "recursive", "createdAt", "updatedAt", "tags")
 _MESSAGE = (
-    "_id",
-    "__v",
-    "messageId",
-    "conversationId",
-    "parentMessageId",
-    "createdAt",
-    "updatedAt",
-    "isCreatedByUser",
-    "text",
-    "content",
-    "model",
-    "tokenCount",
-    "user",
-    "children",
-    "unfinished",
-    "error",
+    *"_id __v messageId conversationId parentMessageId createdAt updatedAt isCreatedByUser".split(),
+    *"text content model tokenCount user children unfinished error".split(),
 )
 
 

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from app.archive_formats import ExportFormat
 from app.archive_formats.records import Record
 from app.archive_formats.render import Block, render_blocks, web_url
 from app.codecs.canonical import ToolCall, ToolResult
@@ -14,20 +15,14 @@ _BACKTICKS = re.compile("`+")
 _ESCAPED_IN_URL = str.maketrans({"<": "%3C", ">": "%3E", "\\": "%5C"})
 
 
-class Markdown:
-    name = "markdown"
-    media_type = "text/markdown; charset=utf-8"
-    extension = "md"
-    lossless = False
-
-    def write(self, records: Iterable[Record], *, many: bool) -> Iterator[bytes]:
-        chats = 0
-        for record in records:
-            if record["record"] == "chat":
-                chats += 1
-                yield ("\n---\n\n" if chats > 1 else "").encode() + _chat(record).encode()
-            elif record["record"] == "message":
-                yield _message(record).encode()
+def write(records: Iterable[Record], *, many: bool) -> Iterator[bytes]:
+    chats = 0
+    for record in records:
+        if record["record"] == "chat":
+            chats += 1
+            yield ("\n---\n\n" if chats > 1 else "").encode() + _chat(record).encode()
+        elif record["record"] == "message":
+            yield _message(record).encode()
 
 
 def _chat(chat: Record) -> str:
@@ -69,8 +64,7 @@ def _fenced(text: str) -> str:
 
 
 def _line(value: Any) -> str:
-    """A value as escaped text on one line."""
     return _SPECIAL.sub(r"\\\1", " ".join(str(value).split()))
 
 
-EXPORT = Markdown()
+EXPORT = ExportFormat("markdown", "text/markdown; charset=utf-8", "md", write)

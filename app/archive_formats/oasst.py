@@ -7,48 +7,31 @@ https://github.com/LAION-AI/Open-Assistant. Messages of one tree stand together 
 from collections.abc import Iterator
 from typing import Any
 
-from app.archive_formats import foreign_chat
+from app.archive_formats import ImportFormat, foreign_chat
 from app.archive_formats.foreign_chat import MessageNode
 from app.archive_formats.json_scanner import MalformedJson
 from app.archive_formats.records import Record
 from app.archive_formats.schemas import InvalidRecord
-from app.archive_formats.source_file import (
-    MAX_VALUE_BYTES,
-    LocatedRecord,
-    ReadFailure,
-    SourceFile,
-    check_structure,
-    decode_json,
-)
+from app.archive_formats.source_file import MAX_VALUE_BYTES, LocatedRecord, ReadFailure, SourceFile, decode_json
 
 _IDS = ("message_id", "user_message_id")
 _PARENTS = ("parent_id", "parent_message_id")
 _HANDLED = (
     *_IDS,
     *_PARENTS,
-    "text",
-    "role",
-    "created_date",
-    "replies",
-    "message_tree_id",
-    "task_message_id",
-    "user_id",
+    *"text role created_date replies message_tree_id task_message_id user_id".split(),
 )
 
 
-class OpenAssistant:
+class OpenAssistant(ImportFormat):
     """Message trees; the active branch is that of the replies that are ranked best, or else come first."""
 
     name = "oasst"
-    native = False
 
     def matches(self, source: SourceFile) -> bool:
         names = source.first_members().keys()
         flat = {"role", "text"} <= names and bool(names & set(_IDS)) and bool(names & set(_PARENTS))
         return flat or {"message_tree_id", "prompt"} <= names
-
-    def check(self, source: SourceFile) -> None:
-        check_structure(source)
 
     def read(self, source: SourceFile) -> Iterator[LocatedRecord | ReadFailure]:
         try:

@@ -9,37 +9,31 @@ from typing import Any
 
 import orjson
 
-from app.archive_formats import foreign_chat
+from app.archive_formats import ExportFormat, ImportFormat, foreign_chat
 from app.archive_formats.json_scanner import MalformedJson
 from app.archive_formats.records import Record
 from app.archive_formats.schemas import InvalidRecord
-from app.archive_formats.source_file import LocatedRecord, ReadFailure, SourceFile, check_structure, decode_json
+from app.archive_formats.source_file import LocatedRecord, ReadFailure, SourceFile, decode_json
 from app.codecs import chat_completions
 from app.codecs.canonical import canonical_message
 from app.db.timestamps import now, to_iso
 
 
-class OpenAIExport:
+def write(records: Iterable[Record], *, many: bool) -> Iterator[bytes]:
     """The tools of a chat are those in its metadata, under `tools`."""
-
-    name = "openai"
-    media_type = "application/jsonl"
-    extension = "jsonl"
-    lossless = False
-
-    def write(self, records: Iterable[Record], *, many: bool) -> Iterator[bytes]:
-        tools: Any = None
-        separator = b'{"messages":['
-        started = False
-        for record in records:
-            if record["record"] == "message":
-                for message in _chat_completions(record):
-                    yield separator + orjson.dumps(message)
-                    separator, started = b",", True
-                continue
-            if started:
-                yield b'],"tools":%b}\n' % orjson.dumps(tools) if tools else b"]}\n"
-            tools, separator, started = _tools(record), b'{"messages":[', False
+    tools: Any = None
+    separator = b'{"messages":['
+    started = False
+    for record in records:
+        if record["record"] == "message":
+            for message in _chat_completions(record):
+                yield separator + orjson.dumps(message)
+                separator, started = b",", True
+            continue
+        if started:
+            has_tools = isinstance(tools, list) and bool(tools)
+            yield b'],"tools":%b}\n' % orjson.dumps(tools) if has_tools else b"]}\n"
+        tools, separator, started = record.get("metadata", {}).get("tools"), b'{"messages":[', False
 
 
 def _chat_completions(message: Record) -> Iterator[dict[str, Any]]:
@@ -48,34 +42,24 @@ def _chat_completions(message: Record) -> Iterator[dict[str, Any]]:
         yield from chat_completions.encode(canonical_message(message)) or [{"role": message["role"], "content": ""}]
 
 
-def _tools(record: Record) -> Any:
-    tools = record.get("metadata", {}).get("tools")
-    return tools if isinstance(tools, list) else None
-
-
-EXPORT = OpenAIExport()
+EXPORT = ExportFormat("openai", "application/jsonl", "jsonl", write)
 
 _MESSAGE_FIELDS = ("role", "content", "tool_calls", "tool_call_id", "name", "model", "function_call")
 
 
-class OpenAIImport:
+class OpenAIImport(ImportFormat):
     """A file that is a list of messages is one chat."""
 
     name = "openai"
-    native = False
 
     def matches(self, source: SourceFile) -> bool:
         members = source.first_members()
         others = members.keys() & {"conversationId", "conversation", "history", "record", "chat", "mapping"}
         return (members.get("messages") == b"[" and not others) or _is_message(members)
 
-    def check(self, source: SourceFile) -> None:
-        check_structure(source)
-
     def read(self, source: SourceFile) -> Iterator[LocatedRecord | ReadFailure]:
-        is_one_chat = _is_message(source.first_members())
         try:
-            if is_one_chat:
+            if _is_message(source.first_members()):
                 yield from self._single_chat(source)
                 return
             for item in source.items():
@@ -97,24 +81,16 @@ class OpenAIImport:
         }
         if isinstance(item.get("tools"), list):
             details["metadata"] = {**details.get("metadata", {}), "tools": item["tools"]}
-        yield from foreign_chat.chat_records(
-            self.name, location, item.get("id"), raw, details, foreign_chat.linear_nodes(messages)
-        )
+        nodes = foreign_chat.linear_nodes(messages)
+        yield from foreign_chat.chat_records(self.name, location, item.get("id"), raw, details, nodes)
 
     def _single_chat(self, source: SourceFile) -> Iterator[LocatedRecord | ReadFailure]:
         """A list of messages, as one chat: read message by message, since it may be long."""
         count = sum(1 for _ in source.items())
         timestamp = to_iso(now())
-        yield LocatedRecord(
-            source.location(1),
-            {
-                "record": "chat",
-                "source": f"{self.name}:sha256-{source.sha256()}",
-                "last_seq": count,
-                "head_seq": count,
-                **dict.fromkeys(("created_at", "updated_at", "last_activity_at"), timestamp),
-            },
-        )
+        chat = {"record": "chat", "source": f"{self.name}:sha256-{source.sha256()}", "last_seq": count}
+        timestamps = dict.fromkeys(("created_at", "updated_at", "last_activity_at"), timestamp)
+        yield LocatedRecord(source.location(1), {**chat, "head_seq": count, **timestamps})
         for seq, item in enumerate(source.items(), 1):
             try:
                 message = _message(source.value(item.span))

@@ -16,20 +16,8 @@ from app.archive_formats.source_file import LocatedRecord
 _ROW = ("id", "user_id", "title", "chat", "created_at", "updated_at", "pinned", "meta", "summary", "share_id")
 _CHAT = ("id", "title", "history", "messages", "timestamp", "tags", "files", "userId")
 _MESSAGE = (
-    "id",
-    "parentId",
-    "childrenIds",
-    "role",
-    "content",
-    "timestamp",
-    "model",
-    "usage",
-    "info",
-    "done",
-    "error",
-    "lastSentence",
-    "userContext",
-    "files",
+    *"id parentId childrenIds role content timestamp model".split(),
+    *"usage info done error lastSentence userContext files".split(),
 )
 
 
@@ -58,10 +46,9 @@ class OpenWebUI(ItemFormat):
             **foreign_chat.extra_metadata(self.name, others, *_ROW),
         }
         head = history.get("currentId")
+        head = head if isinstance(head, str) else None
         foreign_id = row.get("id") or chat.get("id")
-        yield from foreign_chat.chat_records(
-            self.name, location, foreign_id, raw, details, nodes, head if isinstance(head, str) else None
-        )
+        yield from foreign_chat.chat_records(self.name, location, foreign_id, raw, details, nodes, head)
 
 
 def _nodes(messages: Any) -> Iterator[MessageNode]:

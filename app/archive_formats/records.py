@@ -30,18 +30,8 @@ CHAT_FIELDS = (
     "chat_id",
     "user_id",  # only in exports over all users
     *(name for name in ChatDetails.model_fields if name != "expires_at"),
-    "source",
-    "forked_from",
-    "forked_at",
-    "message_count",
-    "last_seq",
-    "head_seq",
-    "version",
-    "created_at",
-    "updated_at",
-    "last_activity_at",
-    "deleted_at",
-    "expires_at",
+    *"source forked_from forked_at message_count last_seq head_seq version".split(),
+    *"created_at updated_at last_activity_at deleted_at expires_at".split(),
 )
 MESSAGE_FIELDS = (
     "message_id",
@@ -62,15 +52,7 @@ FEEDBACK_FIELDS = ("seq", "caller", "rating", "reason", "text", "created_at", "u
 # Fields that hold any JSON. Databases keep them as text.
 JSON_FIELDS = frozenset({"tags", "metadata", "content", "tool_calls", "payload"})
 TIMESTAMP_FIELDS = frozenset(
-    {
-        "created_at",
-        "updated_at",
-        "last_activity_at",
-        "deleted_at",
-        "expires_at",
-        "edited_at",
-        "replaced_at",
-    }
+    "created_at updated_at last_activity_at deleted_at expires_at edited_at replaced_at".split()
 )
 
 

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from app.archive_formats.records import Record
 from app.auth.caller import is_user_id
@@ -17,7 +17,7 @@ from app.messages.feedback import FeedbackIn
 from app.messages.schemas import MessageIn, Role, ShortText, Status, Tokens
 
 MAX_SOURCE = 512
-T = TypeVar("T")
+T = TypeVar("T", bound=BaseModel)
 
 
 class InvalidRecord(Exception):
@@ -110,32 +110,6 @@ class FeedbackRecord(FeedbackIn):
     updated_at: Timestamp
 
 
-_CHAT = TypeAdapter(ChatRecord)
-_MESSAGE = TypeAdapter(MessageRecord)
-_REVISION = TypeAdapter(RevisionRecord)
-_FEEDBACK = TypeAdapter(FeedbackRecord)
-
-
-def parse_chat(record: Record) -> ChatRecord:
-    """A `chat` record, validated. Raises InvalidRecord."""
-    return _validated(_CHAT, record)
-
-
-def parse_message(record: Record) -> MessageRecord:
-    """A `message` record, validated. Raises InvalidRecord."""
-    return _validated(_MESSAGE, record)
-
-
-def parse_revision(record: Record) -> RevisionRecord:
-    """A `revision` record, validated. Raises InvalidRecord."""
-    return _validated(_REVISION, record)
-
-
-def parse_feedback(record: Record) -> FeedbackRecord:
-    """A `feedback` record, validated. Raises InvalidRecord."""
-    return _validated(_FEEDBACK, record)
-
-
 def check_value(value: Any) -> None:
     """Raises InvalidRecord for a value that Chatkeep does not keep, see `app.http.strict_json`."""
     try:
@@ -149,11 +123,12 @@ def error_message(error: Unprocessable) -> str:
     return str(error.errors[0]["msg"]) if error.errors else error.detail
 
 
-def _validated(schema: TypeAdapter[T], record: Record) -> T:
+def parse(schema: type[T], record: Record) -> T:
+    """A record, validated by one of the schemas above. Raises InvalidRecord."""
     fields = {name: value for name, value in record.items() if name != "record"}
     check_value(fields)
     try:
-        return schema.validate_python(fields)
+        return schema.model_validate(fields)
     except ValidationError as error:
         first = error.errors(include_input=False, include_context=False, include_url=False)[0]
         # The name of an unknown field may be anything, of any length.

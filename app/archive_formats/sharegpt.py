@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from app.archive_formats import foreign_chat
+from app.archive_formats import ExportFormat, foreign_chat
 from app.archive_formats.item_format import ItemFormat
 from app.archive_formats.records import Record
 from app.archive_formats.render import render_blocks
@@ -20,26 +20,20 @@ from app.codecs.parts import Part, Reasoning, Refusal, Text, placeholder
 _FROM = {"user": "human", "assistant": "gpt", "system": "system", "developer": "system", "tool": "observation"}
 
 
-class ShareGPTExport:
-    name = "sharegpt"
-    media_type = "application/json"
-    extension = "json"
-    lossless = False
-
-    def write(self, records: Iterable[Record], *, many: bool) -> Iterator[bytes]:
-        yield b"[\n"
-        chats, separator = 0, b""
-        for record in records:
-            if record["record"] == "chat":
-                chat = {"id": record["chat_id"]} | ({"title": record["title"]} if "title" in record else {})
-                head = orjson.dumps(chat)[:-1]
-                yield b'%b%b,"conversations":[' % (b"]},\n" if chats else b"", head)
-                chats, separator = chats + 1, b""
-            elif record["record"] == "message" and record["type"] == "message":
-                for turn in _turns(record):
-                    yield separator + orjson.dumps(turn)
-                    separator = b","
-        yield b"]}\n]\n" if chats else b"]\n"
+def write(records: Iterable[Record], *, many: bool) -> Iterator[bytes]:
+    yield b"[\n"
+    chats, separator = 0, b""
+    for record in records:
+        if record["record"] == "chat":
+            chat = {"id": record["chat_id"]} | ({"title": record["title"]} if "title" in record else {})
+            head = orjson.dumps(chat)[:-1]
+            yield b'%b%b,"conversations":[' % (b"]},\n" if chats else b"", head)
+            chats, separator = chats + 1, b""
+        elif record["record"] == "message" and record["type"] == "message":
+            for turn in _turns(record):
+                yield separator + orjson.dumps(turn)
+                separator = b","
+    yield b"]}\n]\n" if chats else b"]\n"
 
 
 def _turns(message: Record) -> Iterator[dict[str, Any]]:
@@ -74,7 +68,7 @@ def _arguments(text: str) -> Any:
         return text
 
 
-EXPORT = ShareGPTExport()
+EXPORT = ExportFormat("sharegpt", "application/json", "json", write)
 
 
 class ShareGPTImport(ItemFormat):
@@ -84,10 +78,8 @@ class ShareGPTImport(ItemFormat):
         return members.get("conversations") == b"["
 
     def chat(self, location: str, item: Record, raw: bytes) -> Iterator[LocatedRecord]:
-        messages = [
-            _message(foreign_chat.require_object(turn, "a message"))
-            for turn in foreign_chat.require_list(item.get("conversations"), "conversations")
-        ]
+        turns = foreign_chat.require_list(item.get("conversations"), "conversations")
+        messages = [_message(foreign_chat.require_object(turn, "a message")) for turn in turns]
         if isinstance(item.get("system"), str) and item["system"]:
             messages.insert(0, {"role": "system", "content": item["system"]})
         details = {
@@ -95,9 +87,8 @@ class ShareGPTImport(ItemFormat):
             "created_at": foreign_chat.parse_timestamp(item.get("created_at")),
             **foreign_chat.extra_metadata(self.name, item, "id", "title", "conversations", "system", "created_at"),
         }
-        yield from foreign_chat.chat_records(
-            self.name, location, item.get("id"), raw, details, foreign_chat.linear_nodes(messages)
-        )
+        nodes = foreign_chat.linear_nodes(messages)
+        yield from foreign_chat.chat_records(self.name, location, item.get("id"), raw, details, nodes)
 
 
 def _message(turn: Record) -> Record:

@@ -133,7 +133,7 @@ class SourceFile:
 
         Raises MalformedJson, in the middle if need be. A line is not looked into: its value may turn out to be invalid.
         """
-        is_list = self.head().lstrip()[:1] == b"["
+        is_list = self.head().lstrip().startswith(b"[")
         scanner = JsonScanner(self._file, self._start)
         if is_list:
             for number, span in enumerate(scanner.elements(), 1):
@@ -151,6 +151,14 @@ class SourceFile:
             raise MalformedJson("something follows its value")
         else:
             yield from self._line_items()
+
+    def check_structure(self) -> None:
+        """Reads the structure of a JSON file to its end. Raises BadRequest (400) where it is broken as a whole."""
+        try:
+            for _ in self.items():
+                pass
+        except MalformedJson as error:
+            raise BadRequest(f"The file {self.name} is broken: {error}. Nothing of it was imported.") from None
 
     def _line_items(self) -> Iterator[JsonItem]:
         start, number = self._start, 0
@@ -204,15 +212,6 @@ def decode_json(text: bytes) -> Any:
         raise InvalidRecord("a number is too long") from None
     except Unprocessable as error:
         raise InvalidRecord(error_message(error)) from None
-
-
-def check_structure(source: SourceFile) -> None:
-    """Reads the structure of a JSON file to its end. Raises BadRequest (400) where it is broken as a whole."""
-    try:
-        for _ in source.items():
-            pass
-    except MalformedJson as error:
-        raise BadRequest(f"The file {source.name} is broken: {error}. Nothing of it was imported.") from None
 
 
 def parse_json(text: bytes) -> tuple[Any, bool]:

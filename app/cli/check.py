@@ -2,8 +2,6 @@
 
 import asyncio
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
@@ -144,11 +142,9 @@ async def _compare(db: Database, session: AsyncSession, settings: Settings, repo
         report.users += 1
         for difference in await recount.differences(user_id):
             report.add_counter(difference)
-        if not settings.search:
-            pass
-        elif not await index.is_current(user_id):
+        if settings.search and not await index.is_current(user_id):
             report.not_indexed += 1
-        else:
+        elif settings.search:
             for mismatch in await index.mismatches(user_id, MAX_SHOWN):
                 report.add({"user_id": user_id, "what": "document", **mismatch._asdict()})
                 report.documents.add(user_id)
@@ -180,11 +176,9 @@ async def _repair(db: Database, report: Report) -> None:
     await Counters(db).catch_up(None)
 
 
-@contextmanager
-def _progress() -> Iterator[Progress]:
+def _progress() -> Progress:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as progress:
-        yield progress
+    return Progress(*columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty())
 
 
 def _remove_limits(db: Database) -> None:

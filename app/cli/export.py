@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, BinaryIO
+from typing import Annotated, Any
 from urllib.parse import quote
 
 import httpx2
@@ -71,17 +71,11 @@ def export(
     options.require_user(every)
     if options.json and output == STANDARD_OUTPUT:
         raise typer.BadParameter("with --json, the export needs a file of its own: --output")
-    filters: dict[str, Any] = {
-        "state": state,
-        "platform": platform,
-        "tag": tag,
-        "pinned": None if pinned is None else str(pinned).lower(),
-        "created_after": created_after,
-        "created_before": created_before,
-        "active_after": active_after,
-        "active_before": active_before,
-        **dict(_metadata_filter(option) for option in metadata or ()),
-    }
+    filters: dict[str, Any] = dict(_metadata_filter(option) for option in metadata or ())
+    filters |= {"state": state, "platform": platform, "tag": tag}
+    filters |= {"pinned": None if pinned is None else str(pinned).lower()}
+    filters |= {"created_after": created_after, "created_before": created_before}
+    filters |= {"active_after": active_after, "active_before": active_before}
     if chat is not None and (every or any(value is not None for value in filters.values())):
         raise typer.BadParameter("one chat is exported whole: filters and --all are for many")
     format_ = format_ or ("jsonl" if chat is None else "json")
@@ -166,13 +160,9 @@ def output_file(output: Path) -> Iterator[Callable[[bytes], object]]:
     try:
         with unfinished.open("xb") as file:
             yield file.write
-            _flush_to_disk(file)
+            file.flush()
+            os.fsync(file.fileno())
         unfinished.replace(path)
     finally:
         with contextlib.suppress(OSError):
             unfinished.unlink(missing_ok=True)
-
-
-def _flush_to_disk(file: BinaryIO) -> None:
-    file.flush()
-    os.fsync(file.fileno())

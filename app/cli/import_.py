@@ -50,13 +50,8 @@ def import_(
     options.require_user(every)
     if len(files) > 1 and STANDARD_INPUT in files:
         raise typer.BadParameter("the standard input comes alone")
-    query: dict[str, Any] = {
-        "format": format_,
-        "dry_run": dry_run,
-        "on_conflict": on_conflict,
-        "keep_ids": keep_ids,
-        "all_users": every,
-    }
+    query: dict[str, Any] = {"format": format_, "dry_run": dry_run, "on_conflict": on_conflict}
+    query |= {"keep_ids": keep_ids, "all_users": every}
     with ExitStack() as stack:
         opened = [stack.enter_context(_opened(file)) for file in files]
         sizes = [_size_of(file) for file in opened]

@@ -42,14 +42,9 @@ def create(
     Without --scope it may read and write chats. Only the key goes to the standard output:
     KEY=$(chatkeep keys create --name "my agent")
     """
-    fields = {
-        "name": name,
-        "user_id": user,
-        "scopes": scope or [CHATS_READ, CHATS_WRITE],
-        "expires_at": _expiry(expires) if expires else None,
-    }
+    fields = {"name": name, "user_id": user, "scopes": scope or [CHATS_READ, CHATS_WRITE]}
     try:
-        key = ApiKeyIn.model_validate(fields)
+        key = ApiKeyIn.model_validate({**fields, "expires_at": _expiry(expires) if expires else None})
     except ValidationError as error:
         first = error.errors()[0]
         raise typer.BadParameter(f"{first['loc'][0]}: {first['msg']}") from None

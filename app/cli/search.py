@@ -33,19 +33,9 @@ def search(
     after a --: chatkeep search --user ann -- '-raw egg'
     """
     options.require_user()
-    params: dict[str, Any] = {
-        "q": query,
-        "chat": chat,
-        "role": role,
-        "platform": platform,
-        "tag": tag,
-        "after": after,
-        "before": before,
-        "include_deleted": include_deleted,
-        "order": order,
-        "limit": limit,
-        "cursor": cursor,
-    }
+    params: dict[str, Any] = {"q": query, "chat": chat, "role": role, "platform": platform, "tag": tag}
+    params |= {"after": after, "before": before, "include_deleted": include_deleted}
+    params |= {"order": order, "limit": limit, "cursor": cursor}
     page = run_with_service(options, lambda service: service.get("/search", **params))
     if options.json:
         typer.echo(format_json(page))
@@ -63,7 +53,6 @@ def search(
 
 
 def _heading(hit: dict[str, Any]) -> Text:
-    """Title, position and time of a hit."""
     title = printable(hit["title"] or "(no title)")
     position = hit["chat_id"] if hit["kind"] == "chat" else f"{hit['chat_id']} {hit['seq']} {printable(hit['role'])}"
     return Text.assemble((title, "bold"), " ", (f"{position} {short_timestamp(hit['created_at'])}", "dim"))

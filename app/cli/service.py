@@ -49,9 +49,7 @@ class ServiceClient:
             await asyncio.sleep(min(int(wait), RESPONSE_SECONDS))
 
     @asynccontextmanager
-    async def stream(
-        self, method: str, path: str, *, query: QueryParams, **body: Any
-    ) -> AsyncIterator[httpx2.Response]:
+    async def stream(self, method: str, path: str, query: QueryParams, **body: Any) -> AsyncIterator[httpx2.Response]:
         """A 2xx response, whose body is still to be read. It may be silent for as long as it likes."""
         async with self._request(method, path, query, None, **body) as response:
             await _require_success(response)

@@ -24,12 +24,10 @@ def stats(
     ] = False,
     every: Annotated[bool, typer.Option("--all", help="Over all users; the key must have admin.")] = False,
     by: Annotated[
-        str | None,
-        typer.Option(help="With --daily: hour, day or week. With --top: messages, tokens or chats."),
+        str | None, typer.Option(help="With --daily: hour, day or week. With --top: messages, tokens or chats.")
     ] = None,
     from_: Annotated[
-        str | None,
-        typer.Option("--from", metavar="WHEN", help="With --daily: its first day, as 2030-01-31."),
+        str | None, typer.Option("--from", metavar="WHEN", help="With --daily: its first day, as 2030-01-31.")
     ] = None,
     to: Annotated[str | None, typer.Option(metavar="WHEN", help="With --daily: its last day.")] = None,
     tz: Annotated[str | None, typer.Option(help="With --daily: whose days, as Europe/Berlin; without it UTC.")] = None,

@@ -42,14 +42,8 @@ def decode(item: Json) -> Json:
         else:
             parts += _decode_block(block)
     usage = dict_or_empty(item.get("usage"))
-    return build_message(
-        role,
-        parts,
-        calls,
-        model=short_name(item.get("model")),
-        input_tokens=token_count(usage.get("input_tokens")),
-        output_tokens=token_count(usage.get("output_tokens")),
-    )
+    tokens = {name: token_count(usage.get(name)) for name in ("input_tokens", "output_tokens")}
+    return build_message(role, parts, calls, model=short_name(item.get("model")), **tokens)
 
 
 def encode(message: CanonicalMessage) -> list[Json]:

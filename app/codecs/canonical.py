@@ -178,9 +178,8 @@ def _assistant_message(fields: Json, content: Any) -> CanonicalMessage:
             malformed.append((name, index))
         else:
             calls.append(call)
-    return CanonicalMessage(
-        fields, parse_parts(content), tuple(calls), _result_blocks(fields, content), tuple(malformed)
-    )
+    results = _result_blocks(fields, content)
+    return CanonicalMessage(fields, parse_parts(content), tuple(calls), results, tuple(malformed))
 
 
 def _message_result(fields: Json, content: Any) -> ToolResult:

@@ -1,13 +1,12 @@
-"""Repair: the changes of messages after which a provider takes a branch."""
+"""Lint and repair: what of a branch a provider would refuse, and the changes of messages after which it is taken."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from app.context.branch_reader import has_reasoning
+from app.context.branch_reader import BranchReader, has_reasoning
 from app.context.findings import Edit, Finding
 from app.context.groups import sendable_message
-from app.context.lint import lint
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +15,14 @@ class Repair:
 
     seq: int
     changes: dict[str, Any]
+
+
+def lint(messages: Sequence[dict[str, Any]]) -> list[Finding]:
+    """The findings of a branch, whose messages come in order, in that order."""
+    reader = BranchReader()
+    reader.read_all(reversed(messages))
+    reader.end()
+    return sorted(reader.findings, key=lambda finding: finding.seq)
 
 
 def repair(messages: Sequence[dict[str, Any]]) -> tuple[list[Finding], list[Repair]]:

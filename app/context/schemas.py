@@ -6,6 +6,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from app.context.findings import Rule
 from app.context.providers import PROVIDER_FORMATS
+from app.http.openapi import example
 from app.messages.schemas import MAX_BATCH, MAX_TOKENS
 
 FORMATS = sorted(PROVIDER_FORMATS)
@@ -21,9 +22,7 @@ class ContextQuery(BaseModel):
     """How much of a chat's active branch to give, and in which shape."""
 
     format: Annotated[str, AfterValidator(_check_format)] = Field(
-        default="chat_completions",
-        description="The provider's shape.",
-        json_schema_extra={"enum": [*FORMATS]},
+        default="chat_completions", description="The provider's shape.", json_schema_extra={"enum": [*FORMATS]}
     )
     max_tokens: Annotated[int, Field(ge=0, le=MAX_TOKENS)] | None = Field(
         default=None, description="At most so many tokens, the instructions and the summary included."
@@ -36,21 +35,14 @@ class ContextQuery(BaseModel):
 class ContextOut(BaseModel):
     """A context: fields to be passed on to the provider as they are, and what is in them."""
 
-    model_config = ConfigDict(
-        extra="allow",
-        json_schema_extra={
-            "examples": [
-                {
-                    "format": "chat_completions",
-                    "messages": [{"role": "user", "content": "How do I boil an egg?"}],
-                    "tokens": 10,
-                    "message_count": 1,
-                    "truncated": False,
-                    "first_seq": 1,
-                    "last_seq": 1,
-                }
-            ]
-        },
+    model_config = ConfigDict(extra="allow") | example(
+        format="chat_completions",
+        messages=[{"role": "user", "content": "How do I boil an egg?"}],
+        tokens=10,
+        message_count=1,
+        truncated=False,
+        first_seq=1,
+        last_seq=1,
     )
 
     format: str

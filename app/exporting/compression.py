@@ -20,11 +20,9 @@ class Compressor(Protocol):
 
     def compress(self, data: bytes) -> bytes:
         """The next bytes to send, flushed: all of `data` can be read from them."""
-        ...
 
     def finish(self) -> bytes:
         """The last bytes to send. Without them the stream is broken."""
-        ...
 
 
 class Identity:
@@ -37,7 +35,7 @@ class Identity:
         return b""
 
 
-class GzipCompressor:
+class Gzip:
     """https://www.rfc-editor.org/rfc/rfc1952"""
 
     def __init__(self) -> None:
@@ -50,7 +48,7 @@ class GzipCompressor:
         return self._compressor.flush()
 
 
-class ZstdCompressor:
+class Zstd:
     """https://www.rfc-editor.org/rfc/rfc8878"""
 
     def __init__(self) -> None:
@@ -63,11 +61,7 @@ class ZstdCompressor:
         return self._compressor.flush(zstd.ZstdCompressor.FLUSH_FRAME)
 
 
-COMPRESSORS: dict[str, Callable[[], Compressor]] = {
-    "identity": Identity,
-    "zstd": ZstdCompressor,
-    "gzip": GzipCompressor,
-}
+COMPRESSORS: dict[str, Callable[[], Compressor]] = {"identity": Identity, "zstd": Zstd, "gzip": Gzip}
 
 
 def negotiate_encoding(accept_encoding: str | None) -> str:

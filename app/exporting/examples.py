@@ -14,10 +14,7 @@ _MESSAGES = (("user", "How do I boil an egg?"), ("assistant", "Eight minutes in 
 def _stream() -> list[records.Record]:
     counters = {"message_count": 2, "last_seq": 2, "head_seq": 2, "version": 2}
     chat_id = "01932c07-1f3e-7000-8000-abcdef012345"
-    stream = [
-        records.header(),
-        {"record": "chat", "chat_id": chat_id, "title": "Eggs", **counters, **_TIMESTAMPS},
-    ]
+    stream = [records.header(), {"record": "chat", "chat_id": chat_id, "title": "Eggs", **counters, **_TIMESTAMPS}]
     for seq, (role, content) in enumerate(_MESSAGES, 1):
         ids = {"message_id": f"01932c07-209c-7000-8000-00000000000{seq}", "seq": seq}
         parent = {"parent_seq": seq - 1} if seq > 1 else {}

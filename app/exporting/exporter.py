@@ -157,9 +157,8 @@ class ExportRunner:
         """Stops every job, and waits until their connections are closed."""
         self.stop()
         if self._running:
-            await asyncio.wait(
-                [asyncio.create_task(job.closed.wait()) for job in self._running], timeout=_CLOSE_SECONDS
-            )
+            tasks = [asyncio.create_task(job.closed.wait()) for job in self._running]
+            await asyncio.wait(tasks, timeout=_CLOSE_SECONDS)
 
 
 class ExportResponse(Response):

@@ -10,7 +10,6 @@ from collections.abc import Awaitable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from itertools import chain
 from operator import itemgetter
-from types import TracebackType
 from typing import Any, Self, TypeVar
 
 import asyncpg
@@ -49,9 +48,7 @@ class PostgresSnapshot:
             raise
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *details: object) -> None:
         if self._next_page is not None:
             self._next_page.cancel()
         with suppress(Exception):
@@ -74,7 +71,7 @@ class PostgresSnapshot:
         return ", ".join([*columns, any_large or "false"])
 
     def rows(self, sql: str, *arguments: Any) -> Iterator[Row]:
-        cursor = self._run(self._open(sql, arguments))
+        cursor = self._run(self._connection.cursor(sql, *arguments))
         while rows := self._run(cursor.fetch(_PAGE_ROWS)):
             yield from rows
 
@@ -145,9 +142,6 @@ class PostgresSnapshot:
         if self._next_page is not None:
             self._loop.run_until_complete(asyncio.wait([self._next_page]))
         return self._loop.run_until_complete(_awaited(awaitable))
-
-    async def _open(self, sql: str, arguments: Sequence[Any]) -> Any:
-        return await self._connection.cursor(sql, *arguments)
 
 
 async def _awaited(awaitable: Awaitable[T]) -> T:

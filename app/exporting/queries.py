@@ -47,7 +47,5 @@ MESSAGES = Table(
     (*records.MESSAGE_FIELDS[:6], "created_at", "segment", *_OPTIONAL_COLUMNS, "edited_at"),
     frozenset({"message_id"}),
 )
-REVISIONS = Table(
-    "revisions", ("user_id", "chat_id", "seq", "revision"), ("user_id", "chat_id", *records.REVISION_FIELDS)
-)
+REVISIONS = Table("revisions", (*_OWNER, "seq", "revision"), (*_OWNER, *records.REVISION_FIELDS))
 FEEDBACK = Table("feedback", (*_OWNER, "seq", "caller"), (*_OWNER, *records.FEEDBACK_FIELDS))

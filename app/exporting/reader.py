@@ -160,9 +160,8 @@ class _Reader:
 
     def _active_branch(self, chat: Row) -> Mapping[int, tuple[int, int]]:
         """The segments of the active branch, each with the range of seqs (after, up to) that is in the branch."""
-        forks = {
-            segment: (parent, fork) for segment, parent, fork in self._snapshot.rows(_SEGMENTS_SQL, chat[0], chat[1])
-        }
+        rows = self._snapshot.rows(_SEGMENTS_SQL, chat[0], chat[1])
+        forks = {segment: (parent, fork) for segment, parent, fork in rows}
         tree = Tree(chat[_TREE_VERSION], chat[_SEGMENT], forks, {})
         return {part.segment: (part.after, part.upto) for part in tree.active_branch}
 
@@ -171,10 +170,9 @@ class _Reader:
         if self._selection.user_id is not None:
             where += " AND t.user_id = $1"
         select = f"SELECT {self._snapshot.columns(table)} FROM {table.name} t WHERE {where}"
+        statement = f"{select} ORDER BY {self._order('t', 'chat_id', *order)}"
         # A generator: the query is sent only when the first row is asked for.
-        yield from self._snapshot.rows(
-            f"{select} ORDER BY {self._order('t', 'chat_id', *order)}", *self._selection.arguments
-        )
+        yield from self._snapshot.rows(statement, *self._selection.arguments)
 
     def _order(self, table: str, *columns: str) -> str:
         user = [self._snapshot.user_order] if self._selection.user_id is None else []

@@ -23,26 +23,21 @@ class Snapshot(Protocol):
 
     def columns(self, table: Table) -> str:
         """The SELECT list of a table with the alias t: its columns, then whether large values are left out."""
-        ...
 
     def rows(self, sql: str, *arguments: Any) -> Iterator[Row]:
         """The rows of a query, fetched in pages. Several queries may be read in turns."""
-        ...
 
     def messages(self, table: Table, chats: Iterable[Row], count_index: int) -> Iterator[tuple[Row, Iterable[Row]]]:
         """Chats, each with its messages by seq, which are to be read to their end before the next chat.
 
         The rows of chats begin with user_id and chat_id; `count_index` is the index of their `message_count`.
         """
-        ...
 
     def whole(self, table: Table, key: Sequence[Any]) -> Row:
         """The row of a table with this primary key, large values included."""
-        ...
 
     def interrupt(self) -> None:
         """Makes the read that is under way fail soon. May be called on any thread."""
-        ...
 
 
 OpenSnapshot = Callable[[], AbstractContextManager[Snapshot]]

@@ -1,7 +1,6 @@
 """Snapshots of SQLite: a read transaction, whose rows are read one by one."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from types import TracebackType
 from typing import Any, Self
 
 from app.db import sqlite
@@ -23,9 +22,7 @@ class SqliteSnapshot:
         self._connection.execute("BEGIN")
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *details: object) -> None:
         self._connection.close()
 
     def columns(self, table: Table) -> str:

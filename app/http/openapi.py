@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from pydantic import ConfigDict
+
 from app.http.errors import (
     BadRequest,
     BodyTooLarge,
@@ -20,6 +22,11 @@ BODY_ERRORS = (*WRITE_ERRORS, BodyTooLarge, UnsupportedMediaType)
 ETAG_HEADER = {"ETag": {"schema": {"type": "string"}, "description": "The chat's version."}}
 LINK_HEADER = {"Link": {"schema": {"type": "string"}, "description": '`rel="next"`: the page after this one.'}}
 LOCATION_HEADER = {"Location": {"schema": {"type": "string"}, "description": "Where the chat is."}}
+
+
+def example(**fields: Any) -> ConfigDict:
+    """The configuration of a schema that shows one example, with these fields."""
+    return ConfigDict(json_schema_extra={"examples": [fields]})
 
 
 def documented(model: Any, status: int = 200, *headers: dict[str, Any], description: str = "") -> dict[int | str, Any]:

@@ -6,7 +6,6 @@ import tempfile
 import zipfile
 import zlib
 from contextlib import ExitStack
-from dataclasses import dataclass
 from typing import BinaryIO, cast
 
 from app.archive_formats.source_file import SourceFile
@@ -24,14 +23,6 @@ _MAGIC = (b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08")
 _CONVERSATIONS = re.compile(r"(?:.*/)?conversations[^/]*\.json", re.IGNORECASE)
 _JSON = re.compile(r"(?!__MACOSX/)(?:.*/)?[^/.][^/]*\.(?:json|jsonl|ndjson)", re.IGNORECASE)
 _FAILURES = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError, OverflowError)
-
-
-@dataclass(frozen=True, slots=True)
-class Unpacked:
-    """The files of an archive that are to be read, and their total size in bytes."""
-
-    sources: list[SourceFile]
-    size: int
 
 
 class _LimitedReader:
@@ -67,11 +58,11 @@ def is_archive(file: BinaryIO) -> bool:
     return file.read(4) in _MAGIC
 
 
-def unpack(name: str, file: BinaryIO, stack: ExitStack, limit: int) -> Unpacked:
+def unpack(name: str, file: BinaryIO, stack: ExitStack, limit: int) -> tuple[list[SourceFile], int]:
     """The files to import of an archive: its `conversations….json`, or else every JSON file of a known format.
 
-    They are temporary files, closed with `stack`, of `limit` bytes at most in all. Raises BadRequest (400) for an
-    archive that is broken or has suspicious entries, and BodyTooLarge (413).
+    Gives them and their total size in bytes, `limit` at most. They are temporary files, closed with `stack`. Raises
+    BadRequest (400) for an archive that is broken or has suspicious entries, and BodyTooLarge (413).
     """
     size = file.seek(0, 2)
     max_size = min(limit, max(FREE_BYTES, MAX_RATIO * size))
@@ -97,12 +88,12 @@ def unpack(name: str, file: BinaryIO, stack: ExitStack, limit: int) -> Unpacked:
                 unpacked.flush()
                 if is_archive(unpacked):
                     raise BadRequest(f"An entry of {name} is an archive itself.")
-                sources.append(SourceFile(_printable(entry.filename)[-200:], unpacked, optional=optional))
+                sources.append(SourceFile(printable(entry.filename)[-200:], unpacked, optional=optional))
     except _FAILURES as error:
         # Some messages repeat the name of an entry, which may be anything.
-        reason = _printable(str(error)[:200]) or type(error).__name__
+        reason = printable(str(error)[:200]) or type(error).__name__
         raise BadRequest(f"The archive {name} is broken, or not one that can be read: {reason}") from None
-    return Unpacked(sources, total)
+    return sources, total
 
 
 def _check(name: str, entries: list[zipfile.ZipInfo]) -> None:
@@ -120,5 +111,6 @@ def _check(name: str, entries: list[zipfile.ZipInfo]) -> None:
             raise BadRequest(f"{name} has an entry whose name leads elsewhere.")
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
+    """A text without its unprintable characters."""
     return "".join(character for character in text if character.isprintable())

@@ -17,16 +17,13 @@ class Loader(Protocol):
     @property
     def timestamp(self) -> ConvertTimestamp | None:
         """What timestamps must be made into; None for ISO 8601 text."""
-        ...
 
     @property
     def rows_at_once(self) -> int:
         """The most messages in one transaction, so that other writers do not wait for long."""
-        ...
 
     async def load(self, session: AsyncSession, table: str, columns: Sequence[str], rows: Sequence[Row]) -> None:
         """Inserts rows in the session's open transaction. JSON comes as text. Raises the driver's errors."""
-        ...
 
 
 def loader_of(db: Database) -> Loader:

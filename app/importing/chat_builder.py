@@ -10,7 +10,7 @@ import orjson
 from uuid_utils import uuid7
 
 from app.archive_formats import records
-from app.archive_formats.schemas import ChatRecord, InvalidRecord, parse_feedback, parse_message, parse_revision
+from app.archive_formats.schemas import ChatRecord, FeedbackRecord, InvalidRecord, MessageRecord, RevisionRecord, parse
 from app.db.timestamps import to_iso
 from app.events.counter_deltas import bucket_of
 from app.importing.segments import Segments
@@ -24,9 +24,13 @@ ConvertTimestamp = Callable[[datetime], Any]
 # The columns of the rows.
 OWNER = ("user_id", "chat_id")
 MESSAGE_COLUMNS = (*OWNER, *records.MESSAGE_FIELDS, "segment", "text")
-REVISION_COLUMNS = (*OWNER, *records.REVISION_FIELDS)
-SEGMENT_COLUMNS = (*OWNER, "segment", "parent_segment", "fork_seq")
-FEEDBACK_COLUMNS = (*OWNER, *records.FEEDBACK_FIELDS)
+# By table, in an order in which rows come after those that they refer to.
+COLUMNS = {
+    "segments": (*OWNER, "segment", "parent_segment", "fork_seq"),
+    "messages": MESSAGE_COLUMNS,
+    "revisions": (*OWNER, *records.REVISION_FIELDS),
+    "feedback": (*OWNER, *records.FEEDBACK_FIELDS),
+}
 
 _ROLES = frozenset({"user", "assistant", "system", "developer", "tool"})
 # The fields that a message on the short way may have.
@@ -132,35 +136,13 @@ class ChatBuilder:
             self._count_tokens(counters, token_counts(tokens, input_tokens, output_tokens))
         text = orjson.dumps(content).decode()
         self.bytes += 2 * len(text) + 256
-        self.rows.messages.append(
-            (
-                self.user_id,
-                self.chat_id,
-                message_id,
-                seq,
-                parent,
-                role,
-                kind,
-                text,
-                None,
-                None,
-                None,
-                model,
-                tokens,
-                input_tokens,
-                output_tokens,
-                None,
-                None,
-                None,
-                created if self._timestamp is None else timestamp,
-                None,
-                segment,
-                content,
-            )
-        )
+        stored = created if self._timestamp is None else timestamp
+        begin = (self.user_id, self.chat_id, message_id, seq, parent, role, kind, text, None, None, None)
+        end = (model, tokens, input_tokens, output_tokens, None, None, None, stored, None, segment, content)
+        self.rows.messages.append(begin + end)
 
     def _add_validated(self, record: records.Record) -> None:
-        message = parse_message(record)
+        message = parse(MessageRecord, record)
         message_id = message.message_id if message.message_id and self._keep_ids else str(uuid7())
         segment = self._add_to_segment(message.seq, message.parent_seq)
         if message.seq == self.chat.head_seq:
@@ -174,73 +156,37 @@ class ChatBuilder:
         content = orjson.dumps(message.content).decode() if "content" in message.model_fields_set else None
         calls, metadata, payload = map(_json, (message.tool_calls, message.metadata, message.payload))
         self.bytes += len(text) + 256 + sum(len(part) for part in (content, calls, metadata, payload) if part)
-        self.rows.messages.append(
-            (
-                self.user_id,
-                self.chat_id,
-                message_id,
-                message.seq,
-                message.parent_seq,
-                message.role,
-                message.type,
-                content,
-                calls,
-                message.tool_call_id,
-                message.name,
-                message.model,
-                *tokens,
-                metadata,
-                payload,
-                message.status,
-                self.timestamp(message.created_at),
-                self.timestamp(message.edited_at),
-                segment,
-                text,
-            )
-        )
+        head = (self.user_id, self.chat_id, message_id, message.seq, message.parent_seq, message.role, message.type)
+        fields = (content, calls, message.tool_call_id, message.name, message.model, *tokens, metadata, payload)
+        timestamps = (self.timestamp(message.created_at), self.timestamp(message.edited_at))
+        self.rows.messages.append((*head, *fields, message.status, *timestamps, segment, text))
 
     def add_revision(self, record: records.Record) -> None:
         """Adds the next `revision`, of a message that was added. Raises InvalidRecord."""
-        revision = parse_revision(record)
+        revision = parse(RevisionRecord, record)
         position = (revision.seq, revision.revision)
         if position <= self._last_revision or not self.segments.has(revision.seq):
             raise InvalidRecord("a revision of no message, or out of order")
         self._last_revision = position
         content = orjson.dumps(revision.content).decode() if "content" in revision.model_fields_set else None
         self.bytes += 2 * len(content or "") + 256
-        self.rows.revisions.append(
-            (
-                self.user_id,
-                self.chat_id,
-                *position,
-                revision.role,
-                revision.type,
-                content,
-                _json(revision.tool_calls),
-                revision.tool_call_id,
-                revision.name,
-                revision.model,
-                revision.tokens,
-                revision.input_tokens,
-                revision.output_tokens,
-                _json(revision.metadata),
-                revision.status,
-                self.timestamp(revision.replaced_at),
-            )
-        )
+        calls, metadata = _json(revision.tool_calls), _json(revision.metadata)
+        fields = (revision.role, revision.type, content, calls, revision.tool_call_id, revision.name, revision.model)
+        tokens = (revision.tokens, revision.input_tokens, revision.output_tokens)
+        state = (metadata, revision.status, self.timestamp(revision.replaced_at))
+        self.rows.revisions.append((self.user_id, self.chat_id, *position, *fields, *tokens, *state))
 
     def add_feedback(self, record: records.Record) -> None:
         """Adds the next `feedback`, on a message that was added. Raises InvalidRecord."""
-        feedback = parse_feedback(record)
+        feedback = parse(FeedbackRecord, record)
         position = (feedback.seq, feedback.caller)
         if position <= self._last_feedback or not self.segments.has(feedback.seq):
             raise InvalidRecord("feedback on no message, or out of order")
         self._last_feedback = position
         self.bytes += 512
+        fields = (feedback.rating, feedback.reason, feedback.text)
         timestamps = (self.timestamp(feedback.created_at), self.timestamp(feedback.updated_at))
-        self.rows.feedback.append(
-            (self.user_id, self.chat_id, *position, feedback.rating, feedback.reason, feedback.text, *timestamps)
-        )
+        self.rows.feedback.append((self.user_id, self.chat_id, *position, *fields, *timestamps))
 
     def finish(self) -> None:
         """Ends the chat. Raises InvalidRecord where its record says something else than what was added."""

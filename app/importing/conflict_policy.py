@@ -87,22 +87,10 @@ async def find_existing(
         sources += [builder.chat.source] if builder.chat.source else []
         sources += [source] if mark and (source := _copy_source(builder, mark)) else []
         keys += [builder.chat.key] if builder.chat.key else []
-    statement = select(
-        col(Chat.chat_id),
-        col(Chat.source),
-        col(Chat.key),
-        col(Chat.deleted_at),
-        col(Chat.version),
-        col(Chat.tree_version),
-    ).where(
-        col(Chat.user_id) == user_id,
-        or_(
-            col(Chat.chat_id).in_(ids),
-            col(Chat.source).in_(sources),
-            col(Chat.key).in_(keys) & col(Chat.deleted_at).is_(None),
-        ),
-    )
-    rows = await session.execute(statement)
+    columns = (Chat.chat_id, Chat.source, Chat.key, Chat.deleted_at, Chat.version, Chat.tree_version)
+    has_key = col(Chat.key).in_(keys) & col(Chat.deleted_at).is_(None)
+    is_same = or_(col(Chat.chat_id).in_(ids), col(Chat.source).in_(sources), has_key)
+    rows = await session.execute(select(*map(col, columns)).where(col(Chat.user_id) == user_id, is_same))
     return [Existing(row[0], row[1], row[2], row[3] is not None, row[4], row[5]) for row in rows]
 
 
@@ -133,14 +121,8 @@ def plan(
         for other in same:
             if other.chat_id == result.chat_id:
                 result.version, result.tree_version = max(result.version, other.version + 1), other.tree_version
-    key_in_use = (
-        result.key is not None
-        and chat.deleted_at is None
-        and any(
-            other.key == result.key and not other.is_deleted and other.chat_id not in result.replaces
-            for other in existing
-        )
-    )
+    with_key = [other for other in existing if other.key == result.key and other.chat_id not in result.replaces]
+    key_in_use = result.key is not None and chat.deleted_at is None and not all(other.is_deleted for other in with_key)
     if key_in_use and on_conflict == "copy":
         result.key = None
     elif key_in_use:

@@ -2,9 +2,9 @@
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import asyncpg
 import structlog
@@ -130,24 +130,24 @@ class Importer:
             for chat, plan in zip(chats, await self._read_plans(chats), strict=True):
                 self._simulate(chat, plan)
             return
-        plans = await self._try(chats, self._transaction(chats))
+        plans = await self._try(chats, self._insert)
         if plans is None:
             for chat in chats if len(chats) > 1 else ():
                 await self._store_group([chat])
             return
         for chat, plan in zip(chats, plans, strict=True):
             if plan.action == "replace":
-                replaced = await self._try([chat], self._replacement(chat))
+                replaced = await self._try([chat], self._replace)
                 if replaced is None:
                     continue
                 plan = replaced
             self._report_outcome(chat.location, plan)
 
-    async def _try(self, chats: Sequence[WholeChat], work: Callable[[], Coroutine[Any, Any, T]]) -> T | None:
+    async def _try(self, chats: Sequence[WholeChat], work: Callable[[Sequence[WholeChat]], Awaitable[T]]) -> T | None:
         """The result of a transaction; None where the database refuses it, which is reported for a single chat."""
         for attempt in range(_ATTEMPTS):
             try:
-                return await work()
+                return await work(chats)
             except Exception as error:
                 if (reason := _refusal(error)) is not None:
                     if len(chats) == 1:
@@ -158,25 +158,19 @@ class Importer:
             await asyncio.sleep(_RETRY_SECONDS * (attempt + 1))
         raise AssertionError
 
-    def _transaction(self, chats: Sequence[WholeChat]) -> Callable[[], Coroutine[Any, Any, list[Plan]]]:
-        async def work() -> list[Plan]:
-            async with self._db.write() as session:
-                plans = await self._plans(session, chats)
-                await self._store.insert(session, [plan for plan in plans if plan.action in ("import", "copy")])
-            return plans
+    async def _insert(self, chats: Sequence[WholeChat]) -> list[Plan]:
+        async with self._db.write() as session:
+            plans = await self._plans(session, chats)
+            await self._store.insert(session, [plan for plan in plans if plan.action in ("import", "copy")])
+        return plans
 
-        return work
-
-    def _replacement(self, chat: WholeChat) -> Callable[[], Coroutine[Any, Any, Plan]]:
-        async def work() -> Plan:
-            async with self._db.write() as session:
-                (plan,) = await self._plans(session, [chat])
-                await self._store.erase(session, plan)
-                if plan.action in ("import", "copy", "replace"):
-                    await self._store.insert(session, [plan])
-            return plan
-
-        return work
+    async def _replace(self, chats: Sequence[WholeChat]) -> Plan:
+        async with self._db.write() as session:
+            (plan,) = await self._plans(session, chats)
+            await self._store.erase(session, plan)
+            if plan.action in ("import", "copy", "replace"):
+                await self._store.insert(session, [plan])
+        return plan
 
     async def _store_parts(self, part: ChatPart, batches: AsyncIterator[Batch]) -> Batch | None:
         """Stores a chat that comes in parts, in one transaction. Gives the batch that comes after it."""

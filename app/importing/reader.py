@@ -7,7 +7,7 @@ from typing import Any
 from uuid_utils import uuid7
 
 from app.archive_formats.records import Record
-from app.archive_formats.schemas import InvalidRecord, parse_chat
+from app.archive_formats.schemas import ChatRecord, InvalidRecord, parse
 from app.archive_formats.source_file import LocatedRecord, ReadFailure, SourceFile
 from app.importing.chat_builder import ChatBuilder, ConvertTimestamp, Rows
 
@@ -123,7 +123,7 @@ class Reader:
 
     def start_chat(self, record: Record, native: bool) -> ChatBuilder:
         """The builder of a chat that begins with this record. Raises InvalidRecord."""
-        chat = parse_chat(record)
+        chat = parse(ChatRecord, record)
         user_id = (chat.user_id if self.all_users else None) or self.user_id
         if user_id is None:
             raise InvalidRecord("user_id: it does not say whose it is")

@@ -3,7 +3,9 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
+
+from app.http.openapi import example
 
 MAX_ERRORS = 100
 
@@ -36,21 +38,13 @@ class ImportProblem(BaseModel):
 class ImportOut(BaseModel):
     """What an import did or, as a dry run, would do."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "format": "chatgpt",
-                    "dry_run": False,
-                    "chats": {"found": 3, "imported": 1, "skipped": 1, "replaced": 0, "copied": 0, "failed": 1},
-                    "messages": {"found": 21, "imported": 9},
-                    "errors": [
-                        {"place": "file conversations.json, item 3 (line 120)", "reason": "A text has a NUL character."}
-                    ],
-                    "errors_total": 1,
-                }
-            ]
-        }
+    model_config = example(
+        format="chatgpt",
+        dry_run=False,
+        chats={"found": 3, "imported": 1, "skipped": 1, "replaced": 0, "copied": 0, "failed": 1},
+        messages={"found": 21, "imported": 9},
+        errors=[{"place": "file conversations.json, item 3 (line 120)", "reason": "A text has a NUL character."}],
+        errors_total=1,
     )
 
     format: str = Field(description="The format of the files; several are separated by commas.")
@@ -67,9 +61,7 @@ class Report:
 
     dry_run: bool
     formats: list[str] = field(default_factory=list)
-    chats: dict[str, int] = field(
-        default_factory=lambda: dict.fromkeys(("found", "imported", "skipped", "replaced", "copied", "failed"), 0)
-    )
+    chats: dict[str, int] = field(default_factory=lambda: dict.fromkeys(ImportedChats.model_fields, 0))
     messages_found: int = 0
     messages_imported: int = 0
     errors: list[dict[str, str]] = field(default_factory=list)

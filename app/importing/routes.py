@@ -2,7 +2,9 @@
 
 import asyncio
 import hashlib
+from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
+from functools import partial
 from typing import Annotated, Any, Literal
 from weakref import WeakValueDictionary
 
@@ -62,22 +64,17 @@ class ImportQuery(BaseModel):
     )
 
 
-_FILE = {"schema": {"type": "string", "format": "binary"}}
+_FILE = {"type": "string", "format": "binary"}
+_FORM = {"file": {"type": "array", "items": _FILE}}
 _BODY: dict[str, Any] = {
     "requestBody": {
         "required": True,
         "description": "A file as it is, said to be JSON, JSON Lines, a zip or just bytes; or several, as a form.",
         "content": {
-            "application/octet-stream": _FILE,
-            "application/jsonl": _FILE,
-            "application/zip": _FILE,
-            "multipart/form-data": {
-                "schema": {
-                    "type": "object",
-                    "properties": {"file": {"type": "array", "items": {"type": "string", "format": "binary"}}},
-                    "required": ["file"],
-                }
-            },
+            "application/octet-stream": {"schema": _FILE},
+            "application/jsonl": {"schema": _FILE},
+            "application/zip": {"schema": _FILE},
+            "multipart/form-data": {"schema": {"type": "object", "properties": _FORM, "required": ["file"]}},
         },
     }
 }
@@ -109,10 +106,12 @@ async def import_chats(
         else:
             body_hash = await asyncio.to_thread(upload.sha256)
             idempotency = idempotent_request_of(request, key, body_hash.encode())
+            mark = hashlib.sha256(f"{key}\0{idempotency.request_sha256}".encode()).hexdigest()[:16]
+            run = partial(_run, request, query, user_id, upload, limit, mark)
             owner = user_id or caller.principal
             lock = _running.setdefault((owner, key), asyncio.Lock())
             async with lock:
-                response = await _idempotent(request, query, user_id, upload, limit, idempotency, owner)
+                response = await _idempotent(service(request, Database), owner, idempotency, run)
     return response.response()
 
 
@@ -130,25 +129,18 @@ def _default_user(caller: Caller, query: ImportQuery) -> str | None:
 
 
 async def _idempotent(
-    request: Request,
-    query: ImportQuery,
-    user_id: str | None,
-    upload: Upload,
-    limit: int,
-    idempotency: IdempotentRequest,
-    owner: str,
+    db: Database, owner: str, idempotency: IdempotentRequest, run: Callable[[], Awaitable[StoredResponse]]
 ) -> StoredResponse:
     """Runs the import, or for a retry gives the first response again.
 
     The response is stored when all is done, in a transaction of its own. If the process ends before, a retry runs the
     import again and finds the chats that are stored already; that is why copies are marked.
     """
-    db = service(request, Database)
     async with db.read() as session:
         first_response = await stored_response(session, owner, idempotency)
     if first_response is not None:
         return first_response
-    response = await _run(request, query, user_id, upload, limit, idempotency)
+    response = await run()
 
     async def effect() -> StoredResponse:
         return response
@@ -158,16 +150,8 @@ async def _idempotent(
 
 
 async def _run(
-    request: Request,
-    query: ImportQuery,
-    user_id: str | None,
-    upload: Upload,
-    limit: int,
-    idempotency: IdempotentRequest | None,
+    request: Request, query: ImportQuery, user_id: str | None, upload: Upload, limit: int, mark: str | None
 ) -> StoredResponse:
-    mark = None
-    if idempotency is not None:
-        mark = hashlib.sha256(f"{idempotency.key}\0{idempotency.request_sha256}".encode()).hexdigest()[:16]
     options = Options(user_id, **query.model_dump(), mark=mark)
     with ExitStack() as stack:
         try:

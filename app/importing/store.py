@@ -15,14 +15,7 @@ from app.events.log import append_events
 from app.http.errors import NotFound
 from app.http.references import ChatRef
 from app.importing.bulk_insert import Loader
-from app.importing.chat_builder import (
-    FEEDBACK_COLUMNS,
-    MESSAGE_COLUMNS,
-    REVISION_COLUMNS,
-    SEGMENT_COLUMNS,
-    ChatBuilder,
-    Rows,
-)
+from app.importing.chat_builder import COLUMNS, ChatBuilder, Rows
 from app.importing.conflict_policy import Existing, Plan, find_existing
 from app.models import Chat
 
@@ -81,13 +74,8 @@ class ImportStore:
         await self._loader.load(session, "chats", tuple(chats[0]), [tuple(chat.values()) for chat in chats])
 
     async def _load(self, session: AsyncSession, chats: Sequence[Rows]) -> None:
-        for table, columns, rows in (
-            ("segments", SEGMENT_COLUMNS, [row for chat in chats for row in chat.segments]),
-            ("messages", MESSAGE_COLUMNS, [row for chat in chats for row in chat.messages]),
-            ("revisions", REVISION_COLUMNS, [row for chat in chats for row in chat.revisions]),
-            ("feedback", FEEDBACK_COLUMNS, [row for chat in chats for row in chat.feedback]),
-        ):
-            if rows:
+        for table, columns in COLUMNS.items():
+            if rows := [row for chat in chats for row in getattr(chat, table)]:
                 await self._loader.load(session, table, columns, rows)
 
     async def _record(self, session: AsyncSession, plans: Sequence[Plan]) -> None:
@@ -129,7 +117,6 @@ def _totals(plan: Plan) -> dict[str, Any]:
 
 
 def _chat_row(plan: Plan) -> dict[str, Any]:
-    """The row of a chat by column."""
     builder, chat = plan.builder, plan.builder.chat
     return {
         "user_id": builder.user_id,

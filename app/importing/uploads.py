@@ -9,33 +9,19 @@ from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import BinaryIO, cast
 
-from starlette.datastructures import Headers, UploadFile
+from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
 from app.archive_formats.source_file import SourceFile
 from app.http.errors import BadRequest, BodyTooLarge, StorageFull, UnsupportedMediaType
-from app.importing.archives import is_archive, unpack
+from app.importing.archives import is_archive, printable, unpack
 
 MAX_FILES = 1000
 _BUFFER_BYTES = 1024 * 1024
 _MAX_NAME_LENGTH = 200
-_MEDIA_TYPES = frozenset(
-    {
-        "",
-        "application/json",
-        "application/jsonl",
-        "application/jsonlines",
-        "application/ndjson",
-        "application/octet-stream",
-        "application/x-jsonlines",
-        "application/x-ndjson",
-        "application/x-zip-compressed",
-        "application/zip",
-        "text/json",
-        "text/plain",
-    }
-)
+_APPLICATION_TYPES = "json jsonl jsonlines ndjson octet-stream x-jsonlines x-ndjson x-zip-compressed zip".split()
+_MEDIA_TYPES = frozenset({"", "text/json", "text/plain", *(f"application/{name}" for name in _APPLICATION_TYPES)})
 
 
 @dataclass(slots=True)
@@ -60,9 +46,9 @@ class Upload:
         sources: list[SourceFile] = []
         for name, file in self.files:
             if is_archive(file):
-                unpacked = unpack(name, file, stack, limit)
-                limit -= unpacked.size
-                sources += unpacked.sources
+                unpacked, size = unpack(name, file, stack, limit)
+                limit -= size
+                sources += unpacked
             else:
                 sources.append(SourceFile(name, file))
         return sources
@@ -118,9 +104,7 @@ async def _receive_body(request: Request, limit: int, upload: Upload, stack: Exi
 
 
 async def _receive_form(request: Request, limit: int, upload: Upload, stack: ExitStack) -> None:
-    parser = MultiPartParser(
-        Headers(scope=request.scope), _limited(request, limit), max_files=MAX_FILES, max_fields=MAX_FILES
-    )
+    parser = MultiPartParser(request.headers, _limited(request, limit), max_files=MAX_FILES, max_fields=MAX_FILES)
     try:
         form = await parser.parse()
     except MultiPartException as error:
@@ -128,7 +112,8 @@ async def _receive_form(request: Request, limit: int, upload: Upload, stack: Exi
     for _, part in form.multi_items():
         if isinstance(part, UploadFile):
             stack.callback(part.file.close)
-            upload.files.append((_name(part.filename), part.file))
+            name = printable(part.filename or "")[:_MAX_NAME_LENGTH] or "file"
+            upload.files.append((name, part.file))
     if not upload.files:
         raise BadRequest("There is no file in the form: a part of it needs a filename.")
 
@@ -145,9 +130,3 @@ async def _limited(request: Request, limit: int) -> AsyncGenerator[bytes, None]:
 
 def _too_large(limit: int) -> BodyTooLarge:
     return BodyTooLarge(f"The request body is larger than {limit} bytes.")
-
-
-def _name(filename: str | None) -> str:
-    """A file's name without unprintable characters."""
-    name = "".join(character for character in filename or "" if character.isprintable())
-    return name[:_MAX_NAME_LENGTH] or "file"

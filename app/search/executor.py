@@ -9,7 +9,6 @@ from app.db.database import Database
 from app.http.errors import BadRequest
 from app.search.postgres_match import PostgresMatchSql
 from app.search.query_builder import MAX_SCANNED, MatchSql, QueryBuilder, SearchCriteria
-from app.search.query_parser import Query
 from app.search.ranking import Match
 from app.search.sqlite_match import SqliteMatchSql
 
@@ -70,7 +69,8 @@ class SearchExecutor:
         """
         buckets = await self._buckets(criteria)
         builder = QueryBuilder(self._sql, criteria)
-        lookups = _lookups_per_bucket(criteria.query)
+        # Words that are looked up in the index for each bucket.
+        lookups = sum(len(phrase.terms) for phrase in criteria.query.phrases())
         matches: list[Match] = []
         searched, size, budget = 0, 1, BUDGET
         while searched < len(buckets):
@@ -125,9 +125,8 @@ class SearchExecutor:
             buckets = [bucket for bucket in buckets if bucket.newest > after]
         if criteria.before is not None:
             before = comparable(criteria.before[0])
-            buckets = [
-                replace(bucket, newest=min(bucket.newest, before)) for bucket in buckets if bucket.oldest <= before
-            ]
+            buckets = [bucket for bucket in buckets if bucket.oldest <= before]
+            buckets = [replace(bucket, newest=min(bucket.newest, before)) for bucket in buckets]
         return sorted(buckets, key=lambda bucket: (bucket.newest, bucket.number), reverse=True)
 
 
@@ -135,8 +134,3 @@ def _newer_than(newest_left: Any, matches: list[Match]) -> MatchPage:
     """The matches that are newer than all in the buckets that were not searched."""
     certain = matches[: bisect.bisect_left(matches, True, key=lambda match: match.created_at <= newest_left)]
     return MatchPage(certain, (newest_left, MAX_DOC))
-
-
-def _lookups_per_bucket(query: Query) -> int:
-    """How many words are looked up in the index for each bucket."""
-    return sum(len(phrase.terms) for phrase in query.phrases())

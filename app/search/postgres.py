@@ -11,14 +11,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from app.db.timestamps import to_datetime
 from app.search.bucket_allocation import BucketRow, allocate_buckets, max_numbers_needed
 from app.search.index_plan import IndexPlan, MessageRange, NewDocument, Progress, document_row
-from app.search.queries import (
-    LONG_TEXT_CHARACTERS,
-    SNIPPET_SOURCE_CHARACTERS,
-    IndexQueries,
-    deleted_ranges,
-    select_current,
-    to_progress,
-)
+from app.search.queries import LONG_TEXT_CHARACTERS, SNIPPET_CHARACTERS, IndexQueries, select_current, to_progress
 
 # octet_length() tells how long a text is without reading it.
 _TEXT = f"CASE WHEN octet_length(text) <= {LONG_TEXT_CHARACTERS} THEN text END AS text"
@@ -117,7 +110,7 @@ CROSS JOIN LATERAL (
     SELECT title, summary, created_at FROM chats WHERE user_id = $1 AND chat_id = w.chat_id LIMIT 1
 ) AS c
 LEFT JOIN LATERAL (
-    SELECT message_id, role, created_at, left(text, {SNIPPET_SOURCE_CHARACTERS}) AS text FROM messages
+    SELECT message_id, role, created_at, left(text, {SNIPPET_CHARACTERS}) AS text FROM messages
     WHERE user_id = $1 AND chat_id = w.chat_id AND seq = w.seq LIMIT 1
 ) AS m ON TRUE
 WHERE w.seq = 0 OR m.message_id IS NOT NULL
@@ -131,8 +124,8 @@ WHERE w.seq = 0 OR m.message_id IS NOT NULL
 
     async def apply(self, plans: Sequence[IndexPlan], documents: Sequence[NewDocument]) -> set[str]:
         async with self._db.write() as session:
-            plans, documents = select_current(plans, documents, await _lock(session, plans))
-            if ranges := deleted_ranges(plans):
+            plans, documents, ranges = select_current(plans, documents, await _lock(session, plans))
+            if ranges:
                 await _delete(session, ranges, documents)
             if documents:
                 await _add(session, documents)

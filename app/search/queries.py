@@ -17,7 +17,7 @@ from app.search.index_plan import DocumentSource, IndexPlan, IndexState, Message
 # Longer texts are read one at a time.
 LONG_TEXT_CHARACTERS = 50_000
 # So much of a message is read for its snippet: one more than is searched, to see whether it goes on.
-SNIPPET_SOURCE_CHARACTERS = 64 * 1024 + 1
+SNIPPET_CHARACTERS = 64 * 1024 + 1
 NIL_UUID = "00000000-0000-0000-0000-000000000000"
 
 Changes = dict[str, list[tuple[int, list[Entry]]]]
@@ -120,16 +120,15 @@ def to_progress(columns: Sequence[Any]) -> Progress | None:
 
 def select_current(
     plans: Sequence[IndexPlan], documents: Sequence[NewDocument], progress: dict[str, Progress | None]
-) -> tuple[list[IndexPlan], list[NewDocument]]:
-    """The plans of users whose progress is what it was before the plan, and the documents of these users."""
+) -> tuple[list[IndexPlan], list[NewDocument], list[MessageRange]]:
+    """The plans of users whose progress is what it was before the plan, and the documents that they add and delete.
+
+    Those of messages that still exist are deleted and stored again.
+    """
     current = [plan for plan in plans if progress.get(plan.user_id) == plan.before]
     users = {plan.user_id for plan in current}
-    return current, [document for document in documents if document.user_id in users]
-
-
-def deleted_ranges(plans: Sequence[IndexPlan]) -> list[MessageRange]:
-    """The documents that plans delete; those of messages that still exist are stored again."""
-    return list(chain.from_iterable((*plan.removed, *plan.reindexed) for plan in plans))
+    deleted = list(chain.from_iterable((*plan.removed, *plan.reindexed) for plan in current))
+    return current, [document for document in documents if document.user_id in users], deleted
 
 
 def _timestamp(value: Any) -> Any:

@@ -47,19 +47,15 @@ class MatchSql(Protocol):
 
     def comparable(self, timestamp: Any) -> Any:
         """A timestamp of this database or of a request, such that all compare and can be passed as arguments."""
-        ...
 
     def index_query(self, query: Query, buckets: Sequence[int]) -> Any:
         """The full-text query for documents of these buckets with the words of a query, in whatever order."""
-        ...
 
     def contains(self, parameter: str) -> str:
         """SQL: the document's words contain the parameter's text."""
-        ...
 
     def has_element(self, column: str, parameter: str) -> str:
         """SQL: the JSON array of a column has the parameter's text as an element."""
-        ...
 
 
 class QueryBuilder:

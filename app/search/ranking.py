@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from app.search.query_parser import Phrase, Query
+from app.search.query_parser import Query
 
 # The usual values: how soon a repeated word adds little, and how much a long document counts for less.
 _K1 = 1.2
@@ -45,21 +45,13 @@ def rank(query: Query, matches: Sequence[Match]) -> list[Match]:
     length_norms = [_K1 * (1 - _B + _B * match.length / mean_length) for match in matches]
     scores = [0.0] * len(matches)
     for phrase in phrases:
-        frequencies = _term_frequencies(phrase, texts)
+        phrase_text = phrase.text(separator="  ")
+        frequencies = [text.count(phrase_text) for text in texts]
         document_frequency = sum(frequency > 0 for frequency in frequencies)
         idf = math.log(1 + (len(matches) - document_frequency + 0.5) / (document_frequency + 0.5))
         for index, frequency in enumerate(frequencies):
             if frequency:
                 scores[index] += idf * frequency * (_K1 + 1) / (frequency + length_norms[index])
-    scored = [
-        (score * (1.0 if match.seq else _CHAT_BOOST), match) for score, match in zip(scores, matches, strict=True)
-    ]
+    boosted = [score * (1.0 if match.seq else _CHAT_BOOST) for score, match in zip(scores, matches, strict=True)]
     # No two matches have the same number, so that no more than `created_at` and `doc` are compared.
-    scored.sort(reverse=True)
-    return [match for _, match in scored]
-
-
-def _term_frequencies(phrase: Phrase, texts: Sequence[str]) -> list[int]:
-    """How often a phrase occurs in each text, whose words have two spaces between them."""
-    phrase_text = phrase.text(separator="  ")
-    return [text.count(phrase_text) for text in texts]
+    return [match for _, match in sorted(zip(boosted, matches, strict=True), reverse=True)]

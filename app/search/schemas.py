@@ -3,9 +3,10 @@
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from app.chats.schemas import Platform, Tag
+from app.http.openapi import example
 from app.http.paging import DEFAULT_LIMIT, Cursor, Limit
 from app.http.timestamps import Timestamp
 
@@ -38,21 +39,15 @@ SnippetHtml = Annotated[
 class MessageHit(BaseModel):
     """A message that was found."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "kind": "message",
-                    "chat_id": "01932c07-1f3e-7000-8000-abcdef012345",
-                    "title": "Eggs",
-                    "seq": 2,
-                    "message_id": "01932c07-209d-7000-8000-fedcba987654",
-                    "role": "assistant",
-                    "created_at": "2026-01-31T12:00:04.000000Z",
-                    "snippet": "Six minutes for a soft <mark>egg</mark>, nine for a hard one.",
-                }
-            ]
-        }
+    model_config = example(
+        kind="message",
+        chat_id="01932c07-1f3e-7000-8000-abcdef012345",
+        title="Eggs",
+        seq=2,
+        message_id="01932c07-209d-7000-8000-fedcba987654",
+        role="assistant",
+        created_at="2026-01-31T12:00:04.000000Z",
+        snippet="Six minutes for a soft <mark>egg</mark>, nine for a hard one.",
     )
 
     kind: Literal["message"]

@@ -58,9 +58,8 @@ def _spans(text: str, query: Query) -> list[tuple[str, int, int]]:
     pattern = _word_pattern(query) if text.isascii() else None
     if pattern is None:
         return tokenizer.token_spans(text)
-    return [
-        (match[0][: tokenizer.MAX_WORD_LENGTH], match.start(), match.end()) for match in pattern.finditer(text.lower())
-    ]
+    words = pattern.finditer(text.lower())
+    return [(word[0][: tokenizer.MAX_WORD_LENGTH], word.start(), word.end()) for word in words]
 
 
 @lru_cache(256)
@@ -102,7 +101,6 @@ def _parts(text: str) -> Iterator[tuple[int, int]]:
 
 
 def _count_clauses(folded: str, query: Query) -> int:
-    """How many clauses a folded text meets."""
     candidates = [
         clause for clause in query.required if any(all(term in folded for term in phrase.terms) for phrase in clause)
     ]

@@ -14,13 +14,7 @@ from app.db import sqlite
 from app.db.database import Database
 from app.search.bucket_allocation import BucketRow, allocate_buckets, max_numbers_needed
 from app.search.index_plan import IndexPlan, MessageRange, NewDocument, Progress, document_row
-from app.search.queries import (
-    LONG_TEXT_CHARACTERS,
-    SNIPPET_SOURCE_CHARACTERS,
-    IndexQueries,
-    deleted_ranges,
-    select_current,
-)
+from app.search.queries import LONG_TEXT_CHARACTERS, SNIPPET_CHARACTERS, IndexQueries, select_current
 
 _TEXT = f"CASE WHEN length(text) <= {LONG_TEXT_CHARACTERS} THEN text END"
 _READY = "status IS NOT 'in_progress'"
@@ -89,7 +83,7 @@ SELECT * FROM (
     text_sql = f"SELECT text FROM messages WHERE user_id = $1 AND chat_id = $2 AND seq = $3 AND {_READY}"
     hits_sql = f"""
 SELECT w.key, c.title, c.summary, c.created_at, m.message_id, m.role, m.created_at,
-    substr(m.text, 1, {SNIPPET_SOURCE_CHARACTERS})
+    substr(m.text, 1, {SNIPPET_CHARACTERS})
 FROM json_each($2) w CROSS JOIN chats c ON c.user_id = $1 AND c.chat_id = w.value ->> 0
 LEFT JOIN messages m ON m.user_id = $1 AND m.chat_id = w.value ->> 0 AND m.seq = w.value ->> 1
 WHERE w.value ->> 1 = 0 OR m.message_id IS NOT NULL
@@ -116,8 +110,8 @@ WHERE w.value ->> 1 = 0 OR m.message_id IS NOT NULL
 def _apply(plans: Sequence[IndexPlan], documents: Sequence[NewDocument], connection: Connection) -> set[str]:
     rows = connection.execute(_GET_PROGRESS, (_json([plan.user_id for plan in plans]),))
     progress: dict[str, Progress | None] = {row[0]: Progress(*row[1:]) for row in rows}
-    plans, documents = select_current(plans, documents, progress)
-    if ranges := deleted_ranges(plans):
+    plans, documents, ranges = select_current(plans, documents, progress)
+    if ranges:
         _delete(connection, ranges, documents)
     if documents:
         _add(connection, documents)

@@ -42,9 +42,7 @@ _IGNORABLE = (
 _DROPPED = re.compile(f"[{_OPTIONAL_MARKS}{_IGNORABLE}]")
 # Letters that are written in two ways, letters with a stroke, which many people cannot type, and apostrophes that are
 # letters in Unicode.
-_EQUIVALENT = str.maketrans(
-    dict(zip("ıøłđħŧىیکةʻʼ", "ioldhtييكه  ", strict=True)) | {"æ": "ae", "œ": "oe"},
-)
+_EQUIVALENT = str.maketrans(dict(zip("ıøłđħŧىیکةʻʼ", "ioldhtييكه  ", strict=True)) | {"æ": "ae", "œ": "oe"})
 # Blocks of scripts written without spaces: Thai and Lao, Myanmar, Hangul, Khmer, Tai, Javanese and Balinese, kana,
 # Bopomofo, Han, Yi, Tangut, Nushu and what Unicode will add to Han.
 _BIGRAM_SCRIPTS = (
@@ -206,7 +204,6 @@ def _whole_words(folded: str) -> tuple[list[str], str]:
 
 
 def _folded_parts(text: str) -> Iterator[str]:
-    """The folded text in parts."""
     start = 0
     while start < len(text):
         cut = _CUT.search(text, start + _PART)

@@ -184,7 +184,5 @@ def _expected(pending: CounterDeltas | None) -> dict[tuple[str, Any], list[int]]
     """The differences that are expected, since some changes are not aggregated yet."""
     if pending is None:
         return {}
-    buckets = {
-        ("time_bucket", str(bucket)): [chats, 0, *totals] for bucket, (chats, *totals) in pending.buckets.items()
-    }
+    buckets = {("time_bucket", str(key)): [chats, 0, *totals] for key, (chats, *totals) in pending.buckets.items()}
     return {("total", None): pending.totals, **pending.by, **buckets}

@@ -44,7 +44,6 @@ class StatsSql(Protocol):
 
     def rows(self, types: Sequence[str]) -> str:
         """A FROM item `args` of rows that are arrays in a JSON array, $1: its columns are c0, c1 …, of these types."""
-        ...
 
     least: str
     greatest: str
@@ -52,7 +51,6 @@ class StatsSql(Protocol):
 
     async def storage(self, db: Database) -> dict[str, Any]:
         """The size of the database, as in `app.stats.schemas.StorageOut`, without the rows of tables."""
-        ...
 
 
 def stats_sql(db: Database) -> StatsSql:

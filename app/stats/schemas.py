@@ -3,9 +3,10 @@
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, Field, StringConstraints
 
 from app.auth.owner_scope import OwnerQuery
+from app.http.openapi import example
 
 # A day or a timestamp: parsed later, with a 400 that shows how to write it.
 When = Annotated[str, StringConstraints(min_length=1, max_length=40)]
@@ -72,31 +73,28 @@ _TOTALS_EXAMPLE = {
     "total_input_tokens": 12,
     "total_output_tokens": 9,
 }
+_ACTIVITY_EXAMPLE = {
+    "first_activity_at": "2026-01-31T12:00:00.000000Z",
+    "last_activity_at": "2026-01-31T12:00:04.000000Z",
+}
 
 
 class StatsOut(BaseModel):
     """Totals, chats in the trash included."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    **_TOTALS_EXAMPLE,
-                    "average_messages_per_conversation": 2.0,
-                    "average_tokens_per_conversation": 21.0,
-                    "longest_conversation_messages": 2,
-                    "longest_conversation_user": "ann",
-                    "first_activity_at": "2026-01-31T12:00:00.000000Z",
-                    "last_activity_at": "2026-01-31T12:00:04.000000Z",
-                    "by_role": [
-                        {"role": "assistant", **_COUNTED, "messages": 1},
-                        {"role": "user", **dict.fromkeys(_COUNTED, 0), "messages": 1},
-                    ],
-                    "by_model": [{"model": "gpt-5", **_COUNTED}],
-                    "by_platform": [{"platform": None, "conversations": 1, **_COUNTED}],
-                }
-            ]
-        }
+    model_config = example(
+        **_TOTALS_EXAMPLE,
+        average_messages_per_conversation=2.0,
+        average_tokens_per_conversation=21.0,
+        longest_conversation_messages=2,
+        longest_conversation_user="ann",
+        **_ACTIVITY_EXAMPLE,
+        by_role=[
+            {"role": "assistant", **_COUNTED, "messages": 1},
+            {"role": "user", **dict.fromkeys(_COUNTED, 0), "messages": 1},
+        ],
+        by_model=[{"model": "gpt-5", **_COUNTED}],
+        by_platform=[{"platform": None, "conversations": 1, **_COUNTED}],
     )
 
     total_conversations: int
@@ -132,16 +130,10 @@ class Step(BaseModel):
 class SeriesOut(BaseModel):
     """A series without holes: a step where nothing was has zeros."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "by": "day",
-                    "tz": "Europe/Berlin",
-                    "items": [{"start": "2026-01-31T00:00:00+01:00", "conversations": 1, **_COUNTED}],
-                }
-            ]
-        }
+    model_config = example(
+        by="day",
+        tz="Europe/Berlin",
+        items=[{"start": "2026-01-31T00:00:00+01:00", "conversations": 1, **_COUNTED}],
     )
 
     by: str
@@ -168,22 +160,8 @@ class TopUser(BaseModel):
 class TopOut(BaseModel):
     """The most active users."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "items": [
-                        {
-                            "user_id": "ann",
-                            **_TOTALS_EXAMPLE,
-                            "longest_conversation_messages": 2,
-                            "first_activity_at": "2026-01-31T12:00:00.000000Z",
-                            "last_activity_at": "2026-01-31T12:00:04.000000Z",
-                        }
-                    ]
-                }
-            ]
-        }
+    model_config = example(
+        items=[{"user_id": "ann", **_TOTALS_EXAMPLE, "longest_conversation_messages": 2, **_ACTIVITY_EXAMPLE}]
     )
 
     items: list[TopUser]
@@ -211,26 +189,20 @@ class TableSize(BaseModel):
 class StorageOut(BaseModel):
     """What the database takes, in bytes; null for what it does not tell."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "database": "sqlite",
-                    "total_bytes": 258048,
-                    "free_bytes": 0,
-                    "wal_bytes": 185432,
-                    "tables": [
-                        {
-                            "name": "chats",
-                            "bytes": 4096,
-                            "index_bytes": 4096,
-                            "rows": 1,
-                            "indexes": [{"name": "uq_chats_key", "bytes": 4096}],
-                        }
-                    ],
-                }
-            ]
-        }
+    model_config = example(
+        database="sqlite",
+        total_bytes=258048,
+        free_bytes=0,
+        wal_bytes=185432,
+        tables=[
+            {
+                "name": "chats",
+                "bytes": 4096,
+                "index_bytes": 4096,
+                "rows": 1,
+                "indexes": [{"name": "uq_chats_key", "bytes": 4096}],
+            }
+        ],
     )
 
     database: Literal["sqlite", "postgres"]

@@ -42,10 +42,8 @@ ORDER BY f.user_id, c.position
         return f"(SELECT {columns} FROM json_each($1)) AS args"
 
     async def storage(self, db: Database) -> dict[str, Any]:
-        pragmas = [
-            await db.driver.fetch_one(f"PRAGMA {name}") for name in ("page_size", "page_count", "freelist_count")
-        ]
-        page_size, pages, free = (row[0] if row else 0 for row in pragmas)
+        values = [await db.driver.fetch_one(f"PRAGMA {name}") for name in ("page_size", "page_count", "freelist_count")]
+        page_size, pages, free = (row[0] if row else 0 for row in values)
         sizes = await _sizes(db)
         tables: dict[str, dict[str, Any]] = {}
         for name, kind, owner in await db.driver.fetch(_TABLES):

@@ -7,9 +7,8 @@ import pytest
 
 from app.codecs import CODECS, decode_item
 from app.codecs.canonical import canonical_message
-from app.context.lint import lint
 from app.context.providers import PROVIDER_FORMATS
-from app.context.repair import repair
+from app.context.repair import lint, repair
 from tests.callers import Json
 from tests.context.histories import Generator
 from tests.context.test_context import check, context

@@ -7,9 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.context.lint import lint
 from app.context.providers import PROVIDER_FORMATS
-from app.context.repair import repair
+from app.context.repair import lint, repair
 from tests.callers import Json
 from tests.context.checkers import CHECKERS
 from tests.context.histories import Generator
