@@ -69,24 +69,14 @@ async def index(request: Request, caller: Admin, query: Annotated[ApiKeyQuery, Q
     return page_response(request, page_body([orjson.dumps(key_fields(row)) for row in rows], following), following, {})
 
 
-@router.get(
-    "/{key_id}",
-    summary="Read an API key",
-    response_model=ApiKeyOut,
-    responses=responses(*_READ, NotFound),
-)
+@router.get("/{key_id}", summary="Read an API key", response_model=ApiKeyOut, responses=responses(*_READ, NotFound))
 async def read(request: Request, caller: Admin, key_id: str) -> Response:
     """One API key, without its secret."""
     row = await service(request, Authenticator).keys.get(key_id)
     return Response(orjson.dumps(key_fields(row)), media_type="application/json")
 
 
-@router.delete(
-    "/{key_id}",
-    status_code=204,
-    summary="Revoke an API key",
-    responses=responses(*_WRITE, NotFound),
-)
+@router.delete("/{key_id}", status_code=204, summary="Revoke an API key", responses=responses(*_WRITE, NotFound))
 async def revoke(request: Request, caller: Admin, key_id: str) -> Response:
     """Ends an API key for good: at once in the process that answers, within 5 seconds in every other.
 

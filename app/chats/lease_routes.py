@@ -2,6 +2,7 @@
 
 import orjson
 from fastapi import APIRouter, Request
+from sqlmodel.ext.asyncio.session import AsyncSession
 from starlette.responses import Response
 
 from app.auth.dependencies import AuthenticatedRoute, Reader, Writer
@@ -19,7 +20,7 @@ from app.chats.schemas import TurnIn, TurnOut, TurnRenewal, TurnTaken
 from app.db.database import Database
 from app.db.timestamps import to_iso
 from app.http.errors import Conflict, NotFound, Unprocessable, responses
-from app.http.idempotency import IDEMPOTENT, StoredResponse, idempotent_request, run_idempotent
+from app.http.idempotency import IDEMPOTENT, StoredResponse, write_once
 from app.http.openapi import BODY_ERRORS, READ_ERRORS, WRITE_ERRORS, documented
 from app.http.references import ChatPath, ChatRef
 from app.http.services import service
@@ -52,17 +53,15 @@ async def take_turn(request: Request, user: Writer, chat: ChatPath, body: TurnIn
     """Until it ends, only writes with its token in `Turn-Token` are taken. While another holds it, 409 says with
     `holder` and `until` who and how long.
     """
-    ref, idempotency, turn = ChatRef.parse(chat), await idempotent_request(request), body or TurnIn()
-    async with service(request, Database).write() as session:
+    ref, turn = ChatRef.parse(chat), body or TurnIn()
 
-        async def take() -> StoredResponse:
-            row = await chat_store(request, user).find(session, ref)
-            take_lease(row, turn.holder or user.principal, turn.seconds)
-            await session.flush()
-            return StoredResponse(201, _serialize(row), chat_id=row.chat_id)
+    async def take(session: AsyncSession) -> StoredResponse:
+        row = await chat_store(request, user).find(session, ref)
+        take_lease(row, turn.holder or user.principal, turn.seconds)
+        await session.flush()
+        return StoredResponse(201, _serialize(row), chat_id=row.chat_id)
 
-        stored = await run_idempotent(session, user.user_id, idempotency, take)
-    return stored.response()
+    return await write_once(request, user.user_id, take)
 
 
 @router.patch(

@@ -6,6 +6,7 @@ Creating, reading and changing a chat can reach into its messages: those are in 
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
+from sqlmodel.ext.asyncio.session import AsyncSession
 from starlette.responses import Response
 
 from app.auth.dependencies import AuthenticatedRoute, Reader, Writer
@@ -16,14 +17,8 @@ from app.chats.serialize import chat_json, etag_of, row_of
 from app.chats.store import check_version
 from app.db.database import Database
 from app.http.conditional import IfMatch
-from app.http.errors import (
-    Conflict,
-    InvalidCursor,
-    NotFound,
-    PreconditionFailed,
-    responses,
-)
-from app.http.idempotency import IDEMPOTENT, StoredResponse, idempotent_request, run_idempotent
+from app.http.errors import Conflict, InvalidCursor, NotFound, PreconditionFailed, responses
+from app.http.idempotency import IDEMPOTENT, StoredResponse, write_once
 from app.http.openapi import BODY_ERRORS, ETAG_HEADER, LINK_HEADER, READ_ERRORS, WRITE_ERRORS, documented
 from app.http.paging import page_body, page_response
 from app.http.references import ChatPath, ChatRef
@@ -80,18 +75,15 @@ async def delete_chat(
 )
 async def restore_chat(request: Request, user: Writer, chat: ChatPath) -> Response:
     """Out of the trash, as it was. A chat that is not in the trash stays as it is."""
-    store, ref, idempotency = chat_store(request, user), ChatRef.parse(chat), await idempotent_request(request)
+    store, ref = chat_store(request, user), ChatRef.parse(chat)
 
-    async with service(request, Database).write() as session:
+    async def restore(session: AsyncSession) -> StoredResponse:
+        try:
+            restored = await store.find(session, ref)
+        except NotFound:
+            restored = await store.find(session, ref, deleted=True)
+            await store.restore(session, restored)
+        row = row_of(restored)
+        return StoredResponse(200, chat_json(row), {"ETag": etag_of(row)}, restored.chat_id)
 
-        async def restore() -> StoredResponse:
-            try:
-                restored = await store.find(session, ref)
-            except NotFound:
-                restored = await store.find(session, ref, deleted=True)
-                await store.restore(session, restored)
-            row = row_of(restored)
-            return StoredResponse(200, chat_json(row), {"ETag": etag_of(row)}, restored.chat_id)
-
-        stored = await run_idempotent(session, user.user_id, idempotency, restore)
-    return stored.response()
+    return await write_once(request, user.user_id, restore)

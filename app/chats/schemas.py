@@ -55,11 +55,7 @@ class ChatDetails(BaseModel):
 class ChatPatch(BaseModel):
     """A JSON merge patch (RFC 7396) of a chat's details: what is left out stays, null takes away."""
 
-    model_config = ConfigDict(
-        extra="forbid",
-        strict=True,
-        json_schema_extra={"examples": [EXAMPLE_PATCH]},
-    )
+    model_config = ConfigDict(extra="forbid", strict=True, json_schema_extra={"examples": [EXAMPLE_PATCH]})
 
     key: Key | None = None
     title: Title | None = None

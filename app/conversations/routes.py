@@ -20,7 +20,7 @@ from app.db.database import Database
 from app.db.driver import Row
 from app.http.conditional import IfMatch, not_modified
 from app.http.errors import Conflict, NotFound, PreconditionFailed, Unprocessable, responses
-from app.http.idempotency import IDEMPOTENT, StoredResponse, idempotent_request, run_idempotent
+from app.http.idempotency import IDEMPOTENT, StoredResponse, write_once
 from app.http.openapi import BODY_ERRORS, ETAG_HEADER, LOCATION_HEADER, READ_ERRORS, documented
 from app.http.references import ChatPath, ChatRef, is_key
 from app.http.services import service
@@ -48,16 +48,13 @@ async def _create(session: AsyncSession, request: Request, user: User, body: Cha
 )
 async def create_chat(request: Request, user: Writer, body: ChatIn) -> Response:
     """A new chat, with its first messages if they are given, stored together or not at all."""
-    idempotency = await idempotent_request(request)
-    async with service(request, Database).write() as session:
 
-        async def create() -> StoredResponse:
-            chat = await _create(session, request, user, body)
-            await session.flush()
-            return chat_created(chat, request.scope.get("root_path", ""))
+    async def create(session: AsyncSession) -> StoredResponse:
+        chat = await _create(session, request, user, body)
+        await session.flush()
+        return chat_created(chat, request.scope.get("root_path", ""))
 
-        stored = await run_idempotent(session, user.user_id, idempotency, create)
-    return stored.response()
+    return await write_once(request, user.user_id, create)
 
 
 @router.get(

@@ -18,10 +18,12 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from starlette.requests import Request
 from starlette.responses import Response
 
+from app.db.database import Database
 from app.db.timestamps import now
 from app.db.types import UtcDateTime
 from app.http.errors import Unprocessable
 from app.http.middleware import ENCODED_SLASH
+from app.http.services import service
 from app.models import Idempotency
 
 RETENTION = timedelta(hours=24)
@@ -142,6 +144,19 @@ async def run_idempotent(
         )
     )
     return answer
+
+
+async def write_once(
+    request: Request, user_id: str, effect: Callable[[AsyncSession], Awaitable[StoredResponse]]
+) -> Response:
+    """Answers a POST: runs `effect` in a write session of its own, or gives the first answer when this is a retry.
+
+    Raises Unprocessable (422) for what is no key or was used for another request, and whatever `effect` raises.
+    """
+    idempotency = await idempotent_request(request)
+    async with service(request, Database).write() as session:
+        stored = await run_idempotent(session, user_id, idempotency, lambda: effect(session))
+    return stored.response()
 
 
 async def stored_response(session: AsyncSession, user_id: str, idempotency: IdempotentRequest) -> StoredResponse | None:

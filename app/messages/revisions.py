@@ -14,11 +14,12 @@ from app.db.driver import Row
 from app.db.timestamps import to_iso
 from app.http.errors import InvalidCursor, NotFound, responses
 from app.http.openapi import LINK_HEADER, READ_ERRORS, documented
-from app.http.paging import Page, encode_cursor, page_body, page_response
+from app.http.paging import Page, decode_integer_cursor, encode_cursor, page_body, page_response
 from app.http.references import ChatPath, ChatRef, MessagePath
 from app.http.services import service
+from app.messages.branching.tree import MAX_SEQ
 from app.messages.edits import REVISION_FIELDS
-from app.messages.queries import decode_seq_cursor, parse_message_ref
+from app.messages.queries import parse_message_ref
 from app.messages.schemas import OptionalFields, PageQuery, Role
 from app.messages.serialize import dumps
 
@@ -72,7 +73,7 @@ class RevisionStore:
         column, value = parse_message_ref(message)
         by, chat = ref.column
         binding = ["revisions", self._user_id, by, chat, message]
-        after = 0 if query.cursor is None else decode_seq_cursor(query.cursor, binding)
+        after = 0 if query.cursor is None else decode_integer_cursor(query.cursor, binding, 0, MAX_SEQ)
         statement = _PAGE.format(by, column, query.limit + 1)
         rows = await self._db.driver.fetch(statement, self._user_id, chat, value, after)
         if not rows:

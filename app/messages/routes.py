@@ -4,6 +4,7 @@ from typing import Annotated
 
 import orjson
 from fastapi import APIRouter, Query, Request
+from sqlmodel.ext.asyncio.session import AsyncSession
 from starlette.responses import Response
 
 from app.auth.dependencies import AuthenticatedRoute, Reader, Writer
@@ -12,7 +13,7 @@ from app.chats.lease import IDEMPOTENT_LEASE_HEADER, LEASE_HEADER, check_lease, 
 from app.db.database import Database
 from app.http.conditional import IF_MATCH, not_modified
 from app.http.errors import Conflict, InvalidCursor, NotFound, PreconditionFailed, responses
-from app.http.idempotency import REPLAYED_HEADER, StoredResponse, idempotent_request, replayed, run_idempotent
+from app.http.idempotency import REPLAYED_HEADER, StoredResponse, idempotent_request, replayed, write_once
 from app.http.openapi import BODY_ERRORS, ETAG_HEADER, LINK_HEADER, READ_ERRORS, WRITE_ERRORS, documented
 from app.http.paging import Page, page_response
 from app.http.query import QueryReader
@@ -152,21 +153,19 @@ async def pop(request: Request, user: Writer, chat: ChatPath, query: Annotated[A
 
     With `format` it is answered as `{"items": […]}` of another API or library.
     """
-    ref, idempotency, codec = ChatRef.parse(chat), await idempotent_request(request), query.format
-    async with service(request, Database).write() as session:
+    ref = ChatRef.parse(chat)
 
-        async def pop_message() -> StoredResponse:
-            row = await chat_store(request, user).find(session, ref)
-            check_lease(row, lease_token_of(request))
-            if (popped := await EditStore().pop(session, row)) is None:
-                return StoredResponse(204, b"", chat_id=row.chat_id)
-            body, payload = popped
-            if codec is not None:
-                body = encode_items(body, payload, codec)
-            return StoredResponse(200, body, chat_id=row.chat_id)
+    async def pop_message(session: AsyncSession) -> StoredResponse:
+        row = await chat_store(request, user).find(session, ref)
+        check_lease(row, lease_token_of(request))
+        if (popped := await EditStore().pop(session, row)) is None:
+            return StoredResponse(204, b"", chat_id=row.chat_id)
+        body, payload = popped
+        if query.format is not None:
+            body = encode_items(body, payload, query.format)
+        return StoredResponse(200, body, chat_id=row.chat_id)
 
-        stored = await run_idempotent(session, user.user_id, idempotency, pop_message)
-    return stored.response()
+    return await write_once(request, user.user_id, pop_message)
 
 
 @router.get(

@@ -16,7 +16,7 @@ from app.db.database import Database
 from app.db.driver import SessionReader
 from app.http.conditional import not_modified
 from app.http.errors import Conflict, InvalidCursor, NotFound, responses
-from app.http.idempotency import IDEMPOTENT, StoredResponse, idempotent_request, run_idempotent
+from app.http.idempotency import IDEMPOTENT, StoredResponse, write_once
 from app.http.openapi import BODY_ERRORS, ETAG_HEADER, LINK_HEADER, LOCATION_HEADER, READ_ERRORS, documented
 from app.http.paging import Page, page_response
 from app.http.references import ChatPath, ChatRef
@@ -100,15 +100,11 @@ async def fork(request: Request, user: Writer, chat: ChatPath, body: ForkIn | No
 
     The copies have ids of their own and `seq` 1, 2, 3 …; `forked_from` and `forked_at` say where they come from.
     """
-    store, ref, idempotency = chat_store(request, user), ChatRef.parse(chat), await idempotent_request(request)
-    body = body or ForkIn()
+    store, ref, body = chat_store(request, user), ChatRef.parse(chat), body or ForkIn()
     at = None if body.at is None else str(body.at)
-    async with service(request, Database).write() as session:
 
-        async def copy() -> StoredResponse:
-            chat_row = await store.find(session, ref)
-            created = await ForkStore(store).fork(session, chat_row, at, body.details())
-            return chat_created(created, request.scope.get("root_path", ""))
+    async def copy(session: AsyncSession) -> StoredResponse:
+        created = await ForkStore(store).fork(session, await store.find(session, ref), at, body.details())
+        return chat_created(created, request.scope.get("root_path", ""))
 
-        stored = await run_idempotent(session, user.user_id, idempotency, copy)
-    return stored.response()
+    return await write_once(request, user.user_id, copy)
