@@ -4,7 +4,6 @@ import hmac
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
-from uuid import UUID
 
 import orjson
 from sqlalchemy import update
@@ -19,6 +18,7 @@ from app.db.database import Database
 from app.db.timestamps import now, to_datetime
 from app.http.errors import Conflict, NotFound
 from app.http.idempotency import REPLAYED_HEADER, IdempotentRequest, StoredResponse, run_idempotent
+from app.http.references import is_uuid
 from app.models import ApiKey
 
 _FIND = "SELECT key_id, user_id, scopes, expires_at FROM api_keys WHERE sha256 = $1 AND revoked_at IS NULL"
@@ -137,11 +137,6 @@ async def _insert(session: AsyncSession, details: ApiKeyIn, key_id: str, key: st
 
 
 def _canonical(key_id: str) -> str:
-    try:
-        return str(UUID(key_id)) if len(key_id) == 36 else _not_found()
-    except ValueError:
-        return _not_found()
-
-
-def _not_found() -> str:
-    raise NotFound
+    if not is_uuid(key_id):
+        raise NotFound
+    return key_id.lower()

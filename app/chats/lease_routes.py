@@ -1,12 +1,12 @@
 """The routes of a chat's turn: its lease."""
 
 import orjson
-from fastapi import APIRouter, Request
+from fastapi import Request
 from sqlmodel.ext.asyncio.session import AsyncSession
 from starlette.responses import Response
 
-from app.auth.dependencies import AuthenticatedRoute, Reader, Writer
-from app.chats.dependencies import chat_store
+from app.auth.dependencies import Reader, Writer, authenticated_router
+from app.chats.dependencies import chat_store, locked_chat
 from app.chats.lease import (
     LEASE_HEADER_NAME,
     REQUIRED_LEASE_HEADER,
@@ -26,7 +26,7 @@ from app.http.references import ChatPath, ChatRef
 from app.http.services import service
 from app.models import Chat
 
-router = APIRouter(prefix="/chats/{chat}/turn", tags=["chats"], route_class=AuthenticatedRoute)
+router = authenticated_router("/chats/{chat}/turn", "chats")
 
 
 def _serialize(chat: Chat) -> bytes:
@@ -45,7 +45,6 @@ def _token(request: Request) -> int:
     "",
     summary="Take a chat's turn",
     status_code=201,
-    response_class=Response,
     responses={**documented(TurnTaken, 201), **responses(NotFound, Conflict, *BODY_ERRORS)},
     openapi_extra=IDEMPOTENT,
 )
@@ -67,16 +66,13 @@ async def take_turn(request: Request, user: Writer, chat: ChatPath, body: TurnIn
 @router.patch(
     "",
     summary="Hold a turn for longer",
-    response_class=Response,
     responses={**documented(TurnTaken), **responses(NotFound, Conflict, *BODY_ERRORS)},
     openapi_extra=REQUIRED_LEASE_HEADER,
 )
 async def renew_turn(request: Request, user: Writer, chat: ChatPath, body: TurnRenewal | None = None) -> Response:
     """Until `seconds` from now. A turn that is over stays so: 409."""
-    ref, seconds = ChatRef.parse(chat), (body or TurnRenewal()).seconds
-    async with service(request, Database).write() as session:
-        row = await chat_store(request, user).find(session, ref)
-        renew_lease(row, _token(request), seconds)
+    async with locked_chat(request, user, ChatRef.parse(chat)) as (_, row):
+        renew_lease(row, _token(request), (body or TurnRenewal()).seconds)
     return Response(_serialize(row), media_type="application/json")
 
 
@@ -84,15 +80,12 @@ async def renew_turn(request: Request, user: Writer, chat: ChatPath, body: TurnR
     "",
     summary="End a turn",
     status_code=204,
-    response_class=Response,
     responses={204: {"description": "It is over."}, **responses(NotFound, *WRITE_ERRORS)},
     openapi_extra=REQUIRED_LEASE_HEADER,
 )
 async def release_turn(request: Request, user: Writer, chat: ChatPath) -> Response:
     """Others need not wait for its end. One that is over already stays so, whoever has the turn now."""
-    ref = ChatRef.parse(chat)
-    async with service(request, Database).write() as session:
-        row = await chat_store(request, user).find(session, ref)
+    async with locked_chat(request, user, ChatRef.parse(chat)) as (_, row):
         release_lease(row, _token(request))
     return Response(status_code=204)
 
@@ -100,7 +93,6 @@ async def release_turn(request: Request, user: Writer, chat: ChatPath) -> Respon
 @router.get(
     "",
     summary="Read who holds a chat's turn",
-    response_class=Response,
     responses={**documented(TurnOut), **responses(NotFound, *READ_ERRORS)},
 )
 async def read_turn(request: Request, user: Reader, chat: ChatPath) -> Response:

@@ -49,15 +49,12 @@ class JsonSql(Protocol):
 
     def has_element(self, column: str, parameter: str) -> str:
         """SQL: the column's array of texts has the parameter's text."""
-        ...
 
     def member(self, column: str, parameter: str) -> str:
         """SQL: the JSON text of the object's member that the parameter names."""
-        ...
 
     def member_name(self, name: str) -> str:
         """What to pass as the parameter of `member`."""
-        ...
 
 
 class FilterConditions:

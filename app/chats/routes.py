@@ -5,11 +5,11 @@ Creating, reading and changing a chat can reach into its messages: those are in 
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request
+from fastapi import Query, Request
 from sqlmodel.ext.asyncio.session import AsyncSession
 from starlette.responses import Response
 
-from app.auth.dependencies import AuthenticatedRoute, Reader, Writer
+from app.auth.dependencies import Reader, Writer, authenticated_router
 from app.chats.dependencies import chat_store
 from app.chats.listing import METADATA_PARAMETER, ChatListing, metadata_filters
 from app.chats.schemas import ChatList, ChatOut, ChatQuery
@@ -24,13 +24,12 @@ from app.http.paging import page_body, page_response
 from app.http.references import ChatPath, ChatRef
 from app.http.services import service
 
-router = APIRouter(prefix="/chats", tags=["chats"], route_class=AuthenticatedRoute)
+router = authenticated_router("/chats", "chats")
 
 
 @router.get(
     "",
     summary="List chats",
-    response_class=Response,
     responses={**documented(ChatList, 200, LINK_HEADER), **responses(InvalidCursor, *READ_ERRORS)},
     openapi_extra={"parameters": [METADATA_PARAMETER]},
 )
@@ -47,7 +46,6 @@ async def list_chats(request: Request, user: Reader, query: Annotated[ChatQuery,
     "/{chat}",
     summary="Delete a chat",
     status_code=204,
-    response_class=Response,
     responses={204: {"description": "It is deleted."}, **responses(NotFound, PreconditionFailed, *WRITE_ERRORS)},
 )
 async def delete_chat(
@@ -69,7 +67,6 @@ async def delete_chat(
 @router.post(
     "/{chat}/restore",
     summary="Restore a chat from the trash",
-    response_class=Response,
     responses={**documented(ChatOut, 200, ETAG_HEADER), **responses(NotFound, Conflict, *BODY_ERRORS)},
     openapi_extra=IDEMPOTENT,
 )

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
 
+from app.http.openapi import example
 from app.http.paging import DEFAULT_LIMIT, Cursor, Limit
 from app.http.references import MAX_KEY, is_key
 from app.http.timestamps import Timestamp
@@ -70,35 +71,29 @@ class ChatPatch(BaseModel):
 class ChatOut(BaseModel):
     """A chat."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "chat_id": "01932c07-1f3e-7000-8000-abcdef012345",
-                    "user_id": "user123",
-                    **EXAMPLE_IN,
-                    "summary": None,
-                    "is_pinned": False,
-                    "metadata": {},
-                    "message_count": 2,
-                    "input_tokens": 0,
-                    "output_tokens": 21,
-                    "total_tokens": 21,
-                    "last_seq": 2,
-                    "version": 3,
-                    "head_id": "01932c07-209d-7000-8000-fedcba987654",
-                    "forked_from": None,
-                    "forked_at": None,
-                    "source": None,
-                    "is_active": True,
-                    "created_at": "2026-01-31T12:00:00.000000Z",
-                    "updated_at": "2026-01-31T12:00:00.000000Z",
-                    "last_activity_at": "2026-01-31T12:00:04.000000Z",
-                    "deleted_at": None,
-                    "expires_at": None,
-                }
-            ]
-        }
+    model_config = example(
+        chat_id="01932c07-1f3e-7000-8000-abcdef012345",
+        user_id="user123",
+        **EXAMPLE_IN,
+        summary=None,
+        is_pinned=False,
+        metadata={},
+        message_count=2,
+        input_tokens=0,
+        output_tokens=21,
+        total_tokens=21,
+        last_seq=2,
+        version=3,
+        head_id="01932c07-209d-7000-8000-fedcba987654",
+        forked_from=None,
+        forked_at=None,
+        source=None,
+        is_active=True,
+        created_at="2026-01-31T12:00:00.000000Z",
+        updated_at="2026-01-31T12:00:00.000000Z",
+        last_activity_at="2026-01-31T12:00:04.000000Z",
+        deleted_at=None,
+        expires_at=None,
     )
 
     chat_id: str

@@ -2,13 +2,13 @@
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Query, Request
+from fastapi import Query, Request
 from sqlmodel.ext.asyncio.session import AsyncSession
 from starlette.responses import Response
 from uuid_utils import uuid7
 
 from app.auth.caller import User
-from app.auth.dependencies import AuthenticatedRoute, Reader, Writer
+from app.auth.dependencies import Reader, Writer, authenticated_router
 from app.chats.dependencies import chat_store
 from app.chats.lease import LEASE_HEADER, check_lease, check_own_lease, lease_token_of
 from app.chats.responses import chat_created, chat_response
@@ -29,7 +29,7 @@ from app.messages.dependencies import message_store
 from app.messages.edits import EditStore
 from app.models import Chat
 
-router = APIRouter(prefix="/chats", tags=["chats"], route_class=AuthenticatedRoute)
+router = authenticated_router("/chats", "chats")
 
 
 async def _create(session: AsyncSession, request: Request, user: User, body: ChatIn) -> Chat:
@@ -42,7 +42,6 @@ async def _create(session: AsyncSession, request: Request, user: User, body: Cha
     "",
     summary="Create a chat",
     status_code=201,
-    response_class=Response,
     responses={**documented(ChatOut, 201, ETAG_HEADER, LOCATION_HEADER), **responses(Conflict, *BODY_ERRORS)},
     openapi_extra=IDEMPOTENT,
 )
@@ -60,7 +59,6 @@ async def create_chat(request: Request, user: Writer, body: ChatIn) -> Response:
 @router.get(
     "/{chat}",
     summary="Read a chat",
-    response_class=Response,
     responses={
         **documented(ChatWithConversation, 200, ETAG_HEADER),
         304: {"description": "It is still at the version in If-None-Match."},
@@ -94,7 +92,6 @@ async def read_chat(
 @router.patch(
     "/{chat}",
     summary="Change a chat's details",
-    response_class=Response,
     responses={
         **documented(ChatOut, 200, ETAG_HEADER),
         **responses(NotFound, Conflict, PreconditionFailed, *BODY_ERRORS),
@@ -121,7 +118,6 @@ async def patch_chat(
 @router.put(
     "/{chat}",
     summary="Get or create a chat, or replace it",
-    response_class=Response,
     responses={
         **documented(ChatOut, 200, ETAG_HEADER, description="It was there."),
         **documented(ChatOut, 201, ETAG_HEADER, LOCATION_HEADER, description="It was created."),

@@ -2,20 +2,13 @@
 
 from typing import Any
 
-from app.http.errors import (
-    BadRequest,
-    BodyTooLarge,
-    Forbidden,
-    Overloaded,
-    StorageFull,
-    Unauthorized,
-    Unprocessable,
-    UnsupportedMediaType,
-)
+from pydantic import ConfigDict
 
-READ_ERRORS = (BadRequest, Unauthorized, Forbidden, Unprocessable, Overloaded)
-WRITE_ERRORS = (*READ_ERRORS, StorageFull)
-BODY_ERRORS = (*WRITE_ERRORS, BodyTooLarge, UnsupportedMediaType)
+from app.http import errors
+
+READ_ERRORS = (errors.BadRequest, errors.Unauthorized, errors.Forbidden, errors.Unprocessable, errors.Overloaded)
+WRITE_ERRORS = (*READ_ERRORS, errors.StorageFull)
+BODY_ERRORS = (*WRITE_ERRORS, errors.BodyTooLarge, errors.UnsupportedMediaType)
 
 ETAG_HEADER = {"ETag": {"schema": {"type": "string"}, "description": "The chat's version."}}
 LINK_HEADER = {"Link": {"schema": {"type": "string"}, "description": '`rel="next"`: the page after this one.'}}
@@ -26,3 +19,8 @@ def documented(model: Any, status: int = 200, *headers: dict[str, Any], descript
     """The OpenAPI entry of a route's good answer, which it writes itself as bytes."""
     entry = {"model": model, "headers": {name: value for group in headers for name, value in group.items()}}
     return {status: {**entry, "description": description} if description else entry}
+
+
+def example(**fields: Any) -> ConfigDict:
+    """The configuration of a model of which the OpenAPI document has one example."""
+    return ConfigDict(json_schema_extra={"examples": [fields]})

@@ -3,12 +3,12 @@
 from typing import Annotated
 
 import orjson
-from fastapi import APIRouter, Path, Request
+from fastapi import Path, Request
 from sqlmodel.ext.asyncio.session import AsyncSession
 from starlette.responses import Response
 from uuid_utils import uuid7
 
-from app.auth.dependencies import AuthenticatedRoute, Reader, Writer
+from app.auth.dependencies import Reader, Writer, authenticated_router
 from app.chats.dependencies import chat_store
 from app.chats.lease import IDEMPOTENT_LEASE_HEADER, check_own_lease, lease_token_of
 from app.chats.schemas import ChatDetails, ChatPatch
@@ -27,7 +27,7 @@ from app.openai_api.retries import is_retry
 from app.openai_api.schemas import ConversationDeleted, ConversationIn, ConversationOut, Item, MetadataIn
 from app.openai_api.store import responses
 
-router = APIRouter(prefix=f"/{SEGMENT}/conversations", tags=["openai"], route_class=AuthenticatedRoute)
+router = authenticated_router(f"/{SEGMENT}/conversations", "openai")
 
 ConversationPath = Annotated[
     str,
@@ -58,7 +58,6 @@ def json_response(body: bytes) -> Response:
 @router.post(
     "",
     summary="Create a conversation",
-    response_class=Response,
     responses={**documented(ConversationOut), **openai_errors(*BODY_ERRORS)},
     openapi_extra=IDEMPOTENT,
 )
@@ -79,7 +78,6 @@ async def create_conversation(request: Request, user: Writer, body: Conversation
 @router.get(
     "/{conversation}",
     summary="Read a conversation",
-    response_class=Response,
     responses={**documented(ConversationOut), **openai_errors(NotFound, *READ_ERRORS)},
 )
 async def read_conversation(request: Request, user: Reader, conversation: ConversationPath) -> Response:
@@ -90,7 +88,6 @@ async def read_conversation(request: Request, user: Reader, conversation: Conver
 @router.post(
     "/{conversation}",
     summary="Replace a conversation's metadata",
-    response_class=Response,
     responses={**documented(ConversationOut), **openai_errors(NotFound, Conflict, *BODY_ERRORS)},
     openapi_extra=IDEMPOTENT_LEASE_HEADER,
 )
@@ -115,7 +112,6 @@ async def update_conversation(
 @router.delete(
     "/{conversation}",
     summary="Delete a conversation",
-    response_class=Response,
     responses={**documented(ConversationDeleted), **openai_errors(NotFound, *WRITE_ERRORS)},
 )
 async def delete_conversation(request: Request, user: Writer, conversation: ConversationPath) -> Response:

@@ -2,12 +2,12 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request
+from fastapi import Query, Request
 from sqlmodel.ext.asyncio.session import AsyncSession
 from starlette.responses import Response
 
 from app.auth.caller import User
-from app.auth.dependencies import AuthenticatedRoute, Reader, Writer
+from app.auth.dependencies import Reader, Writer, authenticated_router
 from app.chats.dependencies import chat_store
 from app.chats.responses import chat_created
 from app.chats.schemas import ChatOut
@@ -29,14 +29,13 @@ from app.messages.branching.tree_cache import tree_of
 from app.messages.schemas import PageQuery
 from app.models import Chat
 
-router = APIRouter(prefix="/chats/{chat}", tags=["branches"], route_class=AuthenticatedRoute)
+router = authenticated_router("/chats/{chat}", "branches")
 _UNCHANGED: dict[int | str, Any] = {304: {"description": "The chat is still at the version in If-None-Match."}}
 
 
 @router.get(
     "/branches",
     summary="List a chat's branches",
-    response_class=Response,
     responses={
         **documented(Page[BranchOut], 200, ETAG_HEADER, LINK_HEADER),
         **_UNCHANGED,
@@ -61,7 +60,6 @@ async def list_branches(
 @router.get(
     "/diff",
     summary="Compare two branches",
-    response_class=Response,
     responses={**documented(DiffOut, 200, ETAG_HEADER), **_UNCHANGED, **responses(NotFound, *READ_ERRORS)},
 )
 async def compare(request: Request, user: Reader, chat: ChatPath, query: Annotated[DiffQuery, Query()]) -> Response:
@@ -91,7 +89,6 @@ async def _find(
     "/fork",
     summary="Copy a branch into a new chat",
     status_code=201,
-    response_class=Response,
     responses={**documented(ChatOut, 201, ETAG_HEADER, LOCATION_HEADER), **responses(NotFound, Conflict, *BODY_ERRORS)},
     openapi_extra=IDEMPOTENT,
 )
