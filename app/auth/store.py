@@ -53,9 +53,8 @@ class ApiKeyStore:
             nonlocal key
             new_id = key_id or str(uuid7())
             key = keys.derive(token, new_id, idempotency.key) if idempotency else keys.make()
-            return StoredResponse(
-                201, await _insert(session, details, new_id, key), {"Location": f"/admin/api-keys/{new_id}"}
-            )
+            body = await _insert(session, details, new_id, key)
+            return StoredResponse(201, body, {"Location": f"/admin/api-keys/{new_id}"})
 
         async with self._db.write() as session:
             answer = await run_idempotent(session, by, idempotency, insert)

@@ -7,19 +7,11 @@ from starlette.responses import Response
 
 from app.auth.dependencies import Reader, Writer, authenticated_router
 from app.chats.dependencies import chat_store, locked_chat
-from app.chats.lease import (
-    LEASE_HEADER_NAME,
-    REQUIRED_LEASE_HEADER,
-    is_held,
-    lease_token_of,
-    release_lease,
-    renew_lease,
-    take_lease,
-)
+from app.chats.lease import REQUIRED_LEASE_HEADER, is_held, release_lease, renew_lease, required_lease_token, take_lease
 from app.chats.schemas import TurnIn, TurnOut, TurnRenewal, TurnTaken
 from app.db.database import Database
 from app.db.timestamps import to_iso
-from app.http.errors import Conflict, NotFound, Unprocessable, responses
+from app.http.errors import Conflict, NotFound, responses
 from app.http.idempotency import IDEMPOTENT, StoredResponse, write_once
 from app.http.openapi import BODY_ERRORS, READ_ERRORS, WRITE_ERRORS, documented
 from app.http.references import ChatPath, ChatRef
@@ -32,13 +24,6 @@ router = authenticated_router("/chats/{chat}/turn", "chats")
 def _serialize(chat: Chat) -> bytes:
     """A lease, as its holder is told of it."""
     return orjson.dumps({"token": chat.lease_token, "holder": chat.lease_holder, "until": to_iso(chat.lease_until)})
-
-
-def _token(request: Request) -> int:
-    token = lease_token_of(request)
-    if token is None:
-        raise Unprocessable(f"The header {LEASE_HEADER_NAME} is missing.")
-    return token
 
 
 @router.post(
@@ -72,7 +57,7 @@ async def take_turn(request: Request, user: Writer, chat: ChatPath, body: TurnIn
 async def renew_turn(request: Request, user: Writer, chat: ChatPath, body: TurnRenewal | None = None) -> Response:
     """Until `seconds` from now. A turn that is over stays so: 409."""
     async with locked_chat(request, user, ChatRef.parse(chat)) as (_, row):
-        renew_lease(row, _token(request), (body or TurnRenewal()).seconds)
+        renew_lease(row, required_lease_token(request), (body or TurnRenewal()).seconds)
     return Response(_serialize(row), media_type="application/json")
 
 
@@ -86,7 +71,7 @@ async def renew_turn(request: Request, user: Writer, chat: ChatPath, body: TurnR
 async def release_turn(request: Request, user: Writer, chat: ChatPath) -> Response:
     """Others need not wait for its end. One that is over already stays so, whoever has the turn now."""
     async with locked_chat(request, user, ChatRef.parse(chat)) as (_, row):
-        release_lease(row, _token(request))
+        release_lease(row, required_lease_token(request))
     return Response(status_code=204)
 
 

@@ -182,9 +182,7 @@ class TurnRenewal(BaseModel):
 class TurnTaken(BaseModel):
     """A turn, as its holder sees it."""
 
-    model_config = ConfigDict(
-        json_schema_extra={"examples": [{"token": 1769860800000000, "holder": "worker-1", "until": _UNTIL}]}
-    )
+    model_config = example(token=1769860800000000, holder="worker-1", until=_UNTIL)
 
     token: int = Field(description="What to send as `Turn-Token`. Each turn of a chat has a higher one.")
     holder: str
@@ -194,7 +192,7 @@ class TurnTaken(BaseModel):
 class TurnOut(BaseModel):
     """Who holds a chat's turn; nulls where nobody does."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"holder": "worker-1", "until": _UNTIL}]})
+    model_config = example(holder="worker-1", until=_UNTIL)
 
     holder: str | None
     until: datetime | None

@@ -84,9 +84,8 @@ async def read_chat(
         messages = await message_store(request, user).branch_json(session, chat_row)
     response = chat_response(row)
     body = b'%b,"conversation":[%b]}' % (bytes(response.body)[:-1], b",".join(messages))
-    return Response(
-        body, headers={"ETag": etag_of(row), "Cache-Control": "private, no-cache"}, media_type="application/json"
-    )
+    headers = {"ETag": etag_of(row), "Cache-Control": "private, no-cache"}
+    return Response(body, headers=headers, media_type="application/json")
 
 
 @router.patch(

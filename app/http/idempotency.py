@@ -91,9 +91,8 @@ def idempotency_key(request: Request) -> str | None:
 def idempotent_request_of(request: Request, key: str, body: bytes) -> IdempotentRequest:
     """What a request with a key asks for by its query and its body, or by what stands for that."""
     request_sha256 = hashlib.sha256(request.scope["query_string"] + b"\0" + body).hexdigest()
-    return IdempotentRequest(
-        f"{request.method} {request.scope['path'].replace(ENCODED_SLASH, '/')}", key, request_sha256
-    )
+    path = request.scope["path"].replace(ENCODED_SLASH, "/")
+    return IdempotentRequest(f"{request.method} {path}", key, request_sha256)
 
 
 def replayed(idempotency: IdempotentRequest, request_sha256: str, answer: StoredResponse) -> StoredResponse:
@@ -166,11 +165,8 @@ async def stored_response(session: AsyncSession, user_id: str, idempotency: Idem
 
 
 def _replay(idempotency: IdempotentRequest, first: Idempotency) -> StoredResponse:
-    return replayed(
-        idempotency,
-        first.request_sha256,
-        StoredResponse(first.status, first.body.encode(), orjson.loads(first.headers)),
-    )
+    response = StoredResponse(first.status, first.body.encode(), orjson.loads(first.headers))
+    return replayed(idempotency, first.request_sha256, response)
 
 
 def _row(user_id: str, idempotency: IdempotentRequest) -> Any:

@@ -106,18 +106,12 @@ class FeedbackStore:
     async def put(self, session: AsyncSession, chat: Chat, message: Message, body: FeedbackIn) -> bytes:
         """Puts the caller's feedback in the place of what they gave before. Returns it as JSON."""
         at = now()
-        row = await session.get(Feedback, (chat.user_id, chat.chat_id, message.seq, self._user.principal))
-        if row is None:
-            row = Feedback(
-                user_id=chat.user_id,
-                chat_id=chat.chat_id,
-                seq=message.seq,
-                caller=self._user.principal,
-                rating=body.rating,
-                created_at=at,
-                updated_at=at,
-            )
-            session.add(row)
+        key: dict[str, Any] = {"user_id": chat.user_id, "chat_id": chat.chat_id, "seq": message.seq}
+        key["caller"] = self._user.principal
+        row = await session.get(Feedback, tuple(key.values())) or Feedback(
+            **key, rating=0, created_at=at, updated_at=at
+        )
+        session.add(row)
         row.rating, row.reason, row.text, row.updated_at = body.rating, body.reason, body.text, at
         await session.flush()
         return _serialize([getattr(row, name) for name in _FIELDS])

@@ -58,11 +58,8 @@ async def append(request: Request, user: Writer, chat: ChatPath, body: AppendBod
     Answered once it is on disk. With `key:` a chat that is not there yet is created. With `format` the body is an item
     of another API or library, or `{"messages": […]}` with several; the answer is as ever. `If-Match` guards it (412).
     """
-    idempotency, lease_token, if_match = (
-        await idempotent_request(request),
-        lease_token_of(request),
-        request.headers.get("If-Match"),
-    )
+    idempotency, lease_token = await idempotent_request(request), lease_token_of(request)
+    if_match = request.headers.get("If-Match")
     batch = isinstance(body, MessageBatch)
     messages = body.messages if isinstance(body, MessageBatch) else [body]
     parent = parent_of(body)

@@ -145,9 +145,8 @@ async def _withdraw_if_overtaken(
 async def list_items(request: Request, user: Reader, conversation: ConversationPath) -> Response:
     """Those of the active branch, by pages: the next one is `after` the `last_id` of this one while `has_more`."""
     query = _list_query.read(request)
-    return json_response(
-        await _item_store(request, user).page(chat_of(conversation), query, request.scope["query_string"])
-    )
+    store = _item_store(request, user)
+    return json_response(await store.page(chat_of(conversation), query, request.scope["query_string"]))
 
 
 @hot_router.get(
