@@ -3,10 +3,11 @@
 from functools import partial
 from typing import Annotated, Any
 
-from fastapi import Depends
+from fastapi import APIRouter, Depends
 from fastapi.openapi.models import HTTPBearer
 from fastapi.security.base import SecurityBase
 from starlette.requests import HTTPConnection, Request
+from starlette.responses import Response
 
 from app.auth.authenticator import Authenticator
 from app.auth.caller import ADMIN, CHATS_READ, CHATS_WRITE, MAX_USER_ID, Caller, User
@@ -14,21 +15,6 @@ from app.events.stream_authorizer import AuthorizationCheck
 from app.http.errors import BadRequest, Forbidden, Overloaded, Unauthorized
 from app.http.routing import HotRoute, StrictRoute
 from app.http.services import service
-
-__all__ = [
-    "CALLER_PROBLEMS",
-    "Admin",
-    "AuthenticatedHotRoute",
-    "AuthenticatedRoute",
-    "CallerWith",
-    "OwnerOrAdmin",
-    "Reader",
-    "ReaderOrAdmin",
-    "User",
-    "UserWith",
-    "Writer",
-    "authorization_check",
-]
 
 # What any route that knows its caller can answer, for `errors.responses`.
 CALLER_PROBLEMS = (BadRequest, Unauthorized, Forbidden, Overloaded)
@@ -105,6 +91,13 @@ class AuthenticatedRoute(StrictRoute):
 
 class AuthenticatedHotRoute(AuthenticatedRoute, HotRoute):
     """The same for a hot route."""
+
+
+def authenticated_router(
+    prefix: str, tag: str, route_class: type[AuthenticatedRoute] = AuthenticatedRoute
+) -> APIRouter:
+    """A router for routes that know their caller, and that write their responses themselves."""
+    return APIRouter(prefix=prefix, tags=[tag], route_class=route_class, default_response_class=Response)
 
 
 def authorization_check(connection: HTTPConnection) -> AuthorizationCheck:

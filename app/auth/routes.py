@@ -9,24 +9,15 @@ from starlette.requests import Request
 from app.auth.authenticator import Authenticator, bearer_token
 from app.auth.dependencies import CALLER_PROBLEMS, Admin, AuthenticatedRoute
 from app.auth.schemas import ApiKeyIn, ApiKeyMade, ApiKeyOut, ApiKeyQuery, key_fields
-from app.http.errors import (
-    BodyTooLarge,
-    Conflict,
-    InvalidCursor,
-    NotFound,
-    StorageFull,
-    Unprocessable,
-    UnsupportedMediaType,
-    responses,
-)
+from app.http.errors import Conflict, InvalidCursor, NotFound, StorageFull, responses
 from app.http.idempotency import IDEMPOTENT, idempotent_request
+from app.http.openapi import BODY_ERRORS, READ_ERRORS
 from app.http.paging import Page, decode_cursor, encode_cursor, page_body, page_response
 from app.http.services import service
 
 router = APIRouter(prefix="/admin/api-keys", route_class=AuthenticatedRoute, tags=["admin"])
 
-_READ = CALLER_PROBLEMS
-_WRITE = (*CALLER_PROBLEMS, StorageFull)
+_READ, _WRITE = CALLER_PROBLEMS, (*CALLER_PROBLEMS, StorageFull)
 
 
 @router.post(
@@ -35,7 +26,7 @@ _WRITE = (*CALLER_PROBLEMS, StorageFull)
     summary="Make an API key",
     response_model=ApiKeyMade,
     response_description="The key. `key` is shown this once.",
-    responses=responses(*_WRITE, Conflict, BodyTooLarge, UnsupportedMediaType, Unprocessable),
+    responses=responses(Conflict, *BODY_ERRORS),
     openapi_extra=IDEMPOTENT,
 )
 async def create(request: Request, caller: Admin, body: ApiKeyIn) -> Response:
@@ -56,7 +47,7 @@ async def create(request: Request, caller: Admin, body: ApiKeyIn) -> Response:
     "",
     summary="List the API keys",
     response_model=Page[ApiKeyOut],
-    responses=responses(InvalidCursor, *_READ, Unprocessable),
+    responses=responses(InvalidCursor, *READ_ERRORS),
 )
 async def index(request: Request, caller: Admin, query: Annotated[ApiKeyQuery, Query()]) -> Response:
     """Every API key, newest first, revoked ones too; without their secrets."""
@@ -69,24 +60,14 @@ async def index(request: Request, caller: Admin, query: Annotated[ApiKeyQuery, Q
     return page_response(request, page_body([orjson.dumps(key_fields(row)) for row in rows], following), following, {})
 
 
-@router.get(
-    "/{key_id}",
-    summary="Read an API key",
-    response_model=ApiKeyOut,
-    responses=responses(*_READ, NotFound),
-)
+@router.get("/{key_id}", summary="Read an API key", response_model=ApiKeyOut, responses=responses(*_READ, NotFound))
 async def read(request: Request, caller: Admin, key_id: str) -> Response:
     """One API key, without its secret."""
     row = await service(request, Authenticator).keys.get(key_id)
     return Response(orjson.dumps(key_fields(row)), media_type="application/json")
 
 
-@router.delete(
-    "/{key_id}",
-    status_code=204,
-    summary="Revoke an API key",
-    responses=responses(*_WRITE, NotFound),
-)
+@router.delete("/{key_id}", status_code=204, summary="Revoke an API key", responses=responses(*_WRITE, NotFound))
 async def revoke(request: Request, caller: Admin, key_id: str) -> Response:
     """Ends an API key for good: at once in the process that answers, within 5 seconds in every other.
 

@@ -7,11 +7,21 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from app.auth.caller import MAX_USER_ID, SCOPES, Scope, is_user_id
 from app.db.timestamps import now, to_iso
+from app.http.openapi import example
 from app.http.paging import DEFAULT_LIMIT, Cursor, Limit
 from app.http.timestamps import Timestamp
 from app.models import ApiKey
 
-KEY_ID = "01932c07-209c-7000-8000-1234567890ab"
+_EXAMPLE_OUT: dict[str, Any] = {
+    "key_id": "01932c07-209c-7000-8000-1234567890ab",
+    "name": "agent backend",
+    "user_id": None,
+    "scopes": ["chats:read", "chats:write"],
+    "hint": "ck_Zk3v…",
+    "created_at": "2026-01-31T12:00:00.000000Z",
+    "expires_at": None,
+    "revoked_at": None,
+}
 
 
 def _printable(value: str) -> str:
@@ -61,22 +71,7 @@ class ApiKeyIn(BaseModel):
 class ApiKeyOut(BaseModel):
     """An API key, without its secret."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "key_id": KEY_ID,
-                    "name": "agent backend",
-                    "user_id": None,
-                    "scopes": ["chats:read", "chats:write"],
-                    "hint": "ck_Zk3v…",
-                    "created_at": "2026-01-31T12:00:00.000000Z",
-                    "expires_at": None,
-                    "revoked_at": None,
-                }
-            ]
-        }
-    )
+    model_config = example(**_EXAMPLE_OUT)
 
     key_id: str
     name: str
@@ -91,23 +86,7 @@ class ApiKeyOut(BaseModel):
 class ApiKeyMade(ApiKeyOut):
     """A new API key. `key` is its secret: shown this once, and stored nowhere."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "key": "ck_Zk3vYxJ0b8r1m2nQw4t6uS9pLhGfDaEcXv7BzKi5OyU",
-                    "key_id": KEY_ID,
-                    "name": "agent backend",
-                    "user_id": None,
-                    "scopes": ["chats:read", "chats:write"],
-                    "hint": "ck_Zk3v…",
-                    "created_at": "2026-01-31T12:00:00.000000Z",
-                    "expires_at": None,
-                    "revoked_at": None,
-                }
-            ]
-        }
-    )
+    model_config = example(key="ck_Zk3vYxJ0b8r1m2nQw4t6uS9pLhGfDaEcXv7BzKi5OyU", **_EXAMPLE_OUT)
 
     key: str
 

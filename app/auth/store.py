@@ -4,7 +4,6 @@ import hmac
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
-from uuid import UUID
 
 import orjson
 from sqlalchemy import update
@@ -19,6 +18,7 @@ from app.db.database import Database
 from app.db.timestamps import now, to_datetime
 from app.http.errors import Conflict, NotFound
 from app.http.idempotency import REPLAYED_HEADER, IdempotentRequest, StoredResponse, run_idempotent
+from app.http.references import is_uuid
 from app.models import ApiKey
 
 _FIND = "SELECT key_id, user_id, scopes, expires_at FROM api_keys WHERE sha256 = $1 AND revoked_at IS NULL"
@@ -53,9 +53,8 @@ class ApiKeyStore:
             nonlocal key
             new_id = key_id or str(uuid7())
             key = keys.derive(token, new_id, idempotency.key) if idempotency else keys.make()
-            return StoredResponse(
-                201, await _insert(session, details, new_id, key), {"Location": f"/admin/api-keys/{new_id}"}
-            )
+            body = await _insert(session, details, new_id, key)
+            return StoredResponse(201, body, {"Location": f"/admin/api-keys/{new_id}"})
 
         async with self._db.write() as session:
             answer = await run_idempotent(session, by, idempotency, insert)
@@ -137,11 +136,6 @@ async def _insert(session: AsyncSession, details: ApiKeyIn, key_id: str, key: st
 
 
 def _canonical(key_id: str) -> str:
-    try:
-        return str(UUID(key_id)) if len(key_id) == 36 else _not_found()
-    except ValueError:
-        return _not_found()
-
-
-def _not_found() -> str:
-    raise NotFound
+    if not is_uuid(key_id):
+        raise NotFound
+    return key_id.lower()

@@ -18,8 +18,8 @@ from app.db.driver import Row
 from app.db.timestamps import to_iso
 from app.events.log import position_count
 from app.events.sse import encode_event
-from app.http.errors import Gone, InvalidCursor, NotFound
-from app.http.paging import decode_cursor, encode_cursor
+from app.http.errors import Gone, NotFound
+from app.http.paging import decode_integer_cursor, encode_cursor
 from app.http.references import ChatRef
 from app.messages.serialize import dumps, message_fields
 
@@ -117,10 +117,7 @@ class ChangeReader:
         if since == "now":
             row = await self._db.driver.fetch_one(_LAST_POSITION, self.user_id)
             return int(row[0]) if row is not None else 0
-        values = decode_cursor(since, ["changes", self.user_id])
-        if len(values) != 1 or type(values[0]) is not int or not 0 <= values[0] < 2**63:
-            raise InvalidCursor
-        return values[0]
+        return decode_integer_cursor(since, ["changes", self.user_id], 0, 2**63 - 1)
 
     async def chat_id(self, ref: ChatRef) -> str:
         """The id of a chat, also of one in the trash, which has changes too. Raises NotFound (404)."""

@@ -48,6 +48,14 @@ def lease_token_of(request: Request) -> int | None:
     return int(token)
 
 
+def required_lease_token(request: Request) -> int:
+    """The same, raises Unprocessable (422) where there is none as well."""
+    token = lease_token_of(request)
+    if token is None:
+        raise Unprocessable(f"The header {LEASE_HEADER_NAME} is missing.")
+    return token
+
+
 def is_held(chat: Chat, at: datetime | None = None) -> bool:
     """Whether somebody holds a chat's lease at a time, or now."""
     return chat.lease_until is not None and chat.lease_until > (at or now())

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any, Protocol
 
 import orjson
@@ -13,7 +12,7 @@ from app.chats.serialize import COLUMNS, FIELDS
 from app.db.driver import Row
 from app.db.timestamps import to_iso
 from app.http.errors import BadRequest, InvalidCursor
-from app.http.paging import decode_cursor, encode_cursor
+from app.http.paging import decode_cursor, encode_cursor, parse_cursor_timestamp
 from app.http.references import is_uuid
 
 _STATES = {
@@ -50,15 +49,12 @@ class JsonSql(Protocol):
 
     def has_element(self, column: str, parameter: str) -> str:
         """SQL: the column's array of texts has the parameter's text."""
-        ...
 
     def member(self, column: str, parameter: str) -> str:
         """SQL: the JSON text of the object's member that the parameter names."""
-        ...
 
     def member_name(self, name: str) -> str:
         """What to pass as the parameter of `member`."""
-        ...
 
 
 class FilterConditions:
@@ -140,11 +136,7 @@ class ChatListing:
         return encode_cursor(self._binding, [to_iso(row[by]), str(row[0])])
 
     def _decode(self, cursor: str) -> list[Any]:
-        try:
-            text, chat_id = decode_cursor(cursor, self._binding)
-            timestamp = datetime.fromisoformat(text)
-            if to_iso(timestamp) != text or not is_uuid(chat_id):
-                raise InvalidCursor
-            return [timestamp, chat_id]
-        except (ValueError, TypeError, OverflowError):
-            raise InvalidCursor from None
+        match decode_cursor(cursor, self._binding):
+            case [str(text), str(chat_id)] if is_uuid(chat_id):
+                return [parse_cursor_timestamp(text), chat_id]
+        raise InvalidCursor

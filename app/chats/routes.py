@@ -5,10 +5,11 @@ Creating, reading and changing a chat can reach into its messages: those are in 
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request
+from fastapi import Query, Request
+from sqlmodel.ext.asyncio.session import AsyncSession
 from starlette.responses import Response
 
-from app.auth.dependencies import AuthenticatedRoute, Reader, Writer
+from app.auth.dependencies import Reader, Writer, authenticated_router
 from app.chats.dependencies import chat_store
 from app.chats.listing import METADATA_PARAMETER, ChatListing, metadata_filters
 from app.chats.schemas import ChatList, ChatOut, ChatQuery
@@ -16,26 +17,19 @@ from app.chats.serialize import chat_json, etag_of, row_of
 from app.chats.store import check_version
 from app.db.database import Database
 from app.http.conditional import IfMatch
-from app.http.errors import (
-    Conflict,
-    InvalidCursor,
-    NotFound,
-    PreconditionFailed,
-    responses,
-)
-from app.http.idempotency import IDEMPOTENT, StoredResponse, idempotent_request, run_idempotent
+from app.http.errors import Conflict, InvalidCursor, NotFound, PreconditionFailed, responses
+from app.http.idempotency import IDEMPOTENT, StoredResponse, write_once
 from app.http.openapi import BODY_ERRORS, ETAG_HEADER, LINK_HEADER, READ_ERRORS, WRITE_ERRORS, documented
 from app.http.paging import page_body, page_response
 from app.http.references import ChatPath, ChatRef
 from app.http.services import service
 
-router = APIRouter(prefix="/chats", tags=["chats"], route_class=AuthenticatedRoute)
+router = authenticated_router("/chats", "chats")
 
 
 @router.get(
     "",
     summary="List chats",
-    response_class=Response,
     responses={**documented(ChatList, 200, LINK_HEADER), **responses(InvalidCursor, *READ_ERRORS)},
     openapi_extra={"parameters": [METADATA_PARAMETER]},
 )
@@ -52,7 +46,6 @@ async def list_chats(request: Request, user: Reader, query: Annotated[ChatQuery,
     "/{chat}",
     summary="Delete a chat",
     status_code=204,
-    response_class=Response,
     responses={204: {"description": "It is deleted."}, **responses(NotFound, PreconditionFailed, *WRITE_ERRORS)},
 )
 async def delete_chat(
@@ -74,24 +67,20 @@ async def delete_chat(
 @router.post(
     "/{chat}/restore",
     summary="Restore a chat from the trash",
-    response_class=Response,
     responses={**documented(ChatOut, 200, ETAG_HEADER), **responses(NotFound, Conflict, *BODY_ERRORS)},
     openapi_extra=IDEMPOTENT,
 )
 async def restore_chat(request: Request, user: Writer, chat: ChatPath) -> Response:
     """Out of the trash, as it was. A chat that is not in the trash stays as it is."""
-    store, ref, idempotency = chat_store(request, user), ChatRef.parse(chat), await idempotent_request(request)
+    store, ref = chat_store(request, user), ChatRef.parse(chat)
 
-    async with service(request, Database).write() as session:
+    async def restore(session: AsyncSession) -> StoredResponse:
+        try:
+            restored = await store.find(session, ref)
+        except NotFound:
+            restored = await store.find(session, ref, deleted=True)
+            await store.restore(session, restored)
+        row = row_of(restored)
+        return StoredResponse(200, chat_json(row), {"ETag": etag_of(row)}, restored.chat_id)
 
-        async def restore() -> StoredResponse:
-            try:
-                restored = await store.find(session, ref)
-            except NotFound:
-                restored = await store.find(session, ref, deleted=True)
-                await store.restore(session, restored)
-            row = row_of(restored)
-            return StoredResponse(200, chat_json(row), {"ETag": etag_of(row)}, restored.chat_id)
-
-        stored = await run_idempotent(session, user.user_id, idempotency, restore)
-    return stored.response()
+    return await write_once(request, user.user_id, restore)

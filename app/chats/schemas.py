@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
 
+from app.http.openapi import example
 from app.http.paging import DEFAULT_LIMIT, Cursor, Limit
 from app.http.references import MAX_KEY, is_key
 from app.http.timestamps import Timestamp
@@ -55,11 +56,7 @@ class ChatDetails(BaseModel):
 class ChatPatch(BaseModel):
     """A JSON merge patch (RFC 7396) of a chat's details: what is left out stays, null takes away."""
 
-    model_config = ConfigDict(
-        extra="forbid",
-        strict=True,
-        json_schema_extra={"examples": [EXAMPLE_PATCH]},
-    )
+    model_config = ConfigDict(extra="forbid", strict=True, json_schema_extra={"examples": [EXAMPLE_PATCH]})
 
     key: Key | None = None
     title: Title | None = None
@@ -74,35 +71,29 @@ class ChatPatch(BaseModel):
 class ChatOut(BaseModel):
     """A chat."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "chat_id": "01932c07-1f3e-7000-8000-abcdef012345",
-                    "user_id": "user123",
-                    **EXAMPLE_IN,
-                    "summary": None,
-                    "is_pinned": False,
-                    "metadata": {},
-                    "message_count": 2,
-                    "input_tokens": 0,
-                    "output_tokens": 21,
-                    "total_tokens": 21,
-                    "last_seq": 2,
-                    "version": 3,
-                    "head_id": "01932c07-209d-7000-8000-fedcba987654",
-                    "forked_from": None,
-                    "forked_at": None,
-                    "source": None,
-                    "is_active": True,
-                    "created_at": "2026-01-31T12:00:00.000000Z",
-                    "updated_at": "2026-01-31T12:00:00.000000Z",
-                    "last_activity_at": "2026-01-31T12:00:04.000000Z",
-                    "deleted_at": None,
-                    "expires_at": None,
-                }
-            ]
-        }
+    model_config = example(
+        chat_id="01932c07-1f3e-7000-8000-abcdef012345",
+        user_id="user123",
+        **EXAMPLE_IN,
+        summary=None,
+        is_pinned=False,
+        metadata={},
+        message_count=2,
+        input_tokens=0,
+        output_tokens=21,
+        total_tokens=21,
+        last_seq=2,
+        version=3,
+        head_id="01932c07-209d-7000-8000-fedcba987654",
+        forked_from=None,
+        forked_at=None,
+        source=None,
+        is_active=True,
+        created_at="2026-01-31T12:00:00.000000Z",
+        updated_at="2026-01-31T12:00:00.000000Z",
+        last_activity_at="2026-01-31T12:00:04.000000Z",
+        deleted_at=None,
+        expires_at=None,
     )
 
     chat_id: str
@@ -191,9 +182,7 @@ class TurnRenewal(BaseModel):
 class TurnTaken(BaseModel):
     """A turn, as its holder sees it."""
 
-    model_config = ConfigDict(
-        json_schema_extra={"examples": [{"token": 1769860800000000, "holder": "worker-1", "until": _UNTIL}]}
-    )
+    model_config = example(token=1769860800000000, holder="worker-1", until=_UNTIL)
 
     token: int = Field(description="What to send as `Turn-Token`. Each turn of a chat has a higher one.")
     holder: str
@@ -203,7 +192,7 @@ class TurnTaken(BaseModel):
 class TurnOut(BaseModel):
     """Who holds a chat's turn; nulls where nobody does."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"holder": "worker-1", "until": _UNTIL}]})
+    model_config = example(holder="worker-1", until=_UNTIL)
 
     holder: str | None
     until: datetime | None

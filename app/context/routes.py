@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import orjson
 from fastapi import APIRouter, Query, Request
+from sqlmodel.ext.asyncio.session import AsyncSession
 from starlette.responses import Response
 
 from app.auth.dependencies import AuthenticatedRoute, Reader, Writer
@@ -17,12 +18,10 @@ from app.context.providers import PROVIDER_FORMATS
 from app.context.repair import repair
 from app.context.schemas import ContextOut, ContextQuery, LintOut, RepairOut
 from app.context.window import ContextWindow, Limits
-from app.db.database import Database
 from app.http.errors import Conflict, NotFound, responses
-from app.http.idempotency import StoredResponse, idempotent_request, run_idempotent
+from app.http.idempotency import StoredResponse, write_once
 from app.http.openapi import BODY_ERRORS, READ_ERRORS, documented
 from app.http.references import ChatPath, ChatRef
-from app.http.services import service
 from app.messages.dependencies import message_store
 from app.messages.edits import EditStore
 from app.models import Message
@@ -104,21 +103,18 @@ async def repair_chat(request: Request, user: Writer, chat: ChatPath) -> Respons
 
     Afterwards `lint` finds nothing. Content is kept: what cannot be sent gets a `type` of its own.
     """
-    ref, idempotency = ChatRef.parse(chat), await idempotent_request(request)
-    async with service(request, Database).write() as session:
+    ref = ChatRef.parse(chat)
 
-        async def apply() -> StoredResponse:
-            stored_chat = await chat_store(request, user).find(session, ref)
-            check_lease(stored_chat, lease_token_of(request))
-            messages = await message_store(request, user).active_branch(session, stored_chat)
-            findings, repairs = await asyncio.to_thread(repair, [_fields(message) for message in messages])
-            by_seq = {message.seq: message for message in messages}
-            await EditStore().revise(session, stored_chat, [(by_seq[each.seq], each.changes) for each in repairs])
-            body = orjson.dumps({"repaired": _findings_json(findings)})
-            return StoredResponse(200, body, chat_id=stored_chat.chat_id)
+    async def apply(session: AsyncSession) -> StoredResponse:
+        row = await chat_store(request, user).find(session, ref)
+        check_lease(row, lease_token_of(request))
+        messages = await message_store(request, user).active_branch(session, row)
+        findings, repairs = await asyncio.to_thread(repair, [_fields(message) for message in messages])
+        by_seq = {message.seq: message for message in messages}
+        await EditStore().revise(session, row, [(by_seq[each.seq], each.changes) for each in repairs])
+        return StoredResponse(200, orjson.dumps({"repaired": _findings_json(findings)}), chat_id=row.chat_id)
 
-        answer = await run_idempotent(session, user.user_id, idempotency, apply)
-    return answer.response()
+    return await write_once(request, user.user_id, apply)
 
 
 def _fields(message: Message) -> dict[str, Any]:

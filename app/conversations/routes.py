@@ -2,13 +2,13 @@
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Query, Request
+from fastapi import Query, Request
 from sqlmodel.ext.asyncio.session import AsyncSession
 from starlette.responses import Response
 from uuid_utils import uuid7
 
 from app.auth.caller import User
-from app.auth.dependencies import AuthenticatedRoute, Reader, Writer
+from app.auth.dependencies import Reader, Writer, authenticated_router
 from app.chats.dependencies import chat_store
 from app.chats.lease import LEASE_HEADER, check_lease, check_own_lease, lease_token_of
 from app.chats.responses import chat_created, chat_response
@@ -20,7 +20,7 @@ from app.db.database import Database
 from app.db.driver import Row
 from app.http.conditional import IfMatch, not_modified
 from app.http.errors import Conflict, NotFound, PreconditionFailed, Unprocessable, responses
-from app.http.idempotency import IDEMPOTENT, StoredResponse, idempotent_request, run_idempotent
+from app.http.idempotency import IDEMPOTENT, StoredResponse, write_once
 from app.http.openapi import BODY_ERRORS, ETAG_HEADER, LOCATION_HEADER, READ_ERRORS, documented
 from app.http.references import ChatPath, ChatRef, is_key
 from app.http.services import service
@@ -29,7 +29,7 @@ from app.messages.dependencies import message_store
 from app.messages.edits import EditStore
 from app.models import Chat
 
-router = APIRouter(prefix="/chats", tags=["chats"], route_class=AuthenticatedRoute)
+router = authenticated_router("/chats", "chats")
 
 
 async def _create(session: AsyncSession, request: Request, user: User, body: ChatIn) -> Chat:
@@ -42,28 +42,23 @@ async def _create(session: AsyncSession, request: Request, user: User, body: Cha
     "",
     summary="Create a chat",
     status_code=201,
-    response_class=Response,
     responses={**documented(ChatOut, 201, ETAG_HEADER, LOCATION_HEADER), **responses(Conflict, *BODY_ERRORS)},
     openapi_extra=IDEMPOTENT,
 )
 async def create_chat(request: Request, user: Writer, body: ChatIn) -> Response:
     """A new chat, with its first messages if they are given, stored together or not at all."""
-    idempotency = await idempotent_request(request)
-    async with service(request, Database).write() as session:
 
-        async def create() -> StoredResponse:
-            chat = await _create(session, request, user, body)
-            await session.flush()
-            return chat_created(chat, request.scope.get("root_path", ""))
+    async def create(session: AsyncSession) -> StoredResponse:
+        chat = await _create(session, request, user, body)
+        await session.flush()
+        return chat_created(chat, request.scope.get("root_path", ""))
 
-        stored = await run_idempotent(session, user.user_id, idempotency, create)
-    return stored.response()
+    return await write_once(request, user.user_id, create)
 
 
 @router.get(
     "/{chat}",
     summary="Read a chat",
-    response_class=Response,
     responses={
         **documented(ChatWithConversation, 200, ETAG_HEADER),
         304: {"description": "It is still at the version in If-None-Match."},
@@ -89,15 +84,13 @@ async def read_chat(
         messages = await message_store(request, user).branch_json(session, chat_row)
     response = chat_response(row)
     body = b'%b,"conversation":[%b]}' % (bytes(response.body)[:-1], b",".join(messages))
-    return Response(
-        body, headers={"ETag": etag_of(row), "Cache-Control": "private, no-cache"}, media_type="application/json"
-    )
+    headers = {"ETag": etag_of(row), "Cache-Control": "private, no-cache"}
+    return Response(body, headers=headers, media_type="application/json")
 
 
 @router.patch(
     "/{chat}",
     summary="Change a chat's details",
-    response_class=Response,
     responses={
         **documented(ChatOut, 200, ETAG_HEADER),
         **responses(NotFound, Conflict, PreconditionFailed, *BODY_ERRORS),
@@ -124,7 +117,6 @@ async def patch_chat(
 @router.put(
     "/{chat}",
     summary="Get or create a chat, or replace it",
-    response_class=Response,
     responses={
         **documented(ChatOut, 200, ETAG_HEADER, description="It was there."),
         **documented(ChatOut, 201, ETAG_HEADER, LOCATION_HEADER, description="It was created."),

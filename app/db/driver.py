@@ -29,11 +29,9 @@ class Reader(Protocol):
 
     async def fetch(self, sql: str, *arguments: Any) -> Sequence[Row]:
         """Every row of the query."""
-        ...
 
     async def fetch_one(self, sql: str, *arguments: Any) -> Row | None:
         """The first row of the query, or None."""
-        ...
 
 
 class Driver(Reader, Protocol):
@@ -41,7 +39,6 @@ class Driver(Reader, Protocol):
 
     async def close(self) -> None:
         """Closes every connection."""
-        ...
 
 
 class SessionReader:
@@ -52,7 +49,6 @@ class SessionReader:
         self._is_sqlite = session.get_bind().dialect.name == "sqlite"
 
     async def fetch(self, sql: str, *arguments: Any) -> Sequence[Row]:
-        """See Reader."""
         await self._session.flush()
         connection = await self._session.connection()
         statement = numbered(sql) if self._is_sqlite else sql
@@ -60,7 +56,6 @@ class SessionReader:
         return rows
 
     async def fetch_one(self, sql: str, *arguments: Any) -> Row | None:
-        """See Reader."""
         rows = await self.fetch(sql, *arguments)
         return rows[0] if rows else None
 

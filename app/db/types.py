@@ -1,10 +1,10 @@
-"""Column types that mean the same on SQLite and Postgres."""
+"""Column types and partial indexes that mean the same on SQLite and Postgres."""
 
 from datetime import datetime
 from typing import Any
 
 import orjson
-from sqlalchemy import JSON, DateTime, Dialect, Text, Uuid
+from sqlalchemy import JSON, DateTime, Dialect, Index, Text, TextClause, Uuid
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from app.db.timestamps import to_datetime, to_iso
@@ -61,3 +61,8 @@ class Id(TypeDecorator[str]):
 
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
         return dialect.type_descriptor(Text() if dialect.name == "sqlite" else Uuid(as_uuid=False))
+
+
+def partial_index(name: str, *columns: str, where: TextClause, unique: bool = False) -> Index:
+    """An index of the rows that meet a condition."""
+    return Index(name, *columns, unique=unique, sqlite_where=where, postgresql_where=where)

@@ -18,10 +18,12 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from starlette.requests import Request
 from starlette.responses import Response
 
+from app.db.database import Database
 from app.db.timestamps import now
 from app.db.types import UtcDateTime
 from app.http.errors import Unprocessable
 from app.http.middleware import ENCODED_SLASH
+from app.http.services import service
 from app.models import Idempotency
 
 RETENTION = timedelta(hours=24)
@@ -89,9 +91,8 @@ def idempotency_key(request: Request) -> str | None:
 def idempotent_request_of(request: Request, key: str, body: bytes) -> IdempotentRequest:
     """What a request with a key asks for by its query and its body, or by what stands for that."""
     request_sha256 = hashlib.sha256(request.scope["query_string"] + b"\0" + body).hexdigest()
-    return IdempotentRequest(
-        f"{request.method} {request.scope['path'].replace(ENCODED_SLASH, '/')}", key, request_sha256
-    )
+    path = request.scope["path"].replace(ENCODED_SLASH, "/")
+    return IdempotentRequest(f"{request.method} {path}", key, request_sha256)
 
 
 def replayed(idempotency: IdempotentRequest, request_sha256: str, answer: StoredResponse) -> StoredResponse:
@@ -144,6 +145,19 @@ async def run_idempotent(
     return answer
 
 
+async def write_once(
+    request: Request, user_id: str, effect: Callable[[AsyncSession], Awaitable[StoredResponse]]
+) -> Response:
+    """Answers a POST: runs `effect` in a write session of its own, or gives the first answer when this is a retry.
+
+    Raises Unprocessable (422) for what is no key or was used for another request, and whatever `effect` raises.
+    """
+    idempotency = await idempotent_request(request)
+    async with service(request, Database).write() as session:
+        stored = await run_idempotent(session, user_id, idempotency, lambda: effect(session))
+    return stored.response()
+
+
 async def stored_response(session: AsyncSession, user_id: str, idempotency: IdempotentRequest) -> StoredResponse | None:
     """The answer that a request had already, if it is a retry. Raises Unprocessable (422) as `run_once` does."""
     first = (await session.execute(select(Idempotency).where(_row(user_id, idempotency)))).scalar_one_or_none()
@@ -151,11 +165,8 @@ async def stored_response(session: AsyncSession, user_id: str, idempotency: Idem
 
 
 def _replay(idempotency: IdempotentRequest, first: Idempotency) -> StoredResponse:
-    return replayed(
-        idempotency,
-        first.request_sha256,
-        StoredResponse(first.status, first.body.encode(), orjson.loads(first.headers)),
-    )
+    response = StoredResponse(first.status, first.body.encode(), orjson.loads(first.headers))
+    return replayed(idempotency, first.request_sha256, response)
 
 
 def _row(user_id: str, idempotency: IdempotentRequest) -> Any:

@@ -4,20 +4,11 @@ from typing import Any
 
 from pydantic import ConfigDict
 
-from app.http.errors import (
-    BadRequest,
-    BodyTooLarge,
-    Forbidden,
-    Overloaded,
-    StorageFull,
-    Unauthorized,
-    Unprocessable,
-    UnsupportedMediaType,
-)
+from app.http import errors
 
-READ_ERRORS = (BadRequest, Unauthorized, Forbidden, Unprocessable, Overloaded)
-WRITE_ERRORS = (*READ_ERRORS, StorageFull)
-BODY_ERRORS = (*WRITE_ERRORS, BodyTooLarge, UnsupportedMediaType)
+READ_ERRORS = (errors.BadRequest, errors.Unauthorized, errors.Forbidden, errors.Unprocessable, errors.Overloaded)
+WRITE_ERRORS = (*READ_ERRORS, errors.StorageFull)
+BODY_ERRORS = (*WRITE_ERRORS, errors.BodyTooLarge, errors.UnsupportedMediaType)
 
 ETAG_HEADER = {"ETag": {"schema": {"type": "string"}, "description": "The chat's version."}}
 LINK_HEADER = {"Link": {"schema": {"type": "string"}, "description": '`rel="next"`: the page after this one.'}}

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import Annotated, Any, Generic, TypeVar
 from urllib.parse import urlencode
 
@@ -11,6 +12,7 @@ from pydantic import BaseModel, Field
 from starlette.requests import Request
 from starlette.responses import Response
 
+from app.db.timestamps import to_iso
 from app.http.errors import InvalidCursor
 
 DEFAULT_LIMIT = 50
@@ -55,6 +57,25 @@ def decode_cursor(cursor: str, binding: Sequence[Any]) -> list[Any]:
     if not isinstance(position, list):
         raise InvalidCursor
     return position
+
+
+def decode_integer_cursor(cursor: str, binding: Sequence[Any], lowest: int, highest: int) -> int:
+    """The position in the cursor of a list that is ordered by one integer. Raises InvalidCursor (400)."""
+    match decode_cursor(cursor, binding):
+        case [position] if type(position) is int and lowest <= position <= highest:
+            return position
+    raise InvalidCursor
+
+
+def parse_cursor_timestamp(text: str) -> datetime:
+    """A timestamp from a cursor, which must be as `to_iso` writes it. Raises InvalidCursor (400)."""
+    try:
+        timestamp = datetime.fromisoformat(text)
+        if to_iso(timestamp) == text:
+            return timestamp
+    except (ValueError, OverflowError):
+        pass
+    raise InvalidCursor
 
 
 def _text(raw: bytes) -> str:

@@ -43,6 +43,10 @@ class QueryReader(Generic[M]):
         try:
             return self._model.model_validate(dict(parse_qsl(text.decode("latin-1"), keep_blank_values=True)))
         except ValidationError as error:
-            raise RequestValidationError(
-                [{**one, "loc": ("query", *one["loc"])} for one in error.errors(include_input=False)]
-            ) from None
+            raise request_error(error, ("query",)) from None
+
+
+def request_error(error: ValidationError, path: tuple[str | int, ...]) -> RequestValidationError:
+    """The error (422) of what was invalid at a path of the request."""
+    details = error.errors(include_input=False, include_context=False)
+    return RequestValidationError([{**detail, "loc": (*path, *detail["loc"])} for detail in details])

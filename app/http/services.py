@@ -12,7 +12,6 @@ class ServiceLocator(Protocol):
 
     def get(self, kind: type[T]) -> T | None:
         """The service of a class; None where there is none."""
-        ...
 
 
 def service(connection: HTTPConnection, kind: type[T]) -> T:

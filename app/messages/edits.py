@@ -63,10 +63,9 @@ class EditStore:
         if not edits:
             return
         at = now()
-        for start in range(0, len(edits), _REVISIONS_PER_STATEMENT):
-            await _save_revisions(
-                session, chat, [message.seq for message, _ in edits[start : start + _REVISIONS_PER_STATEMENT]], at
-            )
+        seqs = [message.seq for message, _ in edits]
+        for start in range(0, len(seqs), _REVISIONS_PER_STATEMENT):
+            await _save_revisions(session, chat, seqs[start : start + _REVISIONS_PER_STATEMENT], at)
         counts: list[CounterDelta] = []
         for message, changes in edits:
             before, model = tokens_of(message), message.model

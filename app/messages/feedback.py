@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 
 import orjson
-from fastapi import APIRouter, Query, Request
+from fastapi import Query, Request
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from sqlalchemy import delete
 from sqlmodel import col
@@ -12,12 +12,12 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from starlette.responses import Response
 
 from app.auth.caller import User
-from app.auth.dependencies import AuthenticatedRoute, Reader, Writer
-from app.chats.dependencies import chat_store
+from app.auth.dependencies import Reader, Writer, authenticated_router
+from app.chats.dependencies import locked_chat
 from app.db.database import Database
 from app.db.timestamps import now, to_iso
 from app.http.errors import InvalidCursor, NotFound, responses
-from app.http.openapi import BODY_ERRORS, LINK_HEADER, READ_ERRORS, WRITE_ERRORS, documented
+from app.http.openapi import BODY_ERRORS, LINK_HEADER, READ_ERRORS, WRITE_ERRORS, documented, example
 from app.http.paging import Page, decode_cursor, encode_cursor, page_body, page_response
 from app.http.references import ChatPath, ChatRef, MessagePath
 from app.http.services import service
@@ -35,9 +35,7 @@ _PAGE = (
 )
 _MAX_CALLER_LENGTH = 300
 
-router = APIRouter(
-    prefix="/chats/{chat}/messages/{message}/feedback", tags=["messages"], route_class=AuthenticatedRoute
-)
+router = authenticated_router("/chats/{chat}/messages/{message}/feedback", "messages")
 
 
 def _only_int(value: object) -> object:
@@ -64,19 +62,13 @@ class FeedbackIn(BaseModel):
 class FeedbackOut(BaseModel):
     """What a caller thinks of a message."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "caller": "user:ann",
-                    "rating": -1,
-                    "reason": "wrong",
-                    "text": "Ten minutes is too long.",
-                    "created_at": "2026-01-31T12:00:00.000000Z",
-                    "updated_at": "2026-01-31T12:00:00.000000Z",
-                }
-            ]
-        }
+    model_config = example(
+        caller="user:ann",
+        rating=-1,
+        reason="wrong",
+        text="Ten minutes is too long.",
+        created_at="2026-01-31T12:00:00.000000Z",
+        updated_at="2026-01-31T12:00:00.000000Z",
     )
 
     caller: str = Field(description="Whose it is: `user:<user id>` by a token, `key:<key id>` by an API key.")
@@ -114,18 +106,12 @@ class FeedbackStore:
     async def put(self, session: AsyncSession, chat: Chat, message: Message, body: FeedbackIn) -> bytes:
         """Puts the caller's feedback in the place of what they gave before. Returns it as JSON."""
         at = now()
-        row = await session.get(Feedback, (chat.user_id, chat.chat_id, message.seq, self._user.principal))
-        if row is None:
-            row = Feedback(
-                user_id=chat.user_id,
-                chat_id=chat.chat_id,
-                seq=message.seq,
-                caller=self._user.principal,
-                rating=body.rating,
-                created_at=at,
-                updated_at=at,
-            )
-            session.add(row)
+        key: dict[str, Any] = {"user_id": chat.user_id, "chat_id": chat.chat_id, "seq": message.seq}
+        key["caller"] = self._user.principal
+        row = await session.get(Feedback, tuple(key.values())) or Feedback(
+            **key, rating=0, created_at=at, updated_at=at
+        )
+        session.add(row)
         row.rating, row.reason, row.text, row.updated_at = body.rating, body.reason, body.text, at
         await session.flush()
         return _serialize([getattr(row, name) for name in _FIELDS])
@@ -158,16 +144,13 @@ def _serialize(row: Any) -> bytes:
 @router.put(
     "",
     summary="Say what you think of a message",
-    response_class=Response,
     responses={**documented(FeedbackOut), **responses(NotFound, *BODY_ERRORS)},
 )
 async def put_feedback(
     request: Request, user: Writer, chat: ChatPath, message: MessagePath, body: FeedbackIn
 ) -> Response:
     """In the place of what this caller said before. The message and the chat's version stay as they are."""
-    ref = ChatRef.parse(chat)
-    async with service(request, Database).write() as session:
-        chat_row = await chat_store(request, user).find(session, ref)
+    async with locked_chat(request, user, ChatRef.parse(chat)) as (session, chat_row):
         store = FeedbackStore(service(request, Database), user)
         content = await store.put(session, chat_row, await find_message(session, chat_row, message), body)
     return Response(content, media_type="application/json")
@@ -176,7 +159,6 @@ async def put_feedback(
 @router.get(
     "",
     summary="Read what callers think of a message",
-    response_class=Response,
     responses={**documented(Page[FeedbackOut], 200, LINK_HEADER), **responses(InvalidCursor, NotFound, *READ_ERRORS)},
 )
 async def read_feedback(
@@ -192,14 +174,11 @@ async def read_feedback(
     "",
     summary="Take back what you think of a message",
     status_code=204,
-    response_class=Response,
     responses={204: {"description": "This caller says nothing of it."}, **responses(NotFound, *WRITE_ERRORS)},
 )
 async def delete_feedback(request: Request, user: Writer, chat: ChatPath, message: MessagePath) -> Response:
     """The caller's own; that of others stays."""
-    ref = ChatRef.parse(chat)
-    async with service(request, Database).write() as session:
-        chat_row = await chat_store(request, user).find(session, ref)
+    async with locked_chat(request, user, ChatRef.parse(chat)) as (session, chat_row):
         store = FeedbackStore(service(request, Database), user)
         await store.delete(session, chat_row, await find_message(session, chat_row, message))
     return Response(status_code=204)

@@ -189,6 +189,5 @@ class HistoryReader:
             items = [message_fields(row, chat_id, parent, siblings.get(row[1])) for row, parent in messages]
         else:
             items = [message_fields(row, chat_id, parent) for row, parent in messages]
-        return HistoryPage(
-            etag(chat_id, page.version), dumps({"items": items, "next_cursor": next_cursor}), next_cursor
-        )
+        body = dumps({"items": items, "next_cursor": next_cursor})
+        return HistoryPage(etag(chat_id, page.version), body, next_cursor)

@@ -9,7 +9,7 @@ from starlette.requests import Request
 
 from app.auth.dependencies import AuthenticatedHotRoute
 from app.codecs import CODECS, Codec, UndecodableItem, decode_item, encode_message
-from app.http.query import QueryReader
+from app.http.query import QueryReader, request_error
 from app.messages.schemas import AppendQuery, DecodedMessage, MessageBatch
 
 APPEND_QUERY = QueryReader(AppendQuery)
@@ -44,7 +44,7 @@ def _decode_body(codec: Codec, body: Any) -> Any:
     try:
         return MessageBatch.model_validate(body | {"messages": messages})
     except ValidationError as error:
-        raise _request_error(error, ("body",)) from None
+        raise request_error(error, ("body",)) from None
 
 
 def decode_message(codec: Codec, item: dict[str, Any], path: Path) -> DecodedMessage:
@@ -57,12 +57,7 @@ def decode_message(codec: Codec, item: dict[str, Any], path: Path) -> DecodedMes
     try:
         return DecodedMessage.model_validate(message | {"payload": payload})
     except ValidationError as error:
-        raise _request_error(error, path) from None
-
-
-def _request_error(error: ValidationError, path: Path) -> RequestValidationError:
-    details = error.errors(include_input=False, include_context=False)
-    return RequestValidationError([{**detail, "loc": (*path, *detail["loc"])} for detail in details])
+        raise request_error(error, path) from None
 
 
 def encode_items(message: bytes, payload: Any, codec: str) -> bytes:

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.db.driver import Row
-from app.http.paging import MAX_LIMIT, encode_cursor
-from app.messages.queries import decode_seq_cursor
+from app.http.paging import MAX_LIMIT, decode_integer_cursor, encode_cursor
+from app.messages.branching.tree import MAX_SEQ
 from app.messages.schemas import HistoryQuery
 from app.messages.serialize import FIELDS, SELECT_WITH_PARENT, columns
 
@@ -56,7 +56,7 @@ def page_spec(user_id: str, chat: str, query: HistoryQuery) -> PageSpec:
     limit = MAX_LIMIT if query.max_turns is not None and "limit" not in query.model_fields_set else query.limit
     after, before = query.after_seq, query.before_seq
     if query.cursor is not None:
-        position = decode_seq_cursor(query.cursor, _binding(user_id, chat, query))
+        position = decode_integer_cursor(query.cursor, _binding(user_id, chat, query), 0, MAX_SEQ)
         if query.order == "asc":
             after = max(position, after or 0)
         else:

@@ -8,8 +8,7 @@ from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from app.db.timestamps import now
-from app.http.errors import InvalidCursor, NotFound
-from app.http.paging import decode_cursor
+from app.http.errors import NotFound
 from app.http.references import is_uuid
 from app.messages.append.new_message import token_counts
 from app.messages.branching.tree import MAX_SEQ
@@ -41,14 +40,6 @@ async def find_message(session: AsyncSession, chat: Chat, message: str) -> Messa
     if row is None:
         raise NotFound
     return row
-
-
-def decode_seq_cursor(cursor: str, binding: Sequence[Any]) -> int:
-    """The seq in a cursor of a list that is ordered by it. Raises InvalidCursor (400)."""
-    position = decode_cursor(cursor, binding)
-    if len(position) != 1 or type(position[0]) is not int or not 0 <= position[0] <= MAX_SEQ:
-        raise InvalidCursor
-    return position[0]
 
 
 def tokens_of(message: Message) -> tuple[int, int, int]:

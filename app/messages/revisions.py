@@ -4,21 +4,22 @@ from datetime import datetime
 from typing import Annotated
 
 import orjson
-from fastapi import APIRouter, Query, Request
-from pydantic import ConfigDict, Field
+from fastapi import Query, Request
+from pydantic import Field
 from starlette.responses import Response
 
-from app.auth.dependencies import AuthenticatedRoute, Reader
+from app.auth.dependencies import Reader, authenticated_router
 from app.db.database import Database
 from app.db.driver import Row
 from app.db.timestamps import to_iso
 from app.http.errors import InvalidCursor, NotFound, responses
-from app.http.openapi import LINK_HEADER, READ_ERRORS, documented
-from app.http.paging import Page, encode_cursor, page_body, page_response
+from app.http.openapi import LINK_HEADER, READ_ERRORS, documented, example
+from app.http.paging import Page, decode_integer_cursor, encode_cursor, page_body, page_response
 from app.http.references import ChatPath, ChatRef, MessagePath
 from app.http.services import service
+from app.messages.branching.tree import MAX_SEQ
 from app.messages.edits import REVISION_FIELDS
-from app.messages.queries import decode_seq_cursor, parse_message_ref
+from app.messages.queries import parse_message_ref
 from app.messages.schemas import OptionalFields, PageQuery, Role
 from app.messages.serialize import dumps
 
@@ -31,24 +32,18 @@ _PAGE = (
     "WHERE c.user_id = $1 AND c.{} = $2 AND c.deleted_at IS NULL AND m.{} = $3 ORDER BY r.revision LIMIT {}"
 )
 
-router = APIRouter(prefix="/chats/{chat}/messages/{message}", tags=["messages"], route_class=AuthenticatedRoute)
+router = authenticated_router("/chats/{chat}/messages/{message}", "messages")
 
 
 class RevisionOut(OptionalFields):
     """What a message was before an edit. Fields that it did not have are left out."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "revision": 1,
-                    "role": "user",
-                    "type": "message",
-                    "content": "How do I boil an egg?",
-                    "replaced_at": "2026-01-31T12:00:00.000000Z",
-                }
-            ]
-        }
+    model_config = example(
+        revision=1,
+        role="user",
+        type="message",
+        content="How do I boil an egg?",
+        replaced_at="2026-01-31T12:00:00.000000Z",
     )
 
     revision: int = Field(description="1 is what was written first; each edit adds one.")
@@ -72,7 +67,7 @@ class RevisionStore:
         column, value = parse_message_ref(message)
         by, chat = ref.column
         binding = ["revisions", self._user_id, by, chat, message]
-        after = 0 if query.cursor is None else decode_seq_cursor(query.cursor, binding)
+        after = 0 if query.cursor is None else decode_integer_cursor(query.cursor, binding, 0, MAX_SEQ)
         statement = _PAGE.format(by, column, query.limit + 1)
         rows = await self._db.driver.fetch(statement, self._user_id, chat, value, after)
         if not rows:
@@ -92,7 +87,6 @@ def _serialize(row: Row) -> bytes:
 @router.get(
     "/revisions",
     summary="Read what a message was before",
-    response_class=Response,
     responses={**documented(Page[RevisionOut], 200, LINK_HEADER), **responses(InvalidCursor, NotFound, *READ_ERRORS)},
 )
 async def read_revisions(

@@ -3,21 +3,20 @@
 from typing import Annotated
 
 import orjson
-from fastapi import APIRouter, Query, Request
+from fastapi import Query, Request
+from sqlmodel.ext.asyncio.session import AsyncSession
 from starlette.responses import Response
 
-from app.auth.dependencies import AuthenticatedRoute, Reader, Writer
-from app.chats.dependencies import chat_store
+from app.auth.dependencies import Reader, Writer, authenticated_router
+from app.chats.dependencies import chat_store, locked_chat
 from app.chats.lease import IDEMPOTENT_LEASE_HEADER, LEASE_HEADER, check_lease, check_own_lease, lease_token_of
-from app.db.database import Database
 from app.http.conditional import IF_MATCH, not_modified
 from app.http.errors import Conflict, InvalidCursor, NotFound, PreconditionFailed, responses
-from app.http.idempotency import REPLAYED_HEADER, StoredResponse, idempotent_request, replayed, run_idempotent
+from app.http.idempotency import REPLAYED_HEADER, StoredResponse, idempotent_request, replayed, write_once
 from app.http.openapi import BODY_ERRORS, ETAG_HEADER, LINK_HEADER, READ_ERRORS, WRITE_ERRORS, documented
 from app.http.paging import Page, page_response
 from app.http.query import QueryReader
 from app.http.references import ChatPath, ChatRef, MessagePath
-from app.http.services import service
 from app.messages.append.session_append import append_in_session, appended_body, parent_of
 from app.messages.append.writer import NeedsBranch, RepeatedAppend
 from app.messages.dependencies import message_store
@@ -36,8 +35,8 @@ from app.messages.schemas import (
 )
 from app.messages.serialize import appended_json
 
-router = APIRouter(prefix="/chats/{chat}/messages", tags=["messages"], route_class=AuthenticatedRoute)
-hot_router = APIRouter(prefix=router.prefix, tags=router.tags, route_class=ItemHotRoute)
+router = authenticated_router("/chats/{chat}/messages", "messages")
+hot_router = authenticated_router(router.prefix, "messages", ItemHotRoute)
 _history_query = QueryReader(HistoryQuery)
 _APPEND_PARAMETERS = [*IDEMPOTENT_LEASE_HEADER["parameters"], *APPEND_QUERY.parameters(), IF_MATCH]
 
@@ -46,7 +45,6 @@ _APPEND_PARAMETERS = [*IDEMPOTENT_LEASE_HEADER["parameters"], *APPEND_QUERY.para
     "",
     summary="Append one message, or several together",
     status_code=201,
-    response_class=Response,
     responses={
         **documented(MessageOut | BatchOut, 201),
         **responses(NotFound, Conflict, PreconditionFailed, *BODY_ERRORS),
@@ -60,11 +58,8 @@ async def append(request: Request, user: Writer, chat: ChatPath, body: AppendBod
     Answered once it is on disk. With `key:` a chat that is not there yet is created. With `format` the body is an item
     of another API or library, or `{"messages": […]}` with several; the answer is as ever. `If-Match` guards it (412).
     """
-    idempotency, lease_token, if_match = (
-        await idempotent_request(request),
-        lease_token_of(request),
-        request.headers.get("If-Match"),
-    )
+    idempotency, lease_token = await idempotent_request(request), lease_token_of(request)
+    if_match = request.headers.get("If-Match")
     batch = isinstance(body, MessageBatch)
     messages = body.messages if isinstance(body, MessageBatch) else [body]
     parent = parent_of(body)
@@ -99,7 +94,6 @@ async def append(request: Request, user: Writer, chat: ChatPath, body: AppendBod
 @hot_router.get(
     "",
     summary="Read a chat's messages",
-    response_class=Response,
     responses={
         **documented(Page[MessageOut] | Page[Item], 200, ETAG_HEADER, LINK_HEADER),
         304: {"description": "The chat is still at the version in If-None-Match."},
@@ -122,15 +116,12 @@ async def read_history(request: Request, user: Reader, chat: ChatPath) -> Respon
     "",
     summary="Clear a chat",
     status_code=204,
-    response_class=Response,
     responses={204: {"description": "It has no messages."}, **responses(NotFound, Conflict, *WRITE_ERRORS)},
     openapi_extra=LEASE_HEADER,
 )
 async def clear(request: Request, user: Writer, chat: ChatPath) -> Response:
     """The chat stays, its messages go. The next message's `seq` goes on from the last one's."""
-    ref = ChatRef.parse(chat)
-    async with service(request, Database).write() as session:
-        row = await chat_store(request, user).find(session, ref)
+    async with locked_chat(request, user, ChatRef.parse(chat)) as (session, row):
         check_lease(row, lease_token_of(request))
         await EditStore().clear(session, row)
     return Response(status_code=204)
@@ -139,7 +130,6 @@ async def clear(request: Request, user: Writer, chat: ChatPath) -> Response:
 @router.post(
     "/pop",
     summary="Take the last message off",
-    response_class=Response,
     responses={
         **documented(MessageOut | ItemsOut),
         204: {"description": "The chat has no message."},
@@ -152,27 +142,24 @@ async def pop(request: Request, user: Writer, chat: ChatPath, query: Annotated[A
 
     With `format` it is answered as `{"items": […]}` of another API or library.
     """
-    ref, idempotency, codec = ChatRef.parse(chat), await idempotent_request(request), query.format
-    async with service(request, Database).write() as session:
+    ref = ChatRef.parse(chat)
 
-        async def pop_message() -> StoredResponse:
-            row = await chat_store(request, user).find(session, ref)
-            check_lease(row, lease_token_of(request))
-            if (popped := await EditStore().pop(session, row)) is None:
-                return StoredResponse(204, b"", chat_id=row.chat_id)
-            body, payload = popped
-            if codec is not None:
-                body = encode_items(body, payload, codec)
-            return StoredResponse(200, body, chat_id=row.chat_id)
+    async def pop_message(session: AsyncSession) -> StoredResponse:
+        row = await chat_store(request, user).find(session, ref)
+        check_lease(row, lease_token_of(request))
+        if (popped := await EditStore().pop(session, row)) is None:
+            return StoredResponse(204, b"", chat_id=row.chat_id)
+        body, payload = popped
+        if query.format is not None:
+            body = encode_items(body, payload, query.format)
+        return StoredResponse(200, body, chat_id=row.chat_id)
 
-        stored = await run_idempotent(session, user.user_id, idempotency, pop_message)
-    return stored.response()
+    return await write_once(request, user.user_id, pop_message)
 
 
 @router.get(
     "/{message}",
     summary="Read a message",
-    response_class=Response,
     responses={**documented(MessageOut), **responses(NotFound, *READ_ERRORS)},
 )
 async def read_message(request: Request, user: Reader, chat: ChatPath, message: MessagePath) -> Response:
@@ -184,15 +171,12 @@ async def read_message(request: Request, user: Reader, chat: ChatPath, message: 
 @router.patch(
     "/{message}",
     summary="Edit a message",
-    response_class=Response,
     responses={**documented(MessageOut), **responses(NotFound, Conflict, *BODY_ERRORS)},
     openapi_extra=LEASE_HEADER,
 )
 async def edit(request: Request, user: Writer, chat: ChatPath, message: MessagePath, patch: MessagePatch) -> Response:
     """Changes what it says, in place: its `seq` stays, `edited_at` is set, and what it was is kept as a revision."""
-    ref = ChatRef.parse(chat)
-    async with service(request, Database).write() as session:
-        row = await chat_store(request, user).find(session, ref)
+    async with locked_chat(request, user, ChatRef.parse(chat)) as (session, row):
         check_own_lease(row, lease_token_of(request))
         body = await EditStore().edit(session, row, message, patch)
     return Response(body, media_type="application/json")
@@ -202,15 +186,12 @@ async def edit(request: Request, user: Writer, chat: ChatPath, message: MessageP
     "/{message}",
     summary="Delete a message",
     status_code=204,
-    response_class=Response,
     responses={204: {"description": "It is deleted."}, **responses(NotFound, Conflict, *WRITE_ERRORS)},
     openapi_extra=LEASE_HEADER,
 )
 async def delete_message(request: Request, user: Writer, chat: ChatPath, message: MessagePath) -> Response:
     """For good. What answered it now answers what it had answered; no `seq` changes."""
-    ref = ChatRef.parse(chat)
-    async with service(request, Database).write() as session:
-        row = await chat_store(request, user).find(session, ref)
+    async with locked_chat(request, user, ChatRef.parse(chat)) as (session, row):
         check_own_lease(row, lease_token_of(request))
         await EditStore().delete(session, row, message)
     return Response(status_code=204)

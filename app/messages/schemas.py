@@ -3,17 +3,7 @@
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Discriminator,
-    Field,
-    JsonValue,
-    NonNegativeInt,
-    Tag,
-    model_validator,
-)
+from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, JsonValue, Tag, model_validator
 
 from app.codecs import CODECS
 from app.http.paging import DEFAULT_LIMIT, MAX_LIMIT, Cursor, Limit
@@ -25,7 +15,7 @@ MAX_TOKENS = 10**12
 Status = Literal["in_progress", "completed", "failed", "incomplete"]
 Role = Literal["user", "assistant", "system", "developer", "tool"]
 ShortText = Annotated[str, Field(max_length=512)]
-Tokens = Annotated[NonNegativeInt, Field(le=MAX_TOKENS)]
+Tokens = Annotated[int, Field(ge=0, le=MAX_TOKENS)]
 Content = str | list[dict[str, Any]] | None
 
 HELLO: dict[str, JsonValue] = {"role": "user", "content": "How do I boil an egg?"}

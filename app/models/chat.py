@@ -3,10 +3,10 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, Boolean, Index, Integer, PrimaryKeyConstraint, Text, text
+from sqlalchemy import BigInteger, Boolean, Integer, PrimaryKeyConstraint, Text, text
 from sqlmodel import Field, SQLModel
 
-from app.db.types import Id, Json, UtcDateTime
+from app.db.types import Id, Json, UtcDateTime, partial_index
 
 NOT_DELETED = text("deleted_at IS NULL")
 DELETED = text("deleted_at IS NOT NULL")
@@ -30,42 +30,18 @@ class Chat(SQLModel, table=True):
     __table_args__ = (
         PrimaryKeyConstraint("user_id", "chat_id", name="pk_chats"),
         # A key is free again once its chat is in the trash.
-        Index(
-            "uq_chats_key",
-            "user_id",
-            "key",
-            unique=True,
-            sqlite_where=text("key IS NOT NULL AND deleted_at IS NULL"),
-            postgresql_where=text("key IS NOT NULL AND deleted_at IS NULL"),
+        partial_index(
+            "uq_chats_key", "user_id", "key", unique=True, where=text("key IS NOT NULL AND deleted_at IS NULL")
         ),
         # What was imported once is known again.
-        Index(
-            "uq_chats_source",
-            "user_id",
-            "source",
-            unique=True,
-            sqlite_where=text("source IS NOT NULL"),
-            postgresql_where=text("source IS NOT NULL"),
-        ),
+        partial_index("uq_chats_source", "user_id", "source", unique=True, where=text("source IS NOT NULL")),
         # One index for each order of the list, for the chats in use and for the trash: every page is a range of one.
         *(
-            Index(
-                f"ix_chats_{name}_{order}",
-                "user_id",
-                order,
-                "chat_id",
-                sqlite_where=condition,
-                postgresql_where=condition,
-            )
+            partial_index(f"ix_chats_{name}_{order}", "user_id", order, "chat_id", where=condition)
             for name, condition in (("live", NOT_DELETED), ("trash", DELETED))
             for order in ("last_activity_at", "created_at", "updated_at")
         ),
-        Index(
-            "ix_chats_expires_at",
-            "expires_at",
-            sqlite_where=text("expires_at IS NOT NULL AND deleted_at IS NULL"),
-            postgresql_where=text("expires_at IS NOT NULL AND deleted_at IS NULL"),
-        ),
+        partial_index("ix_chats_expires_at", "expires_at", where=text("expires_at IS NOT NULL AND deleted_at IS NULL")),
     )
 
     user_id: str = Field(sa_type=Text)

@@ -6,30 +6,26 @@ from typing import Any
 from sqlalchemy import BigInteger, ForeignKeyConstraint, Index, Integer, PrimaryKeyConstraint, Text, text
 from sqlmodel import Field, SQLModel
 
-from app.db.types import Id, Json, UtcDateTime
+from app.db.types import Id, Json, UtcDateTime, partial_index
 
 # Most chats have one segment, and cost nothing here.
 NOT_FIRST_SEGMENT = text("segment > 0")
 IS_INSTRUCTION = text("role IN ('system', 'developer')")
 
 
-def _of_message(name: str) -> ForeignKeyConstraint:
-    return ForeignKeyConstraint(
-        ["user_id", "chat_id", "seq"],
-        ["messages.user_id", "messages.chat_id", "messages.seq"],
-        name=name,
-        ondelete="CASCADE",
-    )
+def belongs_to(table: str, name: str, *columns: str) -> ForeignKeyConstraint:
+    """A foreign key to the columns of another table that are called alike; what belongs to a row goes with it."""
+    return ForeignKeyConstraint(columns, [f"{table}.{column}" for column in columns], name=name, ondelete="CASCADE")
 
 
-class _InChat(SQLModel):
+class InChat(SQLModel):
     """The columns that every table of what belongs to a chat begins with."""
 
     user_id: str = Field(sa_type=Text)
     chat_id: str = Field(sa_type=Id)
 
 
-class _MessageFields(_InChat):
+class _MessageFields(InChat):
     """The columns that a message and a revision of it have in common.
 
     `content` is NULL where there is none, and the JSON text `null` where it is a null. `status` is NULL where the
@@ -61,28 +57,11 @@ class Message(_MessageFields, table=True):
     __tablename__ = "messages"
     __table_args__ = (
         PrimaryKeyConstraint("user_id", "chat_id", "seq", name="pk_messages"),
-        ForeignKeyConstraint(
-            ["user_id", "chat_id"], ["chats.user_id", "chats.chat_id"], name="fk_messages_chat", ondelete="CASCADE"
-        ),
+        belongs_to("chats", "fk_messages_chat", "user_id", "chat_id"),
         # Without the chat: message ids grow with time, so that new ones of all chats go to one page of the index.
         Index("uq_messages_message_id", "user_id", "message_id", unique=True),
-        Index(
-            "ix_messages_segment",
-            "user_id",
-            "chat_id",
-            "segment",
-            "seq",
-            sqlite_where=NOT_FIRST_SEGMENT,
-            postgresql_where=NOT_FIRST_SEGMENT,
-        ),
-        Index(
-            "ix_messages_instructions",
-            "user_id",
-            "chat_id",
-            "seq",
-            sqlite_where=IS_INSTRUCTION,
-            postgresql_where=IS_INSTRUCTION,
-        ),
+        partial_index("ix_messages_segment", "user_id", "chat_id", "segment", "seq", where=NOT_FIRST_SEGMENT),
+        partial_index("ix_messages_instructions", "user_id", "chat_id", "seq", where=IS_INSTRUCTION),
     )
 
     message_id: str = Field(sa_type=Id)
@@ -94,7 +73,7 @@ class Message(_MessageFields, table=True):
     edited_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
 
 
-class Segment(_InChat, table=True):
+class Segment(InChat, table=True):
     """A run of messages that leaves another one: after the message `fork_seq` of the segment `parent_segment`.
 
     A branch is the messages of its last segment, those of that one's parent up to the fork, and so on: one range of
@@ -106,9 +85,7 @@ class Segment(_InChat, table=True):
     __tablename__ = "segments"
     __table_args__ = (
         PrimaryKeyConstraint("user_id", "chat_id", "segment", name="pk_segments"),
-        ForeignKeyConstraint(
-            ["user_id", "chat_id"], ["chats.user_id", "chats.chat_id"], name="fk_segments_chat", ondelete="CASCADE"
-        ),
+        belongs_to("chats", "fk_segments_chat", "user_id", "chat_id"),
     )
 
     segment: int = Field(sa_type=Integer)
@@ -122,20 +99,20 @@ class Revision(_MessageFields, table=True):
     __tablename__ = "revisions"
     __table_args__ = (
         PrimaryKeyConstraint("user_id", "chat_id", "seq", "revision", name="pk_revisions"),
-        _of_message("fk_revisions_message"),
+        belongs_to("messages", "fk_revisions_message", "user_id", "chat_id", "seq"),
     )
 
     revision: int = Field(sa_type=Integer)
     replaced_at: datetime = Field(sa_type=UtcDateTime)
 
 
-class Feedback(_InChat, table=True):
+class Feedback(InChat, table=True):
     """What a caller thinks of a message: `rating` is -1 or 1. One for each caller, the last one they gave."""
 
     __tablename__ = "feedback"
     __table_args__ = (
         PrimaryKeyConstraint("user_id", "chat_id", "seq", "caller", name="pk_feedback"),
-        _of_message("fk_feedback_message"),
+        belongs_to("messages", "fk_feedback_message", "user_id", "chat_id", "seq"),
     )
 
     seq: int = Field(sa_type=Integer)

@@ -2,13 +2,14 @@
 
 from datetime import datetime
 
-from sqlalchemy import BigInteger, ForeignKeyConstraint, Index, Integer, PrimaryKeyConstraint, Text
-from sqlmodel import Field, SQLModel
+from sqlalchemy import BigInteger, Index, Integer, PrimaryKeyConstraint, Text
+from sqlmodel import Field
 
-from app.db.types import Id, UtcDateTime
+from app.db.types import UtcDateTime
+from app.models.message import InChat, belongs_to
 
 
-class StreamingMessage(SQLModel, table=True):
+class StreamingMessage(InChat, table=True):
     """A message in progress: there is a row as long as its status is `in_progress`.
 
     Attributes:
@@ -20,39 +21,25 @@ class StreamingMessage(SQLModel, table=True):
     __tablename__ = "streaming_messages"
     __table_args__ = (
         PrimaryKeyConstraint("user_id", "chat_id", "seq", name="pk_streaming_messages"),
-        ForeignKeyConstraint(
-            ["user_id", "chat_id", "seq"],
-            ["messages.user_id", "messages.chat_id", "messages.seq"],
-            name="fk_streaming_messages_message",
-            ondelete="CASCADE",
-        ),
+        belongs_to("messages", "fk_streaming_messages_message", "user_id", "chat_id", "seq"),
         Index("ix_streaming_messages_touched_at", "touched_at"),
     )
 
-    user_id: str = Field(sa_type=Text)
-    chat_id: str = Field(sa_type=Id)
     seq: int = Field(sa_type=Integer)
     stored: int = Field(default=0, sa_type=Integer)
     lease_token: int | None = Field(default=None, sa_type=BigInteger)
     touched_at: datetime = Field(sa_type=UtcDateTime)
 
 
-class Chunk(SQLModel, table=True):
+class Chunk(InChat, table=True):
     """A part of the text of a message in progress, from the character `start` on. Chunks go when it is complete."""
 
     __tablename__ = "chunks"
     __table_args__ = (
         PrimaryKeyConstraint("user_id", "chat_id", "seq", "start", name="pk_chunks"),
-        ForeignKeyConstraint(
-            ["user_id", "chat_id", "seq"],
-            ["streaming_messages.user_id", "streaming_messages.chat_id", "streaming_messages.seq"],
-            name="fk_chunks_streaming_message",
-            ondelete="CASCADE",
-        ),
+        belongs_to("streaming_messages", "fk_chunks_streaming_message", "user_id", "chat_id", "seq"),
     )
 
-    user_id: str = Field(sa_type=Text)
-    chat_id: str = Field(sa_type=Id)
     seq: int = Field(sa_type=Integer)
     start: int = Field(sa_type=Integer)
     text: str = Field(sa_type=Text)

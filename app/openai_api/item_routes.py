@@ -5,14 +5,13 @@ from datetime import datetime
 from typing import Annotated
 
 import orjson
-from fastapi import APIRouter, Path, Request
+from fastapi import Path, Request
 from starlette.responses import Response
 
 from app.auth.caller import User
-from app.auth.dependencies import AuthenticatedHotRoute, AuthenticatedRoute, Reader, Writer
-from app.chats.dependencies import chat_store
+from app.auth.dependencies import AuthenticatedHotRoute, Reader, Writer, authenticated_router
+from app.chats.dependencies import locked_chat
 from app.chats.lease import IDEMPOTENT_LEASE_HEADER, LEASE_HEADER, check_lease, check_own_lease, lease_token_of
-from app.db.database import Database
 from app.db.timestamps import now
 from app.http.errors import Conflict, NotFound
 from app.http.idempotency import REPLAYED_HEADER, IdempotentRequest, StoredResponse, idempotent_request, replayed
@@ -38,10 +37,8 @@ from app.openai_api.routes import router as conversations
 from app.openai_api.schemas import INCLUDE, ConversationOut, ItemList, ItemOut, ItemQuery, ItemsIn
 from app.openai_api.store import ItemStore, list_json
 
-router = APIRouter(
-    prefix=f"{conversations.prefix}/{{conversation}}/items", tags=["openai"], route_class=AuthenticatedRoute
-)
-hot_router = APIRouter(prefix=router.prefix, tags=router.tags, route_class=AuthenticatedHotRoute)
+router = authenticated_router(f"{conversations.prefix}/{{conversation}}/items", "openai")
+hot_router = authenticated_router(router.prefix, "openai", AuthenticatedHotRoute)
 _list_query = QueryReader(ItemQuery)
 
 ItemPath = Annotated[
@@ -61,7 +58,6 @@ def _item_store(request: Request, user: User) -> ItemStore:
 @hot_router.post(
     "",
     summary="Add items",
-    response_class=Response,
     responses={**documented(ItemList), **openai_errors(NotFound, Conflict, *BODY_ERRORS)},
     openapi_extra={"parameters": [*IDEMPOTENT_LEASE_HEADER["parameters"], INCLUDE]},
 )
@@ -119,8 +115,7 @@ async def _append_unless_there(
 ) -> Sequence[str]:
     """Appends messages unless the chat ends with them already, by the first attempt at this; gives their ids."""
     store = message_store(request, user)
-    async with service(request, Database).write() as session:
-        chat = await chat_store(request, user).find(session, ref)
+    async with locked_chat(request, user, ref) as (session, chat):
         at = now()
         new_messages = [new_message(message, at) for message in messages]
         if (stored_ids := await ItemStore(store).tail(session, chat, new_messages)) is not None:
@@ -135,8 +130,7 @@ async def _withdraw_if_overtaken(
     request: Request, user: User, ref: ChatRef, ids: Sequence[str], began: datetime
 ) -> None:
     """Deletes what a first attempt stored, where its client had gone and another process stored it by a retry first."""
-    async with service(request, Database).write() as session:
-        chat = await chat_store(request, user).find(session, ref)
+    async with locked_chat(request, user, ref) as (session, chat):
         if await RetryMarkers(session, chat).was_retried(await request.body(), began):
             for message_id in ids:
                 await EditStore().delete(session, chat, message_id)
@@ -145,22 +139,19 @@ async def _withdraw_if_overtaken(
 @hot_router.get(
     "",
     summary="List items",
-    response_class=Response,
     responses={**documented(ItemList), **openai_errors(NotFound, *READ_ERRORS)},
     openapi_extra={"parameters": [*_list_query.parameters(), INCLUDE]},
 )
 async def list_items(request: Request, user: Reader, conversation: ConversationPath) -> Response:
     """Those of the active branch, by pages: the next one is `after` the `last_id` of this one while `has_more`."""
     query = _list_query.read(request)
-    return json_response(
-        await _item_store(request, user).page(chat_of(conversation), query, request.scope["query_string"])
-    )
+    store = _item_store(request, user)
+    return json_response(await store.page(chat_of(conversation), query, request.scope["query_string"]))
 
 
 @hot_router.get(
     "/{item}",
     summary="Read an item",
-    response_class=Response,
     responses={**documented(ItemOut), **openai_errors(NotFound, *READ_ERRORS)},
     openapi_extra={"parameters": [INCLUDE]},
 )
@@ -172,15 +163,13 @@ async def read_item(request: Request, user: Reader, conversation: ConversationPa
 @router.delete(
     "/{item}",
     summary="Delete an item",
-    response_class=Response,
     responses={**documented(ConversationOut), **openai_errors(NotFound, Conflict, *WRITE_ERRORS)},
     openapi_extra=LEASE_HEADER,
 )
 async def remove_item(request: Request, user: Writer, conversation: ConversationPath, item: ItemPath) -> Response:
     """For good, and answers the conversation. Of a message that gives several items the others stay."""
     ref, (message_id, index) = chat_of(conversation), message_of(item)
-    async with service(request, Database).write() as session:
-        chat = await chat_store(request, user).find(session, ref)
+    async with locked_chat(request, user, ref) as (session, chat):
         markers = RetryMarkers(session, chat)
         if not (is_retry(request) and await markers.was_deleted(message_id, index)):
             check_own_lease(chat, lease_token_of(request))

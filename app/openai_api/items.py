@@ -9,25 +9,9 @@ Json = dict[str, Any]
 
 # Types whose items always have a status in a response. An item may be sent without one.
 _TYPES_WITH_STATUS = frozenset(
-    {
-        "message",
-        "function_call",
-        "function_call_output",
-        "file_search_call",
-        "web_search_call",
-        "image_generation_call",
-        "computer_call",
-        "computer_call_output",
-        "tool_search_call",
-        "tool_search_output",
-        "program_output",
-        "code_interpreter_call",
-        "local_shell_call",
-        "shell_call",
-        "shell_call_output",
-        "apply_patch_call",
-        "apply_patch_call_output",
-    }
+    "message function_call function_call_output file_search_call web_search_call image_generation_call computer_call "
+    "computer_call_output tool_search_call tool_search_output program_output code_interpreter_call local_shell_call "
+    "shell_call shell_call_output apply_patch_call apply_patch_call_output".split()
 )
 # A message's status, by the name that OpenAI has for it.
 _STATUSES = {"in_progress": "in_progress", "incomplete": "incomplete", "failed": "incomplete"}

@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 from starlette.requests import Request
@@ -86,18 +87,8 @@ class RetryMarkers:
 
     async def _put(self, key: str) -> None:
         chat = self._chat
-        await self._session.merge(
-            Idempotency(
-                user_id=chat.user_id,
-                route=_route(chat),
-                key=key,
-                request_sha256="",
-                status=200,
-                body="",
-                chat_id=chat.chat_id,
-                created_at=now(),
-            )
-        )
+        owner: dict[str, Any] = {"user_id": chat.user_id, "chat_id": chat.chat_id, "route": _route(chat), "key": key}
+        await self._session.merge(Idempotency(**owner, request_sha256="", status=200, body="", created_at=now()))
 
     async def _marked_at(self, key: str) -> datetime | None:
         row = await self._session.get(Idempotency, (self._chat.user_id, _route(self._chat), key))

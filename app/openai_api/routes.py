@@ -3,17 +3,18 @@
 from typing import Annotated
 
 import orjson
-from fastapi import APIRouter, Path, Request
+from fastapi import Path, Request
+from sqlmodel.ext.asyncio.session import AsyncSession
 from starlette.responses import Response
 from uuid_utils import uuid7
 
-from app.auth.dependencies import AuthenticatedRoute, Reader, Writer
+from app.auth.dependencies import Reader, Writer, authenticated_router
 from app.chats.dependencies import chat_store
 from app.chats.lease import IDEMPOTENT_LEASE_HEADER, check_own_lease, lease_token_of
 from app.chats.schemas import ChatDetails, ChatPatch
 from app.db.database import Database
 from app.http.errors import Conflict, NotFound, Unprocessable
-from app.http.idempotency import IDEMPOTENT, StoredResponse, idempotent_request, run_idempotent
+from app.http.idempotency import IDEMPOTENT, StoredResponse, write_once
 from app.http.openapi import BODY_ERRORS, READ_ERRORS, WRITE_ERRORS, documented
 from app.http.services import service
 from app.messages.dependencies import message_store
@@ -26,7 +27,7 @@ from app.openai_api.retries import is_retry
 from app.openai_api.schemas import ConversationDeleted, ConversationIn, ConversationOut, Item, MetadataIn
 from app.openai_api.store import responses
 
-router = APIRouter(prefix=f"/{SEGMENT}/conversations", tags=["openai"], route_class=AuthenticatedRoute)
+router = authenticated_router(f"/{SEGMENT}/conversations", "openai")
 
 ConversationPath = Annotated[
     str,
@@ -57,30 +58,26 @@ def json_response(body: bytes) -> Response:
 @router.post(
     "",
     summary="Create a conversation",
-    response_class=Response,
     responses={**documented(ConversationOut), **openai_errors(*BODY_ERRORS)},
     openapi_extra=IDEMPOTENT,
 )
 async def create_conversation(request: Request, user: Writer, body: ConversationIn | None = None) -> Response:
     """A new chat, with its first items if they are given, stored together or not at all."""
-    idempotency, body = await idempotent_request(request), body or ConversationIn()
+    body = body or ConversationIn()
     messages = messages_of(body.items or [])
-    async with service(request, Database).write() as session:
 
-        async def create() -> StoredResponse:
-            details = ChatDetails(metadata=dict(body.metadata or {}))
-            chat = await chat_store(request, user).create(session, str(uuid7()), details)
-            await message_store(request, user).insert(session, chat, messages)
-            return StoredResponse(200, conversation_of(chat), chat_id=chat.chat_id)
+    async def create(session: AsyncSession) -> StoredResponse:
+        details = ChatDetails(metadata=dict(body.metadata or {}))
+        chat = await chat_store(request, user).create(session, str(uuid7()), details)
+        await message_store(request, user).insert(session, chat, messages)
+        return StoredResponse(200, conversation_of(chat), chat_id=chat.chat_id)
 
-        response = await run_idempotent(session, user.user_id, idempotency, create)
-    return response.response()
+    return await write_once(request, user.user_id, create)
 
 
 @router.get(
     "/{conversation}",
     summary="Read a conversation",
-    response_class=Response,
     responses={**documented(ConversationOut), **openai_errors(NotFound, *READ_ERRORS)},
 )
 async def read_conversation(request: Request, user: Reader, conversation: ConversationPath) -> Response:
@@ -91,7 +88,6 @@ async def read_conversation(request: Request, user: Reader, conversation: Conver
 @router.post(
     "/{conversation}",
     summary="Replace a conversation's metadata",
-    response_class=Response,
     responses={**documented(ConversationOut), **openai_errors(NotFound, Conflict, *BODY_ERRORS)},
     openapi_extra=IDEMPOTENT_LEASE_HEADER,
 )
@@ -99,31 +95,23 @@ async def update_conversation(
     request: Request, user: Writer, conversation: ConversationPath, body: MetadataIn
 ) -> Response:
     """Replaces what a conversation shows of its chat's metadata. What it does not show stays as it is."""
-    ref, store, idempotency, lease_token = (
-        chat_of(conversation),
-        chat_store(request, user),
-        await idempotent_request(request),
-        lease_token_of(request),
-    )
-    async with service(request, Database).write() as session:
+    ref, store, lease_token = chat_of(conversation), chat_store(request, user), lease_token_of(request)
 
-        async def update() -> StoredResponse:
-            chat = await store.find(session, ref)
-            check_own_lease(chat, lease_token)
-            before, after = shared_metadata(chat.metadata_), body.metadata or {}
-            # A retry changes nothing: what it asks for is there.
-            if before != after:
-                await store.patch(session, chat, ChatPatch(metadata={**dict.fromkeys(before), **after}))
-            return StoredResponse(200, conversation_of(chat), chat_id=chat.chat_id)
+    async def update(session: AsyncSession) -> StoredResponse:
+        chat = await store.find(session, ref)
+        check_own_lease(chat, lease_token)
+        before, after = shared_metadata(chat.metadata_), body.metadata or {}
+        # A retry changes nothing: what it asks for is there.
+        if before != after:
+            await store.patch(session, chat, ChatPatch(metadata={**dict.fromkeys(before), **after}))
+        return StoredResponse(200, conversation_of(chat), chat_id=chat.chat_id)
 
-        response = await run_idempotent(session, user.user_id, idempotency, update)
-    return response.response()
+    return await write_once(request, user.user_id, update)
 
 
 @router.delete(
     "/{conversation}",
     summary="Delete a conversation",
-    response_class=Response,
     responses={**documented(ConversationDeleted), **openai_errors(NotFound, *WRITE_ERRORS)},
 )
 async def delete_conversation(request: Request, user: Writer, conversation: ConversationPath) -> Response:

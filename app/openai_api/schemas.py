@@ -4,6 +4,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
+from app.http.openapi import example
+
 MAX_ITEMS = 20
 MAX_PAIRS, MAX_NAME, MAX_VALUE = 16, 64, 512
 
@@ -65,7 +67,7 @@ class ItemsIn(_Body):
 class ConversationOut(BaseModel):
     """A conversation."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [_CONVERSATION_OUT]})
+    model_config = example(**_CONVERSATION_OUT)
 
     id: str
     object: Literal["conversation"]
@@ -76,9 +78,7 @@ class ConversationOut(BaseModel):
 class ConversationDeleted(BaseModel):
     """What is answered when a conversation was deleted."""
 
-    model_config = ConfigDict(
-        json_schema_extra={"examples": [{"id": _CONVERSATION, "object": "conversation.deleted", "deleted": True}]}
-    )
+    model_config = example(id=_CONVERSATION, object="conversation.deleted", deleted=True)
 
     id: str
     object: Literal["conversation.deleted"]
@@ -97,13 +97,7 @@ class ItemOut(BaseModel):
 class ItemList(BaseModel):
     """Some items of a conversation."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {"object": "list", "data": [_ITEM], "first_id": _ITEM["id"], "last_id": _ITEM["id"], "has_more": False}
-            ]
-        }
-    )
+    model_config = example(object="list", data=[_ITEM], first_id=_ITEM["id"], last_id=_ITEM["id"], has_more=False)
 
     object: Literal["list"]
     data: list[ItemOut]

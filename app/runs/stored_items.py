@@ -51,12 +51,10 @@ class Services(Protocol):
     @property
     def db(self) -> Database:
         """The database."""
-        ...
 
     @property
     def messages(self) -> MessageStores:
         """Gives the store of a user's messages."""
-        ...
 
 
 class StoredItems:
@@ -117,9 +115,7 @@ class StoredItems:
     async def pop(self) -> Item | None:
         """Takes the newest item off, and gives it to nobody else; None where there is none. Raises Conflict (409)."""
         async with self._db.write() as session:
-            try:
-                chat = await self._chats.find(session, self._ref)
-            except NotFound:
+            if (chat := await self._find(session)) is None:
                 return None
             check_lease(chat, None)
             while (popped := await EditStore().pop(session, chat)) is not None:
@@ -127,16 +123,14 @@ class StoredItems:
                 items = encode_message(self._codec, orjson.loads(body), payload)
                 if items:
                     # Another library's message may be several items: those before the last go back.
-                    await self._insert(session, chat, items[:-1])
+                    await self._messages.insert(session, chat, self._read(items[:-1]))
                     return items[-1]
         return None
 
     async def clear(self) -> None:
         """Takes every item off; the chat stays. Raises Conflict (409)."""
         async with self._db.write() as session:
-            try:
-                chat = await self._chats.find(session, self._ref)
-            except NotFound:
+            if (chat := await self._find(session)) is None:
                 return
             check_lease(chat, None)
             await EditStore().clear(session, chat)
@@ -150,17 +144,12 @@ class StoredItems:
         if not messages:
             return False
         async with self._db.write() as session:
-            try:
-                chat = await self._chats.find(session, self._ref)
-            except NotFound:
+            if (chat := await self._find(session)) is None:
                 if self._ref.key is None:
-                    raise
+                    raise NotFound
                 chat = await self._chats.create(session, str(uuid7()), ChatDetails(key=self._ref.key))
             check_lease(chat, None)
-            at = now()
-            await BranchStore(self._messages).append(
-                session, chat, "", [new_message(message, at) for message in messages]
-            )
+            await self._append(session, chat, "", messages)
         return True
 
     async def snapshot(self, limit: int, expired: Expired | None = None) -> tuple[list[Item], bool, Replace]:
@@ -170,9 +159,7 @@ class StoredItems:
         branch there. Expired items that the chat begins with are deleted with it. It raises what `append` raises.
         """
         async with self._db.snapshot() as session:
-            try:
-                chat = await self._chats.find(session, self._ref, lock=False)
-            except NotFound:
+            if (chat := await self._find(session, lock=False)) is None:
                 return [], True, _nothing_to_replace
             branch = await self._branch(session, chat)
             stored: list[_StoredMessage] = []
@@ -191,25 +178,25 @@ class StoredItems:
 
         return newest, len(items) <= limit, replace
 
+    async def _find(self, session: AsyncSession, lock: bool = True) -> Chat | None:
+        try:
+            return await self._chats.find(session, self._ref, lock=lock)
+        except NotFound:
+            return None
+
     async def _replace_from(
         self, first: "_StoredMessage", seen: Chat, output: Sequence[Item], expired: Expired | None
     ) -> bool:
         messages = self._read(output)
         parent = first.parent_id or ""
         async with self._db.write() as session:
-            try:
-                chat = await self._chats.find(session, self._ref)
-            except NotFound:
-                return False
-            if (chat.chat_id, chat.version) != (seen.chat_id, seen.version):
+            chat = await self._find(session)
+            if chat is None or (chat.chat_id, chat.version) != (seen.chat_id, seen.version):
                 return False
             check_lease(chat, None)
             expired_ids = [] if expired is None else await self._expired(session, chat, first.seq, expired)
             if messages:
-                at = now()
-                await BranchStore(self._messages).append(
-                    session, chat, parent, [new_message(message, at) for message in messages]
-                )
+                await self._append(session, chat, parent, messages)
             else:
                 await BranchStore(self._messages).switch(session, chat, parent)
             for message_id in expired_ids:
@@ -235,8 +222,9 @@ class StoredItems:
         branch_reader = BranchReader(reader, chat.user_id, chat.chat_id, in_session=True)
         return _Branch(branch_reader, tree.active_branch, self._codec)
 
-    async def _insert(self, session: AsyncSession, chat: Chat, items: Sequence[Item]) -> None:
-        await self._messages.insert(session, chat, self._read(items))
+    async def _append(self, session: AsyncSession, chat: Chat, parent: str, messages: Sequence[DecodedMessage]) -> None:
+        at = now()
+        await BranchStore(self._messages).append(session, chat, parent, [new_message(each, at) for each in messages])
 
     def _read(self, items: Sequence[Item]) -> list[DecodedMessage]:
         # As a request's body is read: what another process could not send is not stored by this one either.

@@ -7,7 +7,7 @@ from typing import Any
 from app.db.database import Database
 from app.db.timestamps import to_iso
 from app.http.errors import InvalidCursor, NotFound
-from app.http.paging import decode_cursor, encode_cursor
+from app.http.paging import decode_cursor, encode_cursor, parse_cursor_timestamp
 from app.http.references import ChatRef
 from app.search.executor import MAX_DOC, SearchExecutor
 from app.search.indexer import SearchIndexer
@@ -101,14 +101,9 @@ def _decode_position(cursor: str | None, binding: Sequence[Any], order: str) -> 
     if cursor is None:
         return None, 0
     values = decode_cursor(cursor, binding)
-    types = [str, int] if order == "newest" else [str, int, int]
-    if [type(value) for value in values] != types:
+    if [type(value) for value in values] != ([str, int] if order == "newest" else [str, int, int]):
         raise InvalidCursor
     text, doc, skipped = (*values, 0)[:3]
-    try:
-        created_at = datetime.fromisoformat(text)
-        if to_iso(created_at) != text or not 0 <= doc <= MAX_DOC or not 0 <= skipped <= WINDOW:
-            raise InvalidCursor
-    except (ValueError, OverflowError):
-        raise InvalidCursor from None
-    return (created_at, doc), skipped
+    if not 0 <= doc <= MAX_DOC or not 0 <= skipped <= WINDOW:
+        raise InvalidCursor
+    return (parse_cursor_timestamp(text), doc), skipped

@@ -156,8 +156,7 @@ def _insert(connection: sqlite3.Connection, append: Append, chat_id: str, change
         )
     last_seq = first_seq + len(rest)
     connection.execute(
-        _UPDATE_CHAT,
-        (user_id, chat_id, last_seq, len(messages), *sum_tokens(messages), at, messages[-1].message_id),
+        _UPDATE_CHAT, (user_id, chat_id, last_seq, len(messages), *sum_tokens(messages), at, messages[-1].message_id)
     )
     if (request := append.idempotency) is not None:
         body = to_json([message.remembered for message in messages])

@@ -98,11 +98,9 @@ class CommitBackend(Protocol):
 
         Raises what the driver raises; where `rolled_back` says so of that, nothing of the group was stored.
         """
-        ...
 
     async def close(self) -> None:
         """Closes the connection."""
-        ...
 
 
 class AppendWriter:

@@ -159,9 +159,8 @@ class BranchReader:
             counts = " UNION ALL ".join(
                 f"SELECT count(*) AS n FROM messages m WHERE {_in_range(part.segment > 0, number)}" for part in ranges
             )
-            row = await self._reader.fetch_one(
-                f"SELECT sum(n) FROM ({counts}) AS counts", *self._key, *_values_of(ranges)
-            )
+            statement = f"SELECT sum(n) FROM ({counts}) AS counts"
+            row = await self._reader.fetch_one(statement, *self._key, *_values_of(ranges))
             total += int(row[0]) if row else 0
         return total
 

@@ -54,13 +54,8 @@ class ForkStore:
         """
         tree = await tree_of(SessionReader(session), chat)
         branch, head_id = await _branch(session, chat, tree, at)
-        inherited = {
-            "title": chat.title,
-            "summary": chat.summary,
-            "platform": chat.platform,
-            "tags": list(chat.tags),
-            "metadata": chat.metadata_,
-        }
+        inherited: dict[str, Any] = {"title": chat.title, "summary": chat.summary, "platform": chat.platform}
+        inherited |= {"tags": list(chat.tags), "metadata": chat.metadata_}
         fields = inherited | {name: getattr(details, name) for name in details.model_fields_set}
         copy = await self._chats.add(session, str(uuid7()), ChatDetails.model_construct(**fields))
         copy.forked_from, copy.forked_at = chat.chat_id, head_id
@@ -117,22 +112,14 @@ def _select_range(part: SegmentRange) -> str:
 async def _copy(session: AsyncSession, chat: Chat, copy: Chat, batch: Sequence[Row]) -> None:
     """Appends copies of a batch of messages to the copy of their chat."""
     rows = []
+    chats = {"user_id": chat.user_id, "chat_id": chat.chat_id, "copy": copy.chat_id}
     totals = [0, 0, 0]
     in_progress: list[tuple[int, int]] = []
     for original, tokens, input_tokens, output_tokens, status in batch:
         copy.last_seq += 1
         message_id = str(uuid7())
-        rows.append(
-            {
-                "user_id": chat.user_id,
-                "chat_id": chat.chat_id,
-                "original": original,
-                "copy": copy.chat_id,
-                "seq": copy.last_seq,
-                "parent_seq": copy.head_seq,
-                "message_id": message_id,
-            }
-        )
+        own = {"seq": copy.last_seq, "parent_seq": copy.head_seq, "message_id": message_id}
+        rows.append(chats | own | {"original": original})
         copy.head_seq, copy.head_id = copy.last_seq, message_id
         for index, added in enumerate(token_counts(tokens, input_tokens, output_tokens)):
             totals[index] += added

@@ -10,9 +10,8 @@ from typing import Any
 
 from app.db.driver import Reader
 from app.db.timestamps import to_iso
-from app.http.paging import encode_cursor
+from app.http.paging import decode_integer_cursor, encode_cursor
 from app.messages.branching.tree import MAX_SEQ, SegmentRange, Tree
-from app.messages.queries import decode_seq_cursor
 from app.messages.serialize import dumps
 from app.models import Chat
 
@@ -64,7 +63,7 @@ async def page(
     `name` is how the caller names the chat. Raises InvalidCursor (400).
     """
     binding = ["branches", chat.user_id, name]
-    before = MAX_SEQ if cursor is None else decode_seq_cursor(cursor, binding)
+    before = MAX_SEQ if cursor is None else decode_integer_cursor(cursor, binding, 0, MAX_SEQ)
     leaves = await _leaves(reader, chat, tree)
     remaining = sorted((seq for seq in leaves if seq < before), reverse=True)
     seqs = remaining[:limit]

@@ -2,12 +2,12 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request
+from fastapi import Query, Request
 from sqlmodel.ext.asyncio.session import AsyncSession
 from starlette.responses import Response
 
 from app.auth.caller import User
-from app.auth.dependencies import AuthenticatedRoute, Reader, Writer
+from app.auth.dependencies import Reader, Writer, authenticated_router
 from app.chats.dependencies import chat_store
 from app.chats.responses import chat_created
 from app.chats.schemas import ChatOut
@@ -16,7 +16,7 @@ from app.db.database import Database
 from app.db.driver import SessionReader
 from app.http.conditional import not_modified
 from app.http.errors import Conflict, InvalidCursor, NotFound, responses
-from app.http.idempotency import IDEMPOTENT, StoredResponse, idempotent_request, run_idempotent
+from app.http.idempotency import IDEMPOTENT, StoredResponse, write_once
 from app.http.openapi import BODY_ERRORS, ETAG_HEADER, LINK_HEADER, LOCATION_HEADER, READ_ERRORS, documented
 from app.http.paging import Page, page_response
 from app.http.references import ChatPath, ChatRef
@@ -29,14 +29,13 @@ from app.messages.branching.tree_cache import tree_of
 from app.messages.schemas import PageQuery
 from app.models import Chat
 
-router = APIRouter(prefix="/chats/{chat}", tags=["branches"], route_class=AuthenticatedRoute)
+router = authenticated_router("/chats/{chat}", "branches")
 _UNCHANGED: dict[int | str, Any] = {304: {"description": "The chat is still at the version in If-None-Match."}}
 
 
 @router.get(
     "/branches",
     summary="List a chat's branches",
-    response_class=Response,
     responses={
         **documented(Page[BranchOut], 200, ETAG_HEADER, LINK_HEADER),
         **_UNCHANGED,
@@ -61,7 +60,6 @@ async def list_branches(
 @router.get(
     "/diff",
     summary="Compare two branches",
-    response_class=Response,
     responses={**documented(DiffOut, 200, ETAG_HEADER), **_UNCHANGED, **responses(NotFound, *READ_ERRORS)},
 )
 async def compare(request: Request, user: Reader, chat: ChatPath, query: Annotated[DiffQuery, Query()]) -> Response:
@@ -91,7 +89,6 @@ async def _find(
     "/fork",
     summary="Copy a branch into a new chat",
     status_code=201,
-    response_class=Response,
     responses={**documented(ChatOut, 201, ETAG_HEADER, LOCATION_HEADER), **responses(NotFound, Conflict, *BODY_ERRORS)},
     openapi_extra=IDEMPOTENT,
 )
@@ -100,15 +97,11 @@ async def fork(request: Request, user: Writer, chat: ChatPath, body: ForkIn | No
 
     The copies have ids of their own and `seq` 1, 2, 3 …; `forked_from` and `forked_at` say where they come from.
     """
-    store, ref, idempotency = chat_store(request, user), ChatRef.parse(chat), await idempotent_request(request)
-    body = body or ForkIn()
+    store, ref, body = chat_store(request, user), ChatRef.parse(chat), body or ForkIn()
     at = None if body.at is None else str(body.at)
-    async with service(request, Database).write() as session:
 
-        async def copy() -> StoredResponse:
-            chat_row = await store.find(session, ref)
-            created = await ForkStore(store).fork(session, chat_row, at, body.details())
-            return chat_created(created, request.scope.get("root_path", ""))
+    async def copy(session: AsyncSession) -> StoredResponse:
+        created = await ForkStore(store).fork(session, await store.find(session, ref), at, body.details())
+        return chat_created(created, request.scope.get("root_path", ""))
 
-        stored = await run_idempotent(session, user.user_id, idempotency, copy)
-    return stored.response()
+    return await write_once(request, user.user_id, copy)

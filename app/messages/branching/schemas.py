@@ -6,6 +6,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.chats.schemas import ChatDetails
+from app.http.openapi import example
 from app.http.paging import DEFAULT_LIMIT, Limit
 from app.messages.schemas import MessageName, MessageOut
 
@@ -31,22 +32,16 @@ class ForkIn(ChatDetails):
 class BranchOut(BaseModel):
     """A branch: the way from a root to its head, and what lies on it."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "head_id": _MESSAGE_A,
-                    "head_seq": 4,
-                    "is_active": True,
-                    "message_count": 3,
-                    "input_tokens": 0,
-                    "output_tokens": 21,
-                    "total_tokens": 21,
-                    "forked_at": _SHARED,
-                    "created_at": "2026-01-31T12:00:04.000000Z",
-                }
-            ]
-        }
+    model_config = example(
+        head_id=_MESSAGE_A,
+        head_seq=4,
+        is_active=True,
+        message_count=3,
+        input_tokens=0,
+        output_tokens=21,
+        total_tokens=21,
+        forked_at=_SHARED,
+        created_at="2026-01-31T12:00:04.000000Z",
     )
 
     head_id: str = Field(description="The message it ends with.")
@@ -107,16 +102,10 @@ def _side(seq: int, message_id: str, content: str) -> dict[str, Any]:
 class DiffOut(BaseModel):
     """What two branches share, and where they part."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "shared": {"head_id": _SHARED, "head_seq": 1, "message_count": 1},
-                    "a": _side(2, _MESSAGE_A, "Eight minutes in boiling water."),
-                    "b": _side(3, _MESSAGE_B, "Ten minutes, from cold water."),
-                }
-            ]
-        }
+    model_config = example(
+        shared={"head_id": _SHARED, "head_seq": 1, "message_count": 1},
+        a=_side(2, _MESSAGE_A, "Eight minutes in boiling water."),
+        b=_side(3, _MESSAGE_B, "Ten minutes, from cold water."),
     )
 
     shared: SharedOut

@@ -1,6 +1,7 @@
 """The store of a chat's branches: appends elsewhere than at the head, and moves the head."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from sqlalchemy import exists, select
 from sqlalchemy.orm import aliased
@@ -77,15 +78,8 @@ class BranchStore:
         if empty is not None:
             return empty
         chat.last_segment += 1
-        session.add(
-            Segment(
-                user_id=chat.user_id,
-                chat_id=chat.chat_id,
-                segment=chat.last_segment,
-                parent_segment=parent,
-                fork_seq=fork_seq,
-            )
-        )
+        key: dict[str, Any] = {"user_id": chat.user_id, "chat_id": chat.chat_id, "segment": chat.last_segment}
+        session.add(Segment(**key, parent_segment=parent, fork_seq=fork_seq))
         return chat.last_segment
 
     async def _empty_segment(self, session: AsyncSession, chat: Chat, parent: int | None, fork_seq: int) -> int | None:
