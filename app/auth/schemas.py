@@ -102,13 +102,5 @@ class ApiKeyQuery(BaseModel):
 
 def key_fields(row: ApiKey) -> dict[str, Any]:
     """The fields of ApiKeyOut of a stored key, ready for JSON."""
-    return {
-        "key_id": row.key_id,
-        "name": row.name,
-        "user_id": row.user_id,
-        "scopes": row.scopes,
-        "hint": row.hint,
-        "created_at": to_iso(row.created_at),
-        "expires_at": row.expires_at and to_iso(row.expires_at),
-        "revoked_at": row.revoked_at and to_iso(row.revoked_at),
-    }
+    fields = {name: getattr(row, name) for name in ApiKeyOut.model_fields}
+    return fields | {name: to_iso(fields[name]) for name in ("created_at", "expires_at", "revoked_at")}

@@ -1,11 +1,13 @@
-"""Serializes chats: the columns that are read, and the JSON of their rows."""
+"""Serializes chats: the columns that are read, the JSON of their rows, and the responses with it."""
 
 from typing import Any
 
 import orjson
+from starlette.responses import Response
 
 from app.db.driver import Row
 from app.db.timestamps import to_iso
+from app.http.idempotency import StoredResponse
 from app.models import Chat
 
 FIELDS = tuple(
@@ -54,3 +56,16 @@ def etag(chat_id: Any, version: int) -> str:
 def etag_of(row: Row) -> str:
     """The ETag of a row with COLUMNS."""
     return etag(row[0], row[_VERSION])
+
+
+def chat_response(row: Any, status: int = 200) -> Response:
+    """A chat as a response, with its ETag."""
+    headers = {"ETag": etag_of(row), "Cache-Control": "private, no-cache"}
+    return Response(chat_json(row), status, headers, "application/json")
+
+
+def chat_created(chat: Chat, root_path: str) -> StoredResponse:
+    """The response to a request that created a chat."""
+    row = row_of(chat)
+    headers = {"ETag": etag_of(row), "Location": f"{root_path}/chats/{chat.chat_id}"}
+    return StoredResponse(201, chat_json(row), headers, chat.chat_id)

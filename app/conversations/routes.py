@@ -11,9 +11,8 @@ from app.auth.caller import User
 from app.auth.dependencies import Reader, Writer, authenticated_router
 from app.chats.dependencies import chat_store
 from app.chats.lease import LEASE_HEADER, check_lease, check_own_lease, lease_token_of
-from app.chats.responses import chat_created, chat_response
 from app.chats.schemas import ChatOut
-from app.chats.serialize import etag_of, row_of
+from app.chats.serialize import chat_created, chat_response, etag_of, row_of
 from app.chats.store import check_version
 from app.conversations.schemas import ChatChange, ChatIn, ChatWithConversation
 from app.db.database import Database

@@ -152,28 +152,18 @@ def responses(*problems: type[Problem]) -> dict[int | str, dict[str, Any]]:
     """The OpenAPI entries of the errors that a route can answer, by status."""
     entries: dict[int | str, dict[str, Any]] = {}
     for problem in problems:
-        entry = entries.setdefault(
-            problem.status,
-            {
-                "description": problem.title,
-                "content": {
-                    PROBLEM_JSON: {
-                        "schema": {"$ref": "#/components/schemas/ProblemDetails"},
-                        "example": {
-                            "type": f"urn:chatkeep:problem:{problem.slug}",
-                            "title": problem.title,
-                            "status": problem.status,
-                            "detail": problem.default_detail,
-                        },
-                    }
-                },
-            },
-        )
+        example = _details(problem.slug, problem.title, problem.status, problem.default_detail)
+        content = {PROBLEM_JSON: {"schema": {"$ref": "#/components/schemas/ProblemDetails"}, "example": example}}
+        entry = entries.setdefault(problem.status, {"description": problem.title, "content": content})
         if problem.title not in entry["description"]:
             entry["description"] += f", or: {problem.title.lower()}"
         if problem is Overloaded:
             entry["headers"] = {"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds to wait."}}
     return entries
+
+
+def _details(slug: str, title: str, status: int, detail: str) -> dict[str, Any]:
+    return {"type": f"urn:chatkeep:problem:{slug}", "title": title, "status": status, "detail": detail}
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,12 +184,7 @@ ERROR_FORMATS: dict[str, Callable[[ErrorInfo], Response]] = {}
 
 
 def _problem_response(error_info: ErrorInfo) -> Response:
-    body: dict[str, Any] = {
-        "type": f"urn:chatkeep:problem:{error_info.slug}",
-        "title": error_info.title,
-        "status": error_info.status,
-        "detail": error_info.detail,
-    }
+    body = _details(error_info.slug, error_info.title, error_info.status, error_info.detail)
     if error_info.errors:
         body["errors"] = error_info.errors
     body |= error_info.extensions or {}

@@ -7,7 +7,7 @@ belongs to a caller and a route. After draft-ietf-httpapi-idempotency-key-header
 
 import hashlib
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -121,13 +121,7 @@ async def run_idempotent(
         return await effect()
     row = _row(user_id, idempotency)
     await session.execute(delete(Idempotency).where(row, col(Idempotency.created_at) < oldest_kept()))
-    claim = {
-        "user_id": user_id,
-        "route": idempotency.route,
-        "key": idempotency.key,
-        "request_sha256": idempotency.request_sha256,
-        "now": now(),
-    }
+    claim = {"user_id": user_id, **asdict(idempotency), "now": now()}
     # On Postgres this waits while another transaction holds the same key.
     if (await session.execute(_CLAIM, claim)).rowcount == 0:  # type: ignore[attr-defined]
         return _replay(idempotency, (await session.execute(select(Idempotency).where(row))).scalar_one())

@@ -19,15 +19,7 @@ from app.http.errors import NotFound, Problem
 from app.http.idempotency import IdempotentRequest
 from app.http.references import ChatRef
 from app.messages.append.new_message import NewMessage, counter_deltas, new_message, sum_tokens
-from app.messages.append.writer import (
-    Append,
-    Appended,
-    AppendWriter,
-    LeaseHeld,
-    NeedsBranch,
-    NoSuchChat,
-    RepeatedAppend,
-)
+from app.messages.append.writer import Append, AppendResult, AppendWriter, LeaseHeld, NoSuchChat
 from app.messages.branching.branch_reader import BranchReader
 from app.messages.branching.tree import LINEAR, MAX_SEQ, Tree
 from app.messages.branching.tree_cache import TreeCache, load_tree, tree_of
@@ -78,7 +70,7 @@ class MessageStore:
         idempotency: IdempotentRequest | None,
         parent: str | None,
         lease_token: int | None,
-    ) -> tuple[Appended | RepeatedAppend | NeedsBranch, Sequence[NewMessage]]:
+    ) -> tuple[AppendResult, Sequence[NewMessage]]:
         """Appends messages together at the head; a chat named by a key is created when it is not there.
 
         `parent` is the message they follow, by `message_id` or seq, "" for none and None for whatever the head is; when

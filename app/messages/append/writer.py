@@ -86,7 +86,8 @@ class LeaseHeld:
     """Somebody else holds the chat's lease, or that of the append has ended. Nothing was stored."""
 
 
-Outcome = Appended | RepeatedAppend | NoSuchChat | NeedsBranch | LeaseHeld
+AppendResult = Appended | RepeatedAppend | NeedsBranch
+Outcome = AppendResult | NoSuchChat | LeaseHeld
 QueuedAppend = tuple[Append, asyncio.Future[Outcome]]
 
 

@@ -9,9 +9,8 @@ from starlette.responses import Response
 from app.auth.caller import User
 from app.auth.dependencies import Reader, Writer, authenticated_router
 from app.chats.dependencies import chat_store
-from app.chats.responses import chat_created
 from app.chats.schemas import ChatOut
-from app.chats.serialize import etag_of, row_of
+from app.chats.serialize import chat_created, etag_of, row_of
 from app.db.database import Database
 from app.db.driver import SessionReader
 from app.http.conditional import not_modified
