@@ -153,13 +153,9 @@ class EditStore:
         )
 
 
-def _is_same_json(a: Any, b: Any) -> bool:
-    """Whether two values are the same JSON text: to Python 1, 1.0 and True are equal, and so are -0.0 and 0.0."""
-    return to_json(a) == to_json(b)
-
-
 def _changed(message: Message, changes: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in changes.items() if not _is_same_json(getattr(message, name), value)}
+    # As JSON texts: to Python 1, 1.0 and True are equal, and so are -0.0 and 0.0.
+    return {name: value for name, value in changes.items() if to_json(getattr(message, name)) != to_json(value)}
 
 
 async def _save_revisions(session: AsyncSession, chat: Chat, seqs: Sequence[int], at: datetime) -> None:

@@ -43,10 +43,7 @@ def to_openai_item(
 
 def _message(item: Json) -> None:
     content = item.get("content")
-    if isinstance(content, str):
-        item["content"] = [_text(item.get("role"), content)]
-    else:
-        item["content"] = _parts(content)
+    item["content"] = [_text(item.get("role"), content)] if isinstance(content, str) else _parts(content)
 
 
 def _with_logprobs(part: Json) -> Json:
