@@ -5,7 +5,7 @@ import contextlib
 import gc
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from app.auth.authenticator import Authenticator
@@ -22,7 +22,7 @@ from app.http.shutdown import on_shutdown_signal
 from app.jobs.housekeeping import run_housekeeping
 from app.messages.append.postgres import PostgresCommitBackend
 from app.messages.append.sqlite import SqliteCommitBackend
-from app.messages.append.writer import AppendWriter
+from app.messages.append.writer import AppendWriter, CommitBackend
 from app.messages.branching.tree_cache import TreeCache
 from app.messages.cache import HistoryCache
 from app.messages.store import MessageStores
@@ -60,8 +60,7 @@ class Services:
     pause_gate: PauseGate
 
     def __post_init__(self) -> None:
-        by_class = {type(value): value for value in (getattr(self, field.name) for field in fields(self))}
-        object.__setattr__(self, "_by_class", by_class)
+        object.__setattr__(self, "_by_class", {type(value): value for value in vars(self).values()})
 
     def get(self, kind: type[T]) -> T | None:
         """The service of a class; None where there is none."""
@@ -80,7 +79,8 @@ class Services:
             stack.push_async_callback(db.close)
             authenticator = Authenticator(db, settings)
             stack.push_async_callback(authenticator.close)
-            writer = AppendWriter(_commit_backend(db), settings.write_queue_size, db.commit_hooks)
+            backend: CommitBackend = SqliteCommitBackend(db) if db.kind == "sqlite" else PostgresCommitBackend(db)
+            writer = AppendWriter(backend, settings.write_queue_size, db.commit_hooks)
             stack.push_async_callback(writer.close)
             messages = MessageStores(db, writer, HistoryCache(settings.history_cache_bytes), TreeCache())
             pubsub = _pubsub(db)
@@ -135,10 +135,6 @@ async def _background(services: Services) -> AsyncIterator[None]:
             await housekeeping
         for consumer in consumers:
             await consumer.close()
-
-
-def _commit_backend(db: Database) -> SqliteCommitBackend | PostgresCommitBackend:
-    return SqliteCommitBackend(db) if db.kind == "sqlite" else PostgresCommitBackend(db)
 
 
 def _pubsub(db: Database) -> PubSub:

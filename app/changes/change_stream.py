@@ -3,6 +3,7 @@
 import time
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple, Self
 
 from starlette.requests import HTTPConnection
 
@@ -14,8 +15,7 @@ from app.http.references import ChatRef
 from app.http.services import service
 
 
-@dataclass(frozen=True, slots=True)
-class ChangeBatch:
+class ChangeBatch(NamedTuple):
     """The next changes, or the cursor to come back with. With neither, it is only a sign of life."""
 
     changes: Sequence[Change]
@@ -33,9 +33,7 @@ class ChangeStream:
     chat_id: str | None
 
     @classmethod
-    async def open(
-        cls, connection: HTTPConnection, user_id: str, since: str | None, chat: str | None
-    ) -> "ChangeStream":
+    async def open(cls, connection: HTTPConnection, user_id: str, since: str | None, chat: str | None) -> Self:
         """The stream a client asks for. Raises InvalidCursor (400), NotFound (404) for the chat, and Gone (410)."""
         feed_cache = service(connection, FeedCache)
         reader = feed_cache.reader(user_id)
@@ -54,8 +52,8 @@ class ChangeStream:
         reader = self.feed_cache.reader(self.user_id)
         position = sent_position = self.position
         sent_at = time.monotonic()
-        topic = feed_topic(self.user_id)
-        with self.pubsub.subscribe(topic) as subscription, self.feed_cache.open(self.user_id) as feed:
+        subscription = self.pubsub.subscribe(feed_topic(self.user_id))
+        with subscription, self.feed_cache.open(self.user_id) as feed:
             yield ChangeBatch((), reader.cursor(position))
             while not self.pubsub.closing:
                 page = await feed.read(position, self.chat_id)

@@ -40,8 +40,6 @@ class CachedFeed:
 
     async def read(self, position: int, chat_id: str | None = None) -> ChangeSlice:
         """The next changes after a position, of one chat only if one is named. Raises Gone (410)."""
-        if position < self.start:
-            return await self._reader.read(position, PAGE_SIZE, chat_id)
         if position >= self.end:
             async with self._lock:
                 # Whoever waited for the lock finds what the one before has read.

@@ -7,7 +7,7 @@ position, and may point into the middle of a row.
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -75,8 +75,7 @@ class Change:
         return self.json.decode()
 
 
-@dataclass(frozen=True, slots=True)
-class ChangeSlice:
+class ChangeSlice(NamedTuple):
     """Consecutive changes, the position to go on from, and whether there are more."""
 
     items: Sequence[Change]
@@ -84,8 +83,7 @@ class ChangeSlice:
     has_more: bool
 
 
-@dataclass(slots=True)
-class _PositionedEntry:
+class _PositionedEntry(NamedTuple):
     """An entry of one position: that of an append names one message."""
 
     position: int
@@ -175,10 +173,8 @@ class ChangeReader:
     async def _load_chats(self, chat_ids: Collection[str]) -> dict[str, bytes]:
         if not chat_ids:
             return {}
-        rows: Sequence[Row] = await self._db.driver.fetch(
-            self._sql.CHATS, self.user_id, orjson.dumps(list(chat_ids)).decode()
-        )
-        index = FIELDS.index("chat_id")
+        ids, index = orjson.dumps(list(chat_ids)).decode(), FIELDS.index("chat_id")
+        rows: Sequence[Row] = await self._db.driver.fetch(self._sql.CHATS, self.user_id, ids)
         return {str(row[index]): chat_json(row) for row in rows}
 
     def _change(

@@ -9,18 +9,9 @@ from app.chats.schemas import ChatOut
 from app.http.paging import DEFAULT_LIMIT, Limit
 from app.messages.schemas import EXAMPLE_OUT, MessageOut
 
-ChangeType = Literal[
-    "chat.created",
-    "chat.updated",
-    "chat.deleted",
-    "chat.restored",
-    "chat.erased",
-    "head.moved",
-    "message.appended",
-    "message.edited",
-    "message.deleted",
-    "messages.cleared",
-]
+ChatChangeType = Literal["chat.created", "chat.updated", "chat.deleted", "chat.restored", "chat.erased"]
+MessageChangeType = Literal["head.moved", "message.appended", "message.edited", "message.deleted", "messages.cleared"]
+ChangeType = Literal[ChatChangeType, MessageChangeType]
 
 CHAT_ID = "01932c07-1f3e-7000-8000-abcdef012345"
 CURSOR = "CzC0vQ_6tdGGqgKXWzEyXQ"
@@ -34,6 +25,8 @@ CHANGE: dict[str, JsonValue] = {
     "message": EXAMPLE_OUT,
 }
 
+PAGE: dict[str, JsonValue] = {"items": [CHANGE], "cursor": CURSOR, "has_more": False}
+
 Since = Annotated[
     str | None,
     Field(
@@ -42,8 +35,7 @@ Since = Annotated[
     ),
 ]
 OneChat = Annotated[
-    str | None,
-    Field(max_length=1024, description="Only changes of this chat: its UUID, or `key:` and its key."),
+    str | None, Field(max_length=1024, description="Only changes of this chat: its UUID, or `key:` and its key.")
 ]
 
 
@@ -68,9 +60,7 @@ class ChangeOut(BaseModel):
 class ChangePage(BaseModel):
     """The next changes. `cursor` is the `since` for those after them."""
 
-    model_config = ConfigDict(
-        json_schema_extra={"examples": [{"items": [CHANGE], "cursor": CURSOR, "has_more": False}]}
-    )
+    model_config = ConfigDict(json_schema_extra={"examples": [PAGE]})
 
     items: list[ChangeOut]
     cursor: str

@@ -28,9 +28,7 @@ from app.http.services import service
 
 # The base of our codes, to which the HTTP status is added (RFC 6455, 7.4.2 leaves 4000 to 4999 to applications).
 _STATUS_BASE = 4000
-_RESTARTING = 1012
-_TRY_AGAIN = 1013
-_DEFECT = 1011
+_DEFECT, _RESTARTING, _TRY_AGAIN = 1011, 1012, 1013
 _REASON_BYTES = 123
 
 _log = structlog.get_logger("chatkeep.events")
@@ -57,13 +55,9 @@ async def serve(socket: WebSocket) -> None:
     finally:
         if code:
             await _close(socket, code, reason)
-        _log.info(
-            "websocket",
-            route="/ws",
-            code=code or None,
-            milliseconds=round((time.perf_counter() - began) * 1000, 2),
-            caller=caller.principal if caller else None,
-        )
+        milliseconds = round((time.perf_counter() - began) * 1000, 2)
+        principal = caller.principal if caller else None
+        _log.info("websocket", route="/ws", code=code or None, milliseconds=milliseconds, caller=principal)
 
 
 async def _caller(socket: WebSocket, ticket: str | None) -> tuple[User, AuthorizationCheck]:
@@ -85,11 +79,9 @@ async def _caller(socket: WebSocket, ticket: str | None) -> tuple[User, Authoriz
 
 async def _follow(socket: WebSocket, stream: ChangeStream, check: AuthorizationCheck) -> tuple[int, str]:
     """Sends changes to the end; gives the code and the reason to close with, 0 where no client is left to tell."""
-    authorizer = service(socket, StreamAuthorizer)
-    async with authorizer.watch(check) as must_end:
-        outcome = await first_completed(
-            _send_changes(socket, stream), wait_for_disconnect(socket.receive), must_end.wait()
-        )
+    async with service(socket, StreamAuthorizer).watch(check) as must_end:
+        sending, disconnect = _send_changes(socket, stream), wait_for_disconnect(socket.receive)
+        outcome = await first_completed(sending, disconnect, must_end.wait())
     if outcome == 1:
         return 0, ""
     if stream.pubsub.closing:

@@ -13,11 +13,14 @@ from collections.abc import Awaitable, Callable, Collection, Iterator
 import structlog
 
 from app.db.database import Database
+from app.events.streams import wait_for_event
 
 _log = structlog.get_logger("chatkeep.events")
 
 Consume = Callable[[Collection[str]], Awaitable[None]]
 """Brings what is derived from these users' changes up to date. Several processes may do so at once."""
+UsersBehind = Callable[[], Awaitable[Collection[str]]]
+"""Gives some of the users whose changes are not consumed yet, none when there are none."""
 
 # How long changes are gathered: the more at once, the less each costs.
 PAUSE_SECONDS = 0.5
@@ -51,23 +54,14 @@ class PauseGate:
 
     async def wait_open(self) -> None:
         """Returns when nobody keeps it closed, or when a minute has passed."""
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._open.wait(), CATCH_UP_SECONDS)
+        await wait_for_event(self._open, CATCH_UP_SECONDS)
 
 
 class Consumer:
-    """Consumes changes in the background, until it is closed.
-
-    `users_behind` gives some of the users whose changes are not consumed yet, none when there are none.
-    """
+    """Consumes changes in the background, until it is closed."""
 
     def __init__(
-        self,
-        db: Database,
-        name: str,
-        consume: Consume,
-        users_behind: Callable[[], Awaitable[Collection[str]]],
-        pause_gate: PauseGate,
+        self, db: Database, name: str, consume: Consume, users_behind: UsersBehind, pause_gate: PauseGate
     ) -> None:
         self._pause_gate = pause_gate
         self._consume = consume
@@ -111,14 +105,9 @@ class Consumer:
                 _log.warning("a consumer failed, and will try again", consumer=self._name, error=type(error).__name__)
                 self._changed.update(user_ids)
                 # A user that always fails must not keep the others waiting.
-                await self._pause(PAUSE_SECONDS * 2 ** min(failures, MAX_DOUBLINGS))
+                await wait_for_event(self._closing, PAUSE_SECONDS * 2 ** min(failures, MAX_DOUBLINGS))
                 failures += 1
                 continue
             failures = 0
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), CATCH_UP_SECONDS)
-            await self._pause()
-
-    async def _pause(self, seconds: float = PAUSE_SECONDS) -> None:
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._closing.wait(), seconds)
+            await wait_for_event(self._wake, CATCH_UP_SECONDS)
+            await wait_for_event(self._closing, PAUSE_SECONDS)

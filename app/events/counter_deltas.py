@@ -24,6 +24,7 @@ from app.models import Chat
 CounterDelta = list[Any]
 TokenCounts = tuple[int, int, int]
 """Input tokens, output tokens, total."""
+ModelTokens = tuple[str | None, TokenCounts]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 TIME_BUCKET = timedelta(minutes=15)
@@ -59,11 +60,7 @@ def bucketed(messages: Iterable[tuple[datetime, str, str | None, TokenCounts]]) 
 
 
 def message_update_deltas(
-    platform: str | None,
-    timestamp: datetime,
-    role: str,
-    before: tuple[str | None, TokenCounts],
-    after: tuple[str | None, TokenCounts],
+    platform: str | None, timestamp: datetime, role: str, before: ModelTokens, after: ModelTokens
 ) -> list[CounterDelta]:
     """The deltas of a message whose model and tokens were `before` and are `after`; none where they are the same."""
     if before == after:

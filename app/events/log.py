@@ -49,12 +49,7 @@ async def append_events(
         index_elements=["user_id"], set_={"position": col(Feed.position) + feed.excluded.position}
     )
     position = (await session.execute(feed.returning(col(Feed.position)))).scalar_one()
-    change = {
-        "user_id": user_id,
-        "position": position,
-        "at": now(),
-        "entries": [list(entry) for entry in entries],
-        "counts": list(deltas) or None,
-    }
-    await session.execute(insert(Change).values(change))
+    entry_lists, counts = [list(entry) for entry in entries], list(deltas) or None
+    change = insert(Change).values(user_id=user_id, position=position, at=now(), entries=entry_lists, counts=counts)
+    await session.execute(change)
     session.info.setdefault(CHANGED_USERS, set()).add(user_id)

@@ -16,6 +16,7 @@ import structlog
 from app.db import postgres
 from app.db.database import Database
 from app.events.pubsub import POLL_SECONDS, PubSub
+from app.events.streams import wait_for_event
 from app.http.database_errors import FAILURES
 
 CHANNEL = "chatkeep"
@@ -74,7 +75,8 @@ class PostgresNotifier:
             self._enqueue(EVERYTHING)
             self.subscribers_changed()
             while not connection.is_closed():
-                await self._wait()
+                await wait_for_event(self._has_work, POLL_SECONDS)
+                self._has_work.clear()
                 if pubsub.has_subscribers and time.monotonic() >= self._announced_until:
                     self._outgoing.add(LISTENING)
                 await self._send_outgoing(connection)
@@ -85,12 +87,6 @@ class PostgresNotifier:
     def _enqueue(self, item: str) -> None:
         self._outgoing.add(item)
         self._has_work.set()
-
-    async def _wait(self) -> None:
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(POLL_SECONDS):
-                await self._has_work.wait()
-        self._has_work.clear()
 
     async def _send_outgoing(self, connection: "asyncpg.Connection[asyncpg.Record]") -> None:
         if not self._outgoing:

@@ -18,23 +18,13 @@ async def prune(db: Database, before: datetime) -> None:
 
     An index by time would cost every write, so the oldest row of each feed is looked at instead.
     """
+    is_kept = (col(Change.user_id) == col(Feed.user_id), col(Change.position) > col(Feed.pruned))
+    oldest = select(col(Change.at)).where(*is_kept).order_by(col(Change.position)).limit(1)
     last_user_id = ""
     while True:
-        oldest = (
-            select(col(Change.at))
-            .where(col(Change.user_id) == col(Feed.user_id), col(Change.position) > col(Feed.pruned))
-            .order_by(col(Change.position))
-            .limit(1)
-            .scalar_subquery()
-        )
-        statement = (
-            select(col(Feed.user_id), oldest)
-            .where(col(Feed.user_id) > last_user_id)
-            .order_by(col(Feed.user_id))
-            .limit(FEEDS_PER_BATCH)
-        )
+        statement = select(col(Feed.user_id), oldest.scalar_subquery()).where(col(Feed.user_id) > last_user_id)
         async with db.read() as session:
-            feeds = (await session.execute(statement)).all()
+            feeds = (await session.execute(statement.order_by(col(Feed.user_id)).limit(FEEDS_PER_BATCH))).all()
         for user_id, oldest_at in feeds:
             while oldest_at is not None and oldest_at < before and await _prune_batch(db, user_id, before):
                 pass

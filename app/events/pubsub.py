@@ -13,14 +13,14 @@ form. Whoever commits a change calls `pubsub.publish(topic)` after the commit, i
 """
 
 import asyncio
-import contextlib
 import hashlib
 from collections.abc import Awaitable, Callable, Collection, Iterable
 from functools import lru_cache
-from types import TracebackType
 from typing import Protocol, Self
 
 import structlog
+
+from app.events.streams import wait_for_event
 
 _log = structlog.get_logger("chatkeep.events")
 
@@ -52,15 +52,12 @@ class Notifier(Protocol):
 
     async def run(self, pubsub: "PubSub") -> None:
         """Receives wake-ups, and calls `pubsub.wake_local` and `pubsub.poll`, until it is cancelled."""
-        ...
 
     def send(self, address: str) -> None:
         """Wakes the subscribers of a topic in every other process, soon. Returns at once and never fails."""
-        ...
 
     def subscribers_changed(self) -> None:
         """Called when the first subscriber has come, and when the last one has gone."""
-        ...
 
 
 class NullNotifier:
@@ -85,9 +82,7 @@ class Subscription:
         self._pubsub._add(self)
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._pubsub._remove(self)
 
     def wake(self) -> None:
@@ -103,10 +98,7 @@ class Subscription:
     async def wait(self, seconds: float) -> bool:
         """Waits for a wake-up, at most this long. Returns whether one came; also True when the service stops."""
         if not self._event.is_set():
-            # Not asyncio.wait_for: on 3.11 that makes a task for each wait.
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(seconds):
-                    await self._event.wait()
+            await wait_for_event(self._event, seconds)
         return self.take_wake_up() or self._pubsub.closing
 
 
@@ -179,18 +171,15 @@ class PubSub:
 
     async def _poll_forever(self, seconds: float) -> None:
         while True:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(seconds):
-                    await self._poll_now.wait()
+            await wait_for_event(self._poll_now, seconds)
             self._poll_now.clear()
             await self.poll()
 
     def close_streams(self) -> None:
         """Ends every wait, now and from now on: the service is about to stop."""
         self.closing = True
-        for subscriptions in self._subscriptions.values():
-            for subscription in subscriptions:
-                subscription.wake()
+        for topic_address in self._subscriptions:
+            self.wake_local(topic_address)
 
     async def close(self) -> None:
         """Ends every wait, and stops receiving from other processes."""

@@ -23,14 +23,11 @@ _HEADERS = {
     # nginx would collect events until they fill a buffer.
     "X-Accel-Buffering": "no",
 }
+_STRING = {"type": "string"}
 _EVENT_SCHEMA = {
     "type": "object",
     "required": ["event", "data"],
-    "properties": {
-        "id": {"type": "string"},
-        "event": {"type": "string"},
-        "data": {"type": "string", "contentMediaType": "application/json"},
-    },
+    "properties": {"id": _STRING, "event": _STRING, "data": {**_STRING, "contentMediaType": "application/json"}},
 }
 # How long a client waits before it reconnects, in milliseconds.
 _RETRY = b"retry: 1000\n\n"

@@ -1,4 +1,4 @@
-"""What every stream to a client shares: its timeouts, racing coroutines, and waiting for the client to disconnect."""
+"""What streams to clients and background tasks share: timeouts, racing coroutines, and waiting for something."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
@@ -25,6 +25,15 @@ async def first_completed(*coroutines: Coroutine[Any, Any, object]) -> int:
         for task in tasks:
             with suppress(asyncio.CancelledError, Exception):
                 await task
+
+
+async def wait_for_event(event: asyncio.Event, seconds: float) -> bool:
+    """Waits until an event is set, at most this long. Returns whether it is."""
+    # Not asyncio.wait_for: on 3.11 that makes a task for each wait.
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await event.wait()
+    return event.is_set()
 
 
 async def wait_for_disconnect(receive: Callable[[], Awaitable[MutableMapping[str, Any]]]) -> None:

@@ -55,14 +55,10 @@ async def run_pass(db: Database) -> None:
 async def _expire(db: Database) -> int:
     """Moves one batch of expired chats to the trash. Gives how many there were."""
     at = now()
-    expired = (
-        select(col(Chat.user_id), col(Chat.chat_id), col(Chat.platform))
-        .where(col(Chat.expires_at) <= at, col(Chat.deleted_at).is_(None))
-        .order_by(col(Chat.user_id), col(Chat.chat_id))
-        .limit(CHATS_PER_BATCH)
-        # Everybody locks chats in this order. One that another transaction has locked can wait.
-        .with_for_update(skip_locked=True)
-    )
+    key = col(Chat.user_id), col(Chat.chat_id)
+    expired = select(*key, col(Chat.platform)).where(col(Chat.expires_at) <= at, col(Chat.deleted_at).is_(None))
+    # Everybody locks chats in this order. One that another transaction has locked can wait.
+    expired = expired.order_by(*key).limit(CHATS_PER_BATCH).with_for_update(skip_locked=True)
     async with db.write() as session:
         rows = (await session.execute(expired)).all()
         chat_ids_by_user: dict[str, list[str]] = {}
@@ -71,12 +67,9 @@ async def _expire(db: Database) -> int:
             chat_ids_by_user.setdefault(user_id, []).append(chat_id)
             deltas.setdefault(user_id, []).append(["chats", platform, None, 0, -1, 1])
         for user_id, chat_ids in chat_ids_by_user.items():
-            await session.execute(
-                update(Chat)
-                .where(col(Chat.user_id) == user_id, col(Chat.chat_id).in_(chat_ids))
-                .values(deleted_at=at, updated_at=at, version=col(Chat.version) + 1)
-                .execution_options(synchronize_session=False)
-            )
+            trash = update(Chat).where(col(Chat.user_id) == user_id, col(Chat.chat_id).in_(chat_ids))
+            trash = trash.values(deleted_at=at, updated_at=at, version=col(Chat.version) + 1)
+            await session.execute(trash.execution_options(synchronize_session=False))
         # Feeds in the order in which a group of appends locks them.
         for user_id in sorted(chat_ids_by_user):
             entries = (["chat.deleted", chat_id] for chat_id in chat_ids_by_user[user_id])

@@ -20,9 +20,11 @@ from typing import NoReturn
 import structlog
 
 from app.events.pubsub import PubSub, Subscription, Topic
+from app.events.streams import wait_for_event
 from app.http.database_errors import problem_of, rolled_back
 from app.http.errors import BodyTooLarge, Conflict, NotFound, Overloaded, Problem
 from app.http.references import is_uuid
+from app.settings import Settings
 from app.streaming.queries import MessageLocation
 from app.streaming.store import MAX_GROUP, Closed, Overtaken, Stored, StreamingMessageStore, TextWrite
 from app.streaming.text_buffer import ChunkGap, ChunkMismatch, TextBuffer
@@ -42,6 +44,8 @@ MAX_MESSAGES = 10_000
 MAX_REFS = 8
 
 _log = structlog.get_logger("chatkeep.streaming")
+OnStored = Callable[[MessageLocation, int, str], None]
+"""Called with a message's location, an offset and the text that this process has stored there."""
 MessageRef = tuple[str, str, str]
 """How a request names a message: its user, and the chat's and the message's segment of the path."""
 
@@ -71,28 +75,18 @@ class ChunkWriter:
     """Receives and stores the chunks that reach this process.
 
     Args:
-        on_stored: called with a message's location, an offset and the text that this process has stored there.
-        buffer_bytes: memory for text that is not stored yet; beyond it, chunks are refused (503).
-        max_length: of a message's text, in characters.
-        idle_seconds: after this long without a chunk a message is dropped from memory.
+        settings: `answer_buffer_bytes` is the memory for text that is not stored yet; beyond it, chunks are refused
+            (503). `max_body_bytes` is the longest text of a message, in characters. After `answer_timeout_seconds`
+            without a chunk a message is dropped from memory.
     """
 
-    def __init__(
-        self,
-        store: StreamingMessageStore,
-        pubsub: PubSub,
-        on_stored: Callable[[MessageLocation, int, str], None],
-        *,
-        buffer_bytes: int,
-        max_length: int,
-        idle_seconds: float,
-    ) -> None:
+    def __init__(self, store: StreamingMessageStore, pubsub: PubSub, on_stored: OnStored, settings: Settings) -> None:
         self._store = store
         self._pubsub = pubsub
         self._on_stored = on_stored
-        self._buffer_bytes = buffer_bytes
-        self._max_length = max_length
-        self._idle_seconds = idle_seconds
+        self._buffer_bytes = settings.answer_buffer_bytes
+        self._max_length = settings.max_body_bytes
+        self._idle_seconds = settings.answer_timeout_seconds
         self._by_ref: dict[MessageRef, BufferedMessage] = {}
         # In the order in which they came here.
         self._messages: dict[MessageLocation, BufferedMessage] = {}
@@ -154,9 +148,8 @@ class ChunkWriter:
 
     def forget(self, location: MessageLocation) -> None:
         """Drops a message that is not in progress any more."""
-        message = self._messages.get(location)
-        if message is not None:
-            self._drop(message)
+        if location in self._messages:
+            self._drop(self._messages[location])
 
     async def close(self) -> None:
         """Stores what is waiting, then stops."""
@@ -167,17 +160,15 @@ class ChunkWriter:
             await self._task
 
     async def _find(self, ref: MessageRef) -> BufferedMessage:
-        user_id, chat, message_id = ref
-        writable = await self._store.find(user_id, chat, message_id)
-        message = self._messages.get(writable.location)
+        _, chat, message_id = ref
+        location, stored, lease_token = await self._store.find(*ref)
+        message = self._messages.get(location)
         if message is None:
-            message = self._messages[writable.location] = BufferedMessage(
-                writable.location, writable.lease_token, TextBuffer(writable.stored)
-            )
+            message = self._messages[location] = BufferedMessage(location, lease_token, TextBuffer(stored))
             while len(self._messages) > MAX_MESSAGES:
                 self._drop_oldest()
-        elif writable.stored > message.text.stored and not message.text.unstored():
-            self._stored_by_others(message, writable.stored)
+        else:
+            self._note_stored(message, stored)
         # A key may be given to another chat, where a seq is another message: that pair is looked up each time.
         if ref not in self._by_ref and len(message.refs) < MAX_REFS and (is_uuid(message_id) or is_uuid(chat)):
             message.refs.append(ref)
@@ -222,13 +213,14 @@ class ChunkWriter:
             self._drop(message)
             user_id, chat_id, seq = message.location
             return await self._find((user_id, chat_id, str(seq)))
-        if stored > message.text.stored and not message.text.unstored():
-            self._stored_by_others(message, stored)
+        self._note_stored(message, stored)
         return message
 
-    def _stored_by_others(self, message: BufferedMessage, stored: int) -> None:
-        message.text.mark_stored(stored)
-        message.shared_until = time.monotonic() + SHARED_SECONDS
+    def _note_stored(self, message: BufferedMessage, stored: int) -> None:
+        if stored > message.text.stored and not message.text.unstored():
+            # Another process has stored it.
+            message.text.mark_stored(stored)
+            message.shared_until = time.monotonic() + SHARED_SECONDS
 
     async def _wait_stored(self, message: BufferedMessage) -> None:
         """Waits until what was received of a message is on disk, or cannot be. Raises the failure of a flush."""
@@ -262,9 +254,7 @@ class ChunkWriter:
     async def _run(self) -> None:
         dropped_idle_at = time.monotonic()
         while True:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._idle_seconds):
-                    await self._has_work.wait()
+            await wait_for_event(self._has_work, self._idle_seconds)
             self._has_work.clear()
             while self._due:
                 self._is_urgent.clear()
@@ -273,9 +263,7 @@ class ChunkWriter:
                 if self._closing:
                     break
                 await asyncio.sleep(RETRY_SECONDS if self._failure else URGENT_FLUSH_SECONDS)
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(began + FLUSH_SECONDS - time.monotonic()):
-                        await self._is_urgent.wait()
+                await wait_for_event(self._is_urgent, began + FLUSH_SECONDS - time.monotonic())
             if self._closing:
                 await self._flush()
                 return

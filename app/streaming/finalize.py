@@ -65,12 +65,8 @@ class Finalizer:
     async def find_abandoned(self, seconds: float) -> list[MessageLocation]:
         """Messages whose writers were silent for that long, one batch of them."""
         touched_at = col(StreamingMessage.touched_at)
-        statement = (
-            select(col(StreamingMessage.user_id), col(StreamingMessage.chat_id), col(StreamingMessage.seq))
-            .where(touched_at < now() - timedelta(seconds=seconds))
-            .order_by(touched_at)
-            .limit(ABANDONED_PER_BATCH)
-        )
+        statement = select(*queries.LOCATION).where(touched_at < now() - timedelta(seconds=seconds))
+        statement = statement.order_by(touched_at).limit(ABANDONED_PER_BATCH)
         async with self._db.read() as session:
             return [(row[0], row[1], row[2]) for row in await session.execute(statement)]
 
@@ -93,7 +89,7 @@ class Finalizer:
         location = (message.user_id, message.chat_id, message.seq)
         text = await queries.load_text(session, location)
         await queries.delete_streaming(session, location)
-        tokens_before, model_before = tokens_of(message), message.model
+        old, old_model = tokens_of(message), message.model
         fields = body.model_dump(exclude_unset=True, exclude={"offset"})
         if text and fields.get("content") is None:
             fields["content"] = text
@@ -105,11 +101,9 @@ class Finalizer:
             message.content = ""
         message.text = plain_text(message.content)
         message.status = status
-        tokens = tokens_of(message)
-        add_to_counters(
-            chat, 0, (tokens[0] - tokens_before[0], tokens[1] - tokens_before[1], tokens[2] - tokens_before[2])
-        )
-        before, after = (model_before, tokens_before), (message.model, tokens)
+        new = tokens_of(message)
+        add_to_counters(chat, 0, (new[0] - old[0], new[1] - old[1], new[2] - old[2]))
+        before, after = (old_model, old), (message.model, new)
         deltas = message_update_deltas(chat.platform, message.created_at, message.role, before, after)
         edited = ["edited", chat.chat_id, message.seq, message.message_id]
         await EditStore().record_changes(session, chat, edited, counts=deltas)

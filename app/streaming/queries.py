@@ -42,33 +42,21 @@ STORED_LENGTH = "SELECT stored FROM streaming_messages WHERE user_id = $1 AND ch
 MessageLocation = tuple[str, str, int]
 """The primary key of a message: its user, its chat's id, its seq."""
 
-_LOCATION = (col(StreamingMessage.user_id), col(StreamingMessage.chat_id), col(StreamingMessage.seq))
-AT_LOCATION = tuple_(*_LOCATION)
-STORED_LENGTHS = select(*_LOCATION, col(StreamingMessage.stored))
+_user_id, _chat_id, _seq = col(StreamingMessage.user_id), col(StreamingMessage.chat_id), col(StreamingMessage.seq)
+LOCATION = (_user_id, _chat_id, _seq)
+AT_LOCATION = tuple_(*LOCATION)
+STORED_LENGTHS = select(*LOCATION, col(StreamingMessage.stored))
 STORED_AND_LEASE = (
-    select(
-        *_LOCATION,
-        col(StreamingMessage.stored),
-        col(StreamingMessage.lease_token),
-        col(Chat.lease_token),
-        col(Chat.lease_until),
-    )
-    .join(
-        Chat,
-        (col(Chat.user_id) == col(StreamingMessage.user_id)) & (col(Chat.chat_id) == col(StreamingMessage.chat_id)),
-    )
+    STORED_LENGTHS.add_columns(col(StreamingMessage.lease_token), col(Chat.lease_token), col(Chat.lease_until))
+    .join(Chat, (col(Chat.user_id) == _user_id) & (col(Chat.chat_id) == _chat_id))
     .where(col(Chat.deleted_at).is_(None))
     # Every process locks in this order, so that two that write the same messages do not deadlock.
-    .order_by(*_LOCATION)
+    .order_by(*LOCATION)
 )
 STREAMING_TABLE, CHUNK_TABLE = metadata.tables["streaming_messages"], metadata.tables["chunks"]
 SET_STORED_LENGTH = (
     update(STREAMING_TABLE)
-    .where(
-        STREAMING_TABLE.c.user_id == bindparam("of_user"),
-        STREAMING_TABLE.c.chat_id == bindparam("of_chat"),
-        STREAMING_TABLE.c.seq == bindparam("of_seq"),
-    )
+    .where(_user_id == bindparam("of_user"), _chat_id == bindparam("of_chat"), _seq == bindparam("of_seq"))
     .values(stored=bindparam("now_stored"), touched_at=bindparam("at"))
 )
 

@@ -206,18 +206,14 @@ def _parse_chunk(value: Any) -> tuple[int, str]:
     try:
         chunk = ChunkIn.model_validate(value)
     except ValidationError as error:
-        raise RequestValidationError(
-            [{**detail, "loc": ("body", *detail["loc"])} for detail in error.errors(include_input=False)]
-        ) from None
+        details = error.errors(include_input=False)
+        raise RequestValidationError([{**item, "loc": ("body", *item["loc"])} for item in details]) from None
     return chunk.offset, chunk.text
 
 
 def _is_ndjson(request: Request) -> bool:
-    for name, value in request.scope["headers"]:
-        if name == b"content-type":
-            media_type: bytes = value.partition(b";")[0].strip().lower()
-            return media_type == _NDJSON
-    return False
+    media_type: bytes = next((value for name, value in request.scope["headers"] if name == b"content-type"), b"")
+    return media_type.partition(b";")[0].strip().lower() == _NDJSON
 
 
 class _Accepted(Response):

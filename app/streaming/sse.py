@@ -1,6 +1,5 @@
 """A message's text as Server-Sent Events: from an offset on, as it grows, and at the end the message."""
 
-import asyncio
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 
@@ -8,7 +7,7 @@ import orjson
 
 from app.events.pubsub import PubSub
 from app.events.sse import KEEP_ALIVE, encode_event
-from app.events.streams import KEEP_ALIVE_SECONDS
+from app.events.streams import KEEP_ALIVE_SECONDS, wait_for_event
 from app.streaming.queries import MessageLocation
 from app.streaming.store import StreamingMessageStore
 from app.streaming.tail_buffer import DELETED, FinalState, TailBuffers
@@ -46,10 +45,7 @@ class TextStream:
                 elif self.offset < tail.end:
                     yield self._text_event(tail.read(self.offset) or "")
                     continue
-                try:
-                    async with asyncio.timeout(KEEP_ALIVE_SECONDS):
-                        await changed.wait()
-                except TimeoutError:
+                if not await wait_for_event(changed, KEEP_ALIVE_SECONDS):
                     yield KEEP_ALIVE
 
     async def _read_stored(self, end: int) -> AsyncGenerator[bytes]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import insert, select, tuple_
 from sqlmodel import col
@@ -24,8 +24,7 @@ IN_PROGRESS = "in_progress"
 MAX_GROUP = 200
 
 
-@dataclass(frozen=True, slots=True)
-class WritableMessage:
+class WritableMessage(NamedTuple):
     """A message in progress: how much of its text is on disk, and the token of the lease it was opened under."""
 
     location: MessageLocation
@@ -33,8 +32,7 @@ class WritableMessage:
     lease_token: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class TextWrite:
+class TextWrite(NamedTuple):
     """Text to store after a message's first `start` characters. An empty one tells that its writer is alive."""
 
     location: MessageLocation
@@ -48,8 +46,7 @@ class Stored:
     """Outcome: the text is on disk."""
 
 
-@dataclass(frozen=True, slots=True)
-class Overtaken:
+class Overtaken(NamedTuple):
     """Outcome: another process has stored `text` after `start` meanwhile, and nothing was stored."""
 
     text: str
@@ -60,8 +57,7 @@ class Closed:
     """Outcome: the message is complete or gone, or its lease is lost. `StreamingMessageStore.find` tells which."""
 
 
-@dataclass(frozen=True, slots=True)
-class TextPage:
+class TextPage(NamedTuple):
     """Text of a message from an offset on, whether there is more of it on disk, and the status of the message."""
 
     text: str

@@ -38,14 +38,7 @@ class StreamingMessages:
         self.store = StreamingMessageStore(db)
         self.finalizer = Finalizer(db)
         self.tail_buffers = TailBuffers(self.store, pubsub, self._load_message)
-        self.chunk_writer = ChunkWriter(
-            self.store,
-            pubsub,
-            self.tail_buffers.add,
-            buffer_bytes=settings.answer_buffer_bytes,
-            max_length=settings.max_body_bytes,
-            idle_seconds=settings.answer_timeout_seconds,
-        )
+        self.chunk_writer = ChunkWriter(self.store, pubsub, self.tail_buffers.add, settings)
         self._reaper: asyncio.Task[None] | None = None
         if reap:
             reaper = run_reaper(self.finalizer, pubsub, settings.answer_timeout_seconds)

@@ -7,8 +7,7 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from types import TracebackType
+from typing import NamedTuple
 
 import structlog
 
@@ -22,10 +21,11 @@ DELETED = "deleted"
 RETRY_SECONDS = 1.0
 CHANGES_SECONDS = 0.5
 _log = structlog.get_logger("chatkeep.streaming")
+LoadMessage = Callable[[MessageLocation], Awaitable[bytes | None]]
+"""Gives a message as JSON, or None where it is gone."""
 
 
-@dataclass(frozen=True, slots=True)
-class FinalState:
+class FinalState(NamedTuple):
     """How a message ended.
 
     Attributes:
@@ -91,10 +91,8 @@ class _FeedRelay(Subscription):
         self._target = target
         self._timer: asyncio.TimerHandle | None = None
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        super().__exit__(kind, error, trace)
+    def __exit__(self, *error: object) -> None:
+        super().__exit__(*error)
         if self._timer is not None:
             self._timer.cancel()
 
@@ -109,18 +107,9 @@ class _FeedRelay(Subscription):
 
 
 class TailBuffers:
-    """The messages that readers of this process follow.
+    """The messages that readers of this process follow."""
 
-    Args:
-        load_message: gives a message as JSON, or None where it is gone.
-    """
-
-    def __init__(
-        self,
-        store: StreamingMessageStore,
-        pubsub: PubSub,
-        load_message: Callable[[MessageLocation], Awaitable[bytes | None]],
-    ) -> None:
+    def __init__(self, store: StreamingMessageStore, pubsub: PubSub, load_message: LoadMessage) -> None:
         self._store = store
         self._pubsub = pubsub
         self._load_message = load_message
