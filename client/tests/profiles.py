@@ -4,8 +4,11 @@ PYTEST_DONT_REWRITE
 """
 
 import sys
+from collections.abc import Callable
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+
+import hypothesis
 
 PLUGIN = "chatkeep_profiles"
 
@@ -17,5 +20,5 @@ sys.modules[PLUGIN] = _profiles
 _spec.loader.exec_module(_profiles)
 
 count = _profiles.count
-examples = _profiles.examples
+examples: Callable[..., hypothesis.settings] = _profiles.examples
 databases_of = _profiles.databases_of
