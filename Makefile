@@ -14,6 +14,9 @@ PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 # The locks are complete: pip resolves nothing, and what a registry publishes tomorrow changes nothing. Wheels only:
 # building from source would fetch build tools that no hash was checked for. What is never imported is not compiled.
+# A module is compiled when it is first imported, also where the environment says otherwise: else each start takes twice
+# as long.
+export PYTHONDONTWRITEBYTECODE :=
 PIP_OPTIONS := --disable-pip-version-check --progress-bar off --no-compile
 PIP_LOCKED := install $(PIP_OPTIONS) --no-deps --require-hashes --only-binary :all:
 PIP_PROJECT := install $(PIP_OPTIONS) --no-deps --no-build-isolation --editable
