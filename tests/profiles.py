@@ -20,6 +20,7 @@ import pytest
 from hypothesis import HealthCheck
 
 SAME_EACH_TIME = 4
+THOROUGH_TIMEOUT_SECONDS = 900
 T = TypeVar("T")
 
 _ALWAYS: dict[str, Any] = {"deadline": None, "database": None, "suppress_health_check": list(HealthCheck)}
@@ -64,6 +65,8 @@ def pytest_configure(config: pytest.Config) -> None:
         if config.option.seed is None:
             config.option.seed = random.SystemRandom().randrange(2**32)
         _Profile.thorough, _Profile.seed = True, config.option.seed
+        # Many examples take longer than one test may in `make test`.
+        config.option.timeout = THOROUGH_TIMEOUT_SECONDS
         config.option.hypothesis_seed = str(config.option.seed)
     hypothesis.settings.register_profile("chatkeep", _ALL if config.option.all else _FAST)
     hypothesis.settings.load_profile("chatkeep")

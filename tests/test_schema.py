@@ -56,7 +56,7 @@ ENDLESS = "GET /events"
 
 
 @pytest.mark.parametrize("operation", [one for one in operations(DOCUMENT) if str(one) != ENDLESS], ids=str)
-@examples(fast=6, all=100)
+@examples(fast=6, all=40)
 @given(data=st.data())
 def test_every_answer_is_as_documented(running: ServiceProcess, operation: Operation, data: st.DataObject) -> None:
     mode = data.draw(st.sampled_from([GenerationMode.POSITIVE, GenerationMode.POSITIVE, GenerationMode.NEGATIVE]))
@@ -67,7 +67,7 @@ def test_every_answer_is_as_documented(running: ServiceProcess, operation: Opera
 
 
 @pytest.mark.parametrize("operation", [one for one in operations(DOCUMENT) if str(one) == ENDLESS], ids=str)
-@examples(fast=6, all=100)
+@examples(fast=6, all=40)
 @given(data=st.data())
 def test_an_answer_without_end_begins_as_documented(
     running: ServiceProcess, operation: Operation, data: st.DataObject

@@ -147,7 +147,7 @@ CALLS = st.lists(st.dictionaries(st.sampled_from(["id", "type", "function", "nam
 
 
 @every_format
-@examples(fast=10, all=200)
+@examples(fast=10, all=80)
 @given(said=st.lists(st.tuples(ROLES, CONTENTS, CALLS, TEXTS), max_size=4), title=TEXTS)
 def test_no_content_breaks_a_file(
     form: ExportFormat, said: list[tuple[str, object, list[Json], str]], title: str

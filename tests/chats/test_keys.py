@@ -62,7 +62,7 @@ async def test_a_chat_is_addressed_by_its_key(me: httpx2.AsyncClient, another: h
     assert ok(await another.get(path))["message_count"] == 0
 
 
-@examples(fast=10, all=200)
+@examples(fast=10, all=80)
 @given(key=st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=255))
 async def test_any_text_without_control_characters_is_a_key(me: httpx2.AsyncClient, key: str) -> None:
     created = ok(await me.put(by_key(key), json={"title": key}))

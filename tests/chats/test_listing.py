@@ -240,7 +240,7 @@ async def test_a_cursor_is_good_for_its_list_and_user_only(
     ok(await many.delete(path, params={"hard": "true"}))
 
 
-@examples(fast=30, all=600)
+@examples(fast=30, all=240)
 @given(damage=CORRUPTIONS)
 async def test_a_damaged_cursor_is_refused(many: httpx2.AsyncClient, damage: Corrupt) -> None:
     cursor = ok(await many.get("/chats", params={"limit": 1}))["next_cursor"]

@@ -80,7 +80,7 @@ def test_examples_come_back_equal(codec: Codec) -> None:
 
 
 @every_codec
-@examples(fast=25, all=400)
+@examples(fast=25, all=160)
 @given(data=st.data())
 def test_items_come_back_equal(codec: Codec, data: st.DataObject) -> None:
     check_round_trip(codec, data.draw(items(codec).ITEMS))
@@ -101,14 +101,14 @@ def check_readable(codec: Codec, item: Json) -> None:
 
 
 @every_codec
-@examples(fast=25, all=400)
+@examples(fast=25, all=160)
 @given(item=st.dictionaries(st.sampled_from(WORDS.split()) | TEXT, ANYTHING, max_size=5) | OBJECT)
 def test_whatever_is_read_is_a_message_or_none(codec: Codec, item: Json) -> None:
     check_readable(codec, item)
 
 
 @every_codec
-@examples(fast=25, all=400)
+@examples(fast=25, all=160)
 @given(data=st.data())
 def test_damaged_items_are_messages_or_none(codec: Codec, data: st.DataObject) -> None:
     item = stored(data.draw(st.sampled_from(items(codec).EXAMPLES)))
@@ -134,7 +134,7 @@ def check_written(codec: Codec, message: Json) -> list[Json]:
 
 
 @every_codec
-@examples(fast=25, all=400)
+@examples(fast=25, all=160)
 @given(message=MESSAGES)
 def test_every_message_can_be_said(codec: Codec, message: Json) -> None:
     check_written(codec, message)
@@ -148,7 +148,7 @@ def test_examples_of_others_are_said(source: Codec, target: Codec) -> None:
 
 
 @every_pair
-@examples(fast=8, all=150)
+@examples(fast=8, all=60)
 @given(data=st.data())
 def test_what_others_say_is_said(source: Codec, target: Codec, data: st.DataObject) -> None:
     check_kept(source, target, data.draw(items(source).ITEMS))

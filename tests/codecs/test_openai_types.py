@@ -67,7 +67,7 @@ def check_written(message: Json) -> None:
         assert is_of(RESPONSES, whole), item
 
 
-@examples(fast=25, all=400)
+@examples(fast=25, all=160)
 @given(message=MESSAGES)
 def test_what_is_written_is_as_the_package_has_it(message: Json) -> None:
     check_written(answered(message))

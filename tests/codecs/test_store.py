@@ -51,7 +51,7 @@ async def test_examples_come_back_equal(me: httpx2.AsyncClient, codec: Codec) ->
     assert same_json(last["items"], examples[-1:])
 
 
-@examples(fast=15, all=400)
+@examples(fast=15, all=160)
 @given(written=BATCHES)
 async def test_items_come_back_equal(me: httpx2.AsyncClient, written: tuple[Codec, list[Json]]) -> None:
     codec, batch = written

@@ -50,7 +50,7 @@ def sent(messages: list[Json]) -> Json:
 
 
 def test_a_chat_of_items_is_sent_as_one_of_messages(seed: int) -> None:
-    for number in range(seed, seed + count(fast=30, all=600)):
+    for number in range(seed, seed + count(fast=30, all=240)):
         messages = Generator(number, plain=True).sound()
         items = stored(as_items(messages, number))
         assert lint(items) == []
@@ -59,7 +59,7 @@ def test_a_chat_of_items_is_sent_as_one_of_messages(seed: int) -> None:
 
 
 def test_no_provider_refuses_a_chat_of_items(seed: int) -> None:
-    for number in range(seed, seed + count(fast=30, all=600)):
+    for number in range(seed, seed + count(fast=30, all=240)):
         items = stored(as_items(Generator(number).broken(), number))
         whole = context(items)
         for max_tokens in range(whole.tokens + 1):

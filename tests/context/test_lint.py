@@ -124,7 +124,7 @@ def test_after_a_repair_there_is_nothing_to_find(seed: int) -> None:
 
 
 def test_a_sound_history_has_no_findings_and_is_sent_whole(seed: int) -> None:
-    for number in range(seed, seed + count(fast=60, all=1200)):
+    for number in range(seed, seed + count(fast=60, all=480)):
         messages = Generator(number, plain=True).sound()
         assert lint(messages) == []
         found = context(messages)
@@ -134,7 +134,7 @@ def test_a_sound_history_has_no_findings_and_is_sent_whole(seed: int) -> None:
 
 
 def test_what_lint_passes_can_be_sent_as_it_is(seed: int) -> None:
-    passed, tried = 0, count(fast=300, all=6000)
+    passed, tried = 0, count(fast=300, all=2400)
     for number in range(seed, seed + tried):
         messages = Generator(number, plain=True).broken()
         usual = [one for one in messages if one["type"] == "message" and one.get("status") != "in_progress"]
@@ -212,7 +212,7 @@ MESSAGES = st.fixed_dictionaries(
 )
 
 
-@examples(fast=30, all=600)
+@examples(fast=30, all=240)
 @given(messages=st.lists(MESSAGES, max_size=8), max_tokens=st.none() | st.integers(0, 100))
 def test_nothing_that_can_be_stored_makes_it_fail(messages: list[Json], max_tokens: int | None) -> None:
     stored = [{"type": "message", **one, "message_id": str(n), "seq": n} for n, one in enumerate(messages, 1)]

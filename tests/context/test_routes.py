@@ -165,7 +165,7 @@ async def test_a_long_chat_is_not_read_whole(me: httpx2.AsyncClient, app: FastAP
     assert len(few) <= 8
 
 
-@pytest.mark.parametrize("number", range(count(fast=3, all=30)))
+@pytest.mark.parametrize("number", range(count(fast=3, all=12)))
 async def test_generated_histories(me: httpx2.AsyncClient, number: int, seed: int) -> None:
     generator = Generator(seed + number)
     messages = [

@@ -235,7 +235,7 @@ async def test_backends_that_end_in_the_middle_of_everything(
     enough = asyncio.Event()
     source = random.Random(seed)
     acknowledged: list[list[str]] = []
-    turns = count(fast=15, all=100)
+    turns = count(fast=15, all=40)
 
     async def write(app: FastAPI, number: int) -> None:
         stored: list[str] = []

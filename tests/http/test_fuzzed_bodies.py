@@ -24,7 +24,7 @@ async def test_fuzzed_bodies_break_nothing(app: FastAPI, admin: dict[str, str], 
     async with acting(app, admin | {"X-User-Id": f"fuzz {route}"}) as client:
         ann = Ann(client, ok(await client.post("/chats", json=CHAT))["chat_id"])
         ended = route.path.endswith(INTO_AN_ANSWER)
-        bodies = count(fast=15, all=300)
+        bodies = count(fast=15, all=120)
         for make in [mutated] * bodies + [made] * bodies:
             if ended:
                 ann.message = await begun(ann, route.body.get("offset", 0))

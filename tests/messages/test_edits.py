@@ -105,7 +105,7 @@ PATCHES: st.SearchStrategy[Json] = st.fixed_dictionaries(
 )
 
 
-@examples(fast=12, all=250)
+@examples(fast=12, all=100)
 @given(message=MESSAGES, patches=st.lists(PATCHES, min_size=1, max_size=4))
 async def test_what_was_read_before_is_what_a_revision_says(
     me: httpx2.AsyncClient, message: Json, patches: list[Json]
@@ -238,7 +238,7 @@ async def test_revisions_by_pages(app: FastAPI, me: httpx2.AsyncClient, path: st
         problem(await me.get(other, params={"cursor": cursor}), 400)
 
 
-@examples(fast=25, all=400)
+@examples(fast=25, all=160)
 @given(damage=CORRUPTIONS)
 async def test_a_damaged_cursor_is_refused(me: httpx2.AsyncClient, damage: Corrupt) -> None:
     at = "/chats/key:damaged/messages/1"

@@ -67,7 +67,7 @@ WINDOWS = st.one_of(
 )
 
 
-@examples(fast=30, all=600)
+@examples(fast=30, all=240)
 @given(query=PAGED | WINDOWS)
 async def test_every_query_gives_what_a_plain_list_would(long: Long, query: Json) -> None:
     whole, size = expected(long.messages, query)
@@ -130,7 +130,7 @@ async def test_a_query_that_makes_no_sense_is_refused(long: Long, query: Json) -
     assert details["errors"][0]["loc"][0] == "query"
 
 
-@examples(fast=30, all=600)
+@examples(fast=30, all=240)
 @given(damage=CORRUPTIONS)
 async def test_a_damaged_cursor_is_refused(long: Long, damage: Corrupt) -> None:
     cursor = ok(await long.client.get(long.path, params={"limit": 10}))["next_cursor"]

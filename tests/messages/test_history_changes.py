@@ -111,7 +111,7 @@ class Model:
         }
 
 
-@examples(fast=5, all=60)
+@examples(fast=5, all=24)
 @given(changes=CHANGES)
 async def test_counters_versions_and_both_caches_follow_every_change(
     me: httpx2.AsyncClient, me_too: httpx2.AsyncClient, changes: list[tuple[str, int]]

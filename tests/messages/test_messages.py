@@ -34,7 +34,7 @@ async def path(me: httpx2.AsyncClient) -> str:
     return (await me.post("/chats", json={})).headers["Location"]
 
 
-@examples(fast=12, all=250)
+@examples(fast=12, all=100)
 @given(messages=st.lists(MESSAGES, min_size=1, max_size=5))
 async def test_messages_come_back_as_they_went_in(me: httpx2.AsyncClient, messages: list[Json]) -> None:
     batch = [message | {"created_at": "2026-01-31T12:00:00.123456Z"} for message in messages]
@@ -53,7 +53,7 @@ async def test_messages_come_back_as_they_went_in(me: httpx2.AsyncClient, messag
     ok(await me.delete(path, params={"hard": "true"}))
 
 
-@examples(fast=12, all=250)
+@examples(fast=12, all=100)
 @given(message=MESSAGES)
 async def test_the_answer_is_what_is_read_later(me: httpx2.AsyncClient, message: Json) -> None:
     answer = await me.post("/chats/key:answers/messages", json=message)

@@ -119,7 +119,7 @@ async def test_turns_never_interleave(
     app: FastAPI, me: httpx2.AsyncClient, me_too: httpx2.AsyncClient, path: str, seed: int
 ) -> None:
     crowd = Crowd(app, path, seed)
-    await crowd.run([me, me_too], count(fast=12, all=200))
+    await crowd.run([me, me_too], count(fast=12, all=80))
     messages = (await written(me, path))[3:]
     assert [message["seq"] for message in messages] == [*range(4, len(messages) + 4)]
     tokens = [message["metadata"]["turn"] for message in messages]

@@ -214,13 +214,13 @@ ASKED = st.lists(st.tuples(st.sampled_from(["", "", "", "-"]), PIECES).map("".jo
 )
 
 
-@examples(fast=40, all=1000)
+@examples(fast=40, all=400)
 @given(q=ASKED)
 async def test_made_up_queries(services: Both, q: str) -> None:
     await assert_agreement(services, q)
 
 
-@examples(fast=15, all=250)
+@examples(fast=15, all=100)
 @given(texts=st.lists(ANY_TEXT.filter(lambda text: bool(tokenize(text))), min_size=1, max_size=4))
 async def test_what_is_appended_is_found_by_each_of_its_words(services: Both, texts: list[str]) -> None:
     for client in services.clients:

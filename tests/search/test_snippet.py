@@ -118,7 +118,7 @@ def test_the_beginning_of_an_accent_is_not_cut_off() -> None:
 
 
 @given(TEXTS, TEXTS, st.integers(1, 40))
-@examples(fast=40, all=3000)
+@examples(fast=40, all=1200)
 def test_nothing_but_marks_is_html(text: str, query: str, times: int) -> None:
     found = tokenizer.tokenize(text)
     for asked in (query, found[0] if found else "egg", found[-1] + "*" if found else "egg"):
@@ -134,7 +134,7 @@ def test_nothing_but_marks_is_html(text: str, query: str, times: int) -> None:
 
 
 @given(TEXTS.filter(lambda text: bool(tokenizer.tokenize(text))), st.data())
-@examples(fast=40, all=3000)
+@examples(fast=40, all=1200)
 def test_what_is_found_is_marked(text: str, data: st.DataObject) -> None:
     word = data.draw(st.sampled_from(tokenizer.tokenize(text)))
     assert "<mark>" in of(text, word)

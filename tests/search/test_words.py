@@ -82,7 +82,7 @@ def test_every_character_folds_to_what_stays() -> None:
 
 
 @given(TEXTS)
-@examples(fast=50, all=3000)
+@examples(fast=50, all=1200)
 @example("".join(AWKWARD))
 @example(" ".join(AWKWARD))
 @example("a" + "\u0f72\u0f71" * 100)
@@ -94,7 +94,7 @@ def test_folding_twice_is_folding_once(text: str) -> None:
 
 
 @given(TEXTS)
-@examples(fast=50, all=3000)
+@examples(fast=50, all=1200)
 @example("".join(AWKWARD))
 @example("a" + "\u0f72\u0f71" * 100)
 @example("a\u3099\u093c")
@@ -120,7 +120,7 @@ def test_a_span_covers_the_accents() -> None:
 
 
 @given(TEXTS)
-@examples(fast=50, all=3000)
+@examples(fast=50, all=1200)
 @example("".join(AWKWARD))
 @example("a" + "\u0f72\u0f71" * 100)
 def test_every_word_finds_its_text(text: str) -> None:
@@ -130,7 +130,7 @@ def test_every_word_finds_its_text(text: str) -> None:
 
 
 @given(TEXTS.filter(lambda text: len(tokenizer.tokenize(text)) in range(1, 100)))
-@examples(fast=50, all=3000)
+@examples(fast=50, all=1200)
 def test_a_text_finds_itself_as_a_phrase(text: str) -> None:
     for quote in '"“”„‟＂«»*':
         text = text.replace(quote, " ")
@@ -138,7 +138,7 @@ def test_a_text_finds_itself_as_a_phrase(text: str) -> None:
 
 
 @given(st.lists(TEXTS, max_size=40), st.integers(1, 50))
-@examples(fast=30, all=2000)
+@examples(fast=30, all=800)
 def test_a_long_text_has_the_words_of_its_pieces(texts: list[str], piece: int) -> None:
     text = "".join(texts)
     with pytest.MonkeyPatch.context() as patch:

@@ -56,7 +56,7 @@ def test_others_write_something_else() -> None:
     assert (buffer.stored, buffer.received, buffer.unstored()) == (5, 5, "")
 
 
-@examples(fast=50, all=2000)
+@examples(fast=50, all=800)
 @given(
     text=strategies.text(min_size=1, max_size=60),
     chunks=strategies.lists(strategies.tuples(strategies.integers(0, 60), strategies.integers(0, 60)), max_size=40),

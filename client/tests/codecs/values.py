@@ -20,4 +20,4 @@ JSON: st.SearchStrategy[Any] = st.recursive(
 OBJECTS: st.SearchStrategy[dict[str, Any]] = st.dictionaries(TEXT, JSON, max_size=3)
 
 # Each example is a chat of its own, of the test's user.
-over_http = examples(fast=10, all=150)
+over_http = examples(fast=10, all=60)
