@@ -4,18 +4,20 @@ import json
 import subprocess
 
 import httpx2
+import pytest
 
 from tests.e2e import tools
 from tests.servers.service import ADMIN_KEY, ServiceProcess
 
 
+@pytest.mark.timeout(500)
 def test_docs_work_without_the_internet() -> None:
     node, chromium = tools.node(), tools.chromium()
     with ServiceProcess() as service:
         document = httpx2.get(f"{service.base_url}/openapi.json", trust_env=False).json()
         asked = {"chromium": chromium, "url": service.base_url, "key": ADMIN_KEY, "user": "ann"}
         browser = subprocess.run(
-            [node, "browser.mjs"], cwd=tools.HERE, input=json.dumps(asked), capture_output=True, text=True, timeout=150
+            [node, "browser.mjs"], cwd=tools.HERE, input=json.dumps(asked), capture_output=True, text=True, timeout=450
         )
     assert browser.returncode == 0, browser.stderr
     seen = json.loads(browser.stdout)
