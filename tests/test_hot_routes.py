@@ -17,6 +17,7 @@ SERVICE = create_app(Settings())
 HOT = {
     "POST /chats/{chat}/messages",
     "GET /chats/{chat}/messages",
+    "GET /chats/{chat}/messages/{message}",
     "POST /chats/{chat}/messages/{message}/chunks",
     "POST /v1/conversations/{conversation}/items",
     "GET /v1/conversations/{conversation}/items",

@@ -157,7 +157,7 @@ async def pop(request: Request, user: Writer, chat: ChatPath, query: Annotated[A
     return await write_once(request, user.user_id, pop_message)
 
 
-@router.get(
+@hot_router.get(
     "/{message}",
     summary="Read a message",
     responses={**documented(MessageOut), **responses(NotFound, *READ_ERRORS)},
