@@ -50,12 +50,16 @@ def short_timestamp(text: str) -> str:
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Lets Ctrl-C end a blocking call in here. Otherwise asyncio only marks it, and waits for the call to end."""
+    """Lets Ctrl-C end a blocking call of a task in here. Otherwise asyncio only marks it, and the call goes on."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            # Ctrl-C came a moment ago, and would only be seen after the call.
+            raise KeyboardInterrupt
         yield
     finally:
         signal.signal(signal.SIGINT, before)

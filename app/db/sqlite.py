@@ -7,6 +7,7 @@ it is on disk (https://www.sqlite.org/pragma.html#pragma_synchronous).
 import asyncio
 import contextlib
 import sqlite3
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
@@ -22,10 +23,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from app.db.driver import Row, numbered
 from app.db.timestamps import to_iso
 
+BUSY_SECONDS = 30
 PRAGMAS = (
-    # Set before WAL: switching to it takes a lock that another process may hold at this moment.
-    "PRAGMA busy_timeout = 30000",
-    "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = FULL",
     "PRAGMA foreign_keys = ON",
     "PRAGMA temp_store = MEMORY",
@@ -53,12 +52,29 @@ def connect(database: Path, *pragmas: str) -> sqlite3.Connection:
     """A plain connection for one thread, set up, in autocommit mode: its owner says BEGIN IMMEDIATE and COMMIT."""
     connection = sqlite3.connect(database, isolation_level=None, check_same_thread=False, cached_statements=256)
     try:
+        connection.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000}")
+        _switch_to_wal(connection)
         for pragma in (*PRAGMAS, *pragmas):
             connection.execute(pragma)
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+def _switch_to_wal(connection: sqlite3.Connection) -> None:
+    # Connections that switch a new file at the same time would wait for each other. SQLite refuses one of them, and
+    # does not wait for its timeout then (https://www.sqlite.org/c3ref/busy_handler.html).
+    deadline = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+        else:
+            return
 
 
 class WriteThread:

@@ -1,18 +1,21 @@
 """No thread of a connection outlives the event loop: not of one that is being opened, nor of one that cannot be."""
 
 import asyncio
+import contextlib
 import sqlite3
 import threading
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from sqlalchemy import text
 
 from app.db.database import Database
-from app.db.sqlite import Connections
+from app.db.sqlite import Connections, connect
 from app.settings import Settings
 from tests.conftest import settings_for
+from tests.profiles import count
 
 Work = Callable[[Database], Awaitable[None]]
 
@@ -90,3 +93,17 @@ async def test_a_connection_that_nobody_waits_for_is_closed(tmp_path: Path) -> N
     await connections.close()
     with pytest.raises(ValueError, match="no active connection"):
         await kept.execute("SELECT 1")
+
+
+def test_many_who_open_a_new_file_at_once(tmp_path: Path) -> None:
+    def open_and_read(path: Path) -> None:
+        barrier.wait(30)
+        with contextlib.closing(connect(path)) as connection:
+            connection.execute("SELECT * FROM sqlite_schema")
+
+    barrier = threading.Barrier(6)
+    with ThreadPoolExecutor(6) as threads:
+        for number in range(count(fast=60, all=600)):
+            path = tmp_path / f"{number}.db"
+            for opened in [threads.submit(open_and_read, path) for _ in range(6)]:
+                opened.result(30)
