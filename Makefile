@@ -5,7 +5,8 @@ BIN := $(VENV)/bin
 # The client is a package of its own, tested with libraries that cannot share an environment with the service.
 CLIENT_VENV := client/.venv
 CLIENT_BIN := $(CLIENT_VENV)/bin
-JOBS ?= logical
+# One more than there are processors: tests wait for each other, and for the service.
+JOBS ?= $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 1)))
 PYTEST_OPTIONS := -n $(JOBS) --maxprocesses 8 --dist worksteal
 # What `make test-all` draws its examples from; pytest prints it.
 SEED := $(shell date +%s)

@@ -1,5 +1,6 @@
 """What every test can ask for. Tests share a database within a process, and keep apart by having users of their own."""
 
+import gc
 import os
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
@@ -42,6 +43,12 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         config.stash[SHARED].__exit__(None, None, None)
 
 
+def pytest_collection_finish() -> None:
+    """What was imported and collected stays: the garbage collector need not go through it again and again."""
+    gc.collect()
+    gc.freeze()
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Whatever asks for `dialect`, or for something that does, runs on both, unless it says that one is enough."""
     given = [str(mark.args[0]) for mark in metafunc.definition.iter_markers("parametrize")]
@@ -50,9 +57,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 @pytest.fixture(scope="session")
-def anyio_backend() -> str:
-    """Async tests run on asyncio, as the service does."""
-    return "asyncio"
+def anyio_backend() -> tuple[str, dict[str, bool]]:
+    """Async tests run on uvloop, as the service does."""
+    return ("asyncio", {"use_uvloop": True})
 
 
 @pytest.fixture(scope="session")

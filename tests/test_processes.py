@@ -2,19 +2,31 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import httpx2
+import pytest
 
 from app.auth.authenticator import KEY_CACHE_SECONDS
 from bench.crash import crash
 from tests.callers import Json, every_item, ok
-from tests.servers.service import ServiceProcess, StartService
+from tests.profiles import count
+from tests.servers.databases import Databases
+from tests.servers.service import ServiceProcess
 
 CLIENTS = 16
 HELLO: Json = {"role": "user", "content": "Hello"}
+
+
+@pytest.fixture(scope="module")
+def running(dialect: str, databases: Databases) -> Iterator[ServiceProcess]:
+    """The service with several processes, shared by tests that need HTTP alone and have a user of their own each."""
+    url = databases.fresh(dialect)
+    with ServiceProcess(database_url=url, workers=count(fast=2, all=4)) as made:
+        yield made
+    databases.drop(url)
 
 
 @asynccontextmanager
@@ -23,14 +35,15 @@ async def clients(service: ServiceProcess, headers: dict[str, str]) -> AsyncIter
     async with AsyncExitStack() as stack:
         yield [
             await stack.enter_async_context(
-                httpx2.AsyncClient(base_url=service.base_url, headers=headers, timeout=30, trust_env=False)
+                httpx2.AsyncClient(
+                    base_url=service.base_url, headers=headers, timeout=30, trust_env=False, verify=False
+                )
             )
             for _ in range(CLIENTS)
         ]
 
 
-async def test_sixteen_clients_write_one_chat_through_four_processes(service: StartService) -> None:
-    running = service(workers=4)
+async def test_sixteen_clients_write_one_chat_through_several_processes(running: ServiceProcess) -> None:
     acknowledged: dict[int, str] = {}
 
     async def write(number: int, client: httpx2.AsyncClient) -> None:
@@ -49,7 +62,7 @@ async def test_sixteen_clients_write_one_chat_through_four_processes(service: St
             newest = ok(await client.get("/chats/key:busy/messages", params={"last": 1}))["items"][0]["seq"]
             assert newest >= said[-1]["seq"]
 
-    async with clients(running, running.headers("ann")) as writers:
+    async with clients(running, running.headers("writers")) as writers:
         await asyncio.gather(*(write(*one) for one in enumerate(writers)))
         stored = await every_item(writers[0], "/chats/key:busy/messages")
         counted = ok(await writers[0].get("/chats/key:busy"))
@@ -58,9 +71,8 @@ async def test_sixteen_clients_write_one_chat_through_four_processes(service: St
     assert counted["message_count"] == counted["last_seq"] == len(stored)
 
 
-async def test_four_processes_asked_for_one_key_make_one_chat(service: StartService) -> None:
-    running = service(workers=4)
-    async with clients(running, running.headers("ann")) as callers:
+async def test_several_processes_asked_for_one_key_make_one_chat(running: ServiceProcess) -> None:
+    async with clients(running, running.headers("one-key")) as callers:
         for number in range(20):
             path = f"/chats/key:{number}"
             answers = await asyncio.gather(
@@ -78,9 +90,8 @@ async def test_four_processes_asked_for_one_key_make_one_chat(service: StartServ
         assert len(await every_item(callers[0], "/chats")) == 20
 
 
-async def test_one_chat_by_its_id_and_by_its_key(service: StartService) -> None:
-    running = service(workers=4)
-    async with clients(running, running.headers("ann")) as callers:
+async def test_one_chat_by_its_id_and_by_its_key(running: ServiceProcess) -> None:
+    async with clients(running, running.headers("id-and-key")) as callers:
         by_id = f"/chats/{ok(await callers[0].put('/chats/key:it', json={}))['chat_id']}"
         acknowledged: dict[int, Json] = {}
         sent = 0
@@ -106,8 +117,7 @@ async def test_one_chat_by_its_id_and_by_its_key(service: StartService) -> None:
     assert sorted(acknowledged) == [*range(1, sent + 1)]
 
 
-async def test_a_revoked_key_is_refused_by_every_process_within_five_seconds(service: StartService) -> None:
-    running = service(workers=4)
+async def test_a_revoked_key_is_refused_by_every_process_within_five_seconds(running: ServiceProcess) -> None:
     async with clients(running, running.headers()) as callers:
         made = ok(
             await callers[0].post("/admin/api-keys", json={"name": "k", "user_id": "ann", "scopes": ["chats:read"]})
@@ -128,7 +138,7 @@ async def test_a_revoked_key_is_refused_by_every_process_within_five_seconds(ser
 
 
 def test_kill_9_loses_nothing_that_was_acknowledged(fresh_database_url: str, tmp_path: Path) -> None:
-    service = ServiceProcess(folder=tmp_path, database_url=fresh_database_url, workers=2, log_level="error")
+    service = ServiceProcess(folder=tmp_path, database_url=fresh_database_url, workers=count(1, 2), log_level="error")
     try:
         # How soon it is ready is for the bench to say: this machine may be busy.
         outcome = crash(service, 2, ready_within=60)

@@ -14,6 +14,9 @@ from typing import Any
 import httpx2
 import pytest
 
+from tests.callers import acting, every_item, started
+from tests.conftest import settings_for
+from tests.profiles import count
 from tests.servers.service import ServiceProcess, StartService
 
 KEY = re.compile(r"\bck_[\w-]{20,}")
@@ -99,7 +102,7 @@ class Writers:
                 await asyncio.sleep(0.02)
 
     async def _write(self) -> None:
-        async with httpx2.AsyncClient(headers=self.headers, timeout=30, trust_env=False) as client:
+        async with httpx2.AsyncClient(headers=self.headers, timeout=30, trust_env=False, verify=False) as client:
             while not self.stopping:
                 self.sent += 1
                 text = f"message {self.sent}"
@@ -114,33 +117,29 @@ class Writers:
                     await asyncio.sleep(0.05)
 
 
-def everything(writers: Writers, service: ServiceProcess) -> dict[int, str]:
+async def everything(writers: Writers, client: httpx2.AsyncClient) -> dict[int, str]:
     """Every message of the chat by its seq, read page by page."""
-    stored: dict[int, str] = {}
-    query: dict[str, str | int] = {"limit": 200}
-    with httpx2.Client(base_url=service.base_url, headers=writers.headers, trust_env=False) as client:
-        while True:
-            page = client.get("/chats/key:load/messages", params=query).raise_for_status().json()
-            stored |= {message["seq"]: message["content"] for message in page["items"]}
-            if not page["next_cursor"]:
-                return stored
-            query["cursor"] = page["next_cursor"]
+    messages = await every_item(client, "/chats/key:load/messages")
+    return {message["seq"]: message["content"] for message in messages}
 
 
-@pytest.mark.parametrize("workers", [1, 4])
-async def test_after_sigterm_every_accepted_request_is_answered(service: StartService, workers: int) -> None:
+@pytest.mark.parametrize("workers", [1, count(fast=2, all=4)])
+async def test_after_sigterm_every_accepted_request_is_answered(
+    service: StartService, fresh_database_url: str, tmp_path: Path, workers: int
+) -> None:
     running = service(workers=workers)
     writers = Writers(running, "ada")
     async with writers.running():
-        await writers.have_written(300)
+        await writers.have_written(count(fast=100, all=300))
         assert not writers.refused, running.log
         assert await asyncio.to_thread(running.terminate) in ENDED_WELL
     # A request that the closing socket turned away had no effect; one that was stored was answered.
     assert {answer.status_code for answer in writers.refused} <= {503}
-    running.start()
-    assert everything(writers, running) == writers.acknowledged
+    async with started(settings_for(fresh_database_url, tmp_path)) as app, acting(app, writers.headers) as client:
+        assert await everything(writers, client) == writers.acknowledged
 
 
+@pytest.mark.thorough  # test_processes.py has the like in `make test`
 async def test_four_workers_agree_on_chats_and_their_order(service: StartService) -> None:
     running = service(workers=4)
     writers = Writers(running, "ada")
@@ -148,13 +147,14 @@ async def test_four_workers_agree_on_chats_and_their_order(service: StartService
         await writers.have_written(300)
     assert not writers.refused, running.log
     assert sorted(writers.acknowledged) == list(range(1, writers.sent + 1))
-    assert everything(writers, running) == writers.acknowledged
-
     async with contextlib.AsyncExitStack() as stack:
         clients = [
-            await stack.enter_async_context(httpx2.AsyncClient(headers=writers.headers, timeout=30, trust_env=False))
+            await stack.enter_async_context(
+                httpx2.AsyncClient(base_url=running.base_url, headers=writers.headers, timeout=30, trust_env=False)
+            )
             for _ in range(CLIENTS)
         ]
+        assert await everything(writers, clients[0]) == writers.acknowledged
         for number in range(40):
             url = f"{running.base_url}/chats/key:new-{number}/messages"
             answers = await asyncio.gather(*(one.post(url, json={"role": "user", "content": "!"}) for one in clients))

@@ -111,8 +111,9 @@ def _http_client(
     if options.user:
         headers["X-User-Id"] = quote(options.user, safe="")
     try:
-        url = options.url if transport is None else BASE_URL
-        return httpx2.AsyncClient(base_url=url or "", headers=headers, transport=transport)
+        url = httpx2.URL((options.url if transport is None else BASE_URL) or "")
+        # Without TLS the certificates are not loaded.
+        return httpx2.AsyncClient(base_url=url, headers=headers, transport=transport, verify=url.scheme != "http")
     except (httpx2.InvalidURL, UnicodeEncodeError):
         raise typer.BadParameter("the URL or the key has characters that none can have") from None
 

@@ -4,14 +4,23 @@ This is where the sync and the async client differ; the rest of the sync client 
 """
 
 import asyncio
+import ssl
 import threading
 from collections.abc import AsyncGenerator
+from functools import cache
 from weakref import WeakKeyDictionary
 
 import httpx2
 
 LIMITS = httpx2.Limits(max_connections=1000, max_keepalive_connections=100)
 """A stream keeps its connection to itself, so there must be enough of them."""
+
+
+@cache
+def _certificates() -> ssl.SSLContext:
+    """What servers are checked by: loaded once for all clients of the process, since that takes some 15 ms."""
+    return httpx2.create_ssl_context()
+
 
 _LoopClient = tuple[httpx2.AsyncClient, AsyncGenerator[httpx2.AsyncClient]]
 
@@ -20,7 +29,7 @@ class ConnectionPool:
     """A pool of connections that threads may share."""
 
     def __init__(self, transport: httpx2.BaseTransport | None) -> None:
-        self._client = httpx2.Client(transport=transport, limits=LIMITS)
+        self._client = httpx2.Client(transport=transport, verify=_certificates(), limits=LIMITS)
 
     def client(self) -> httpx2.Client:
         """The httpx2 client to send with."""
@@ -36,7 +45,6 @@ class AsyncConnectionPool:
 
     def __init__(self, transport: httpx2.AsyncBaseTransport | None) -> None:
         self._transport = transport
-        self._certificates = httpx2.create_ssl_context()
         self._clients: WeakKeyDictionary[asyncio.AbstractEventLoop, _LoopClient] = WeakKeyDictionary()
         self._lock = threading.Lock()
 
@@ -73,5 +81,5 @@ class AsyncConnectionPool:
         return None if opened is None or opened[0].is_closed else opened
 
     async def _until_the_loop_ends(self) -> AsyncGenerator[httpx2.AsyncClient]:
-        async with httpx2.AsyncClient(transport=self._transport, verify=self._certificates, limits=LIMITS) as client:
+        async with httpx2.AsyncClient(transport=self._transport, verify=_certificates(), limits=LIMITS) as client:
             yield client

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,6 +19,8 @@ from tests.proxy import Proxy
 REPOSITORY = Path(__file__).parents[2]
 DATABASES = ("sqlite", "postgres")
 pytest_plugins = [PLUGIN]
+SHARED = pytest.StashKey[contextlib.ExitStack]()
+RUNNING = pytest.StashKey[str]()
 _users = count()
 
 
@@ -35,21 +38,47 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-@pytest.fixture(scope="session")
-def services() -> Iterator[dict[str, Service]]:
-    """The service on each database. Its processes end with this one, however it ends."""
-    command = [str(REPOSITORY / ".venv/bin/python"), "-m", "tests.servers"]
+@contextlib.contextmanager
+def serving(config: pytest.Config) -> Iterator[str]:
+    """The service on each database, and as JSON where. Its processes end with this one, however it ends."""
+    kinds = DATABASES if config.option.all else DATABASES[:1]
+    command = [str(REPOSITORY / ".venv/bin/python"), "-m", "tests.servers", *kinds]
     with subprocess.Popen(command, cwd=REPOSITORY, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
         assert process.stdin
         try:
             line = process.stdout.readline()
             assert line, "the service of the tests did not start: see what it printed"
-            yield {name: Service(**one) for name, one in json.loads(line).items()}
+            yield line
         finally:
             with contextlib.suppress(BrokenPipeError):
                 process.stdin.close()
             process.wait(30)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Before xdist starts a worker: one service on each database is for them all."""
+    stash = node.config.stash
+    if SHARED not in stash:
+        stash[SHARED] = stack = contextlib.ExitStack()
+        stash[RUNNING] = stack.enter_context(serving(node.config))
+    node.workerinput["services"] = stash[RUNNING]
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """After the last worker: the services end."""
+    if SHARED in config.stash:
+        config.stash[SHARED].close()
+
+
+@pytest.fixture(scope="session")
+def services(request: pytest.FixtureRequest) -> Iterator[dict[str, Service]]:
+    """The service on each database that this run has."""
+    with contextlib.ExitStack() as stack:
+        running = getattr(request.config, "workerinput", {}).get("services")
+        running = running or stack.enter_context(serving(request.config))
+        yield {name: Service(**one) for name, one in json.loads(running).items()}
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

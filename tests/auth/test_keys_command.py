@@ -72,6 +72,7 @@ def test_keys_are_listed_and_revoked(command: Command) -> None:
     assert "(service key)" in text
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
@@ -93,6 +94,7 @@ def test_wrong_arguments_are_explained(command: Command, arguments: tuple[str, .
     assert command.json("list") == []
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize("key_id", ["nonsense", "01932c07-209c-7000-8000-1234567890ab"])
 def test_a_key_that_is_not_there_cannot_be_revoked(command: Command, key_id: str) -> None:
     done = command("revoke", key_id)

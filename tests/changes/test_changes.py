@@ -160,7 +160,7 @@ async def test_a_feed_that_was_pruned_says_so(
         await session.execute(update(Change).where(col(Change.user_id) == ann.user_id).values(at=long_ago))
     await ann.say(chat, "new")
     monkeypatch.setattr(pruning, "ROWS_PER_BATCH", 2)
-    monkeypatch.setattr(pruning, "FEEDS_PER_BATCH", 1)
+    monkeypatch.setattr(pruning, "FEEDS_PER_BATCH", 20)
     await app.state.services.counters.catch_up(None)
     await prune(app.state.services.db, datetime.now(UTC) - timedelta(days=30))
 

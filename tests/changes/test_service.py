@@ -12,6 +12,7 @@ from websockets.asyncio.client import connect
 from bench.following import EventListener
 from bench.listeners import Trial
 from tests.callers import ok
+from tests.profiles import count
 from tests.servers.service import ServiceProcess, StartService
 
 DEAF_READERS = 16
@@ -21,12 +22,15 @@ LARGE = 400_000
 async def test_every_listener_gets_what_was_acknowledged_in_order(service: StartService) -> None:
     """In small; `python -m bench.listeners` is the whole of it."""
     trial = Trial(service(workers=2, log_level="error"))
-    outcome = await trial.run(seconds=5, writers=6, listeners=12, cuts=4, writes_a_second=3)
+    outcome = await trial.run(
+        seconds=count(fast=2.5, all=5), writers=6, listeners=12, cuts=4, writes_a_second=count(fast=6, all=3)
+    )
     assert outcome.faults == []
     assert outcome.cuts >= 12 * 4
     assert outcome.expected.total() > 50
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize("workers", [1, 2])
 async def test_it_stops_soon_although_streams_are_open(service: StartService, workers: int) -> None:
     running = service(workers=workers)
@@ -57,6 +61,7 @@ async def test_it_stops_soon_although_streams_are_open(service: StartService, wo
     assert "exceeded" not in running.log
 
 
+@pytest.mark.any_database
 async def test_readers_that_never_read_cost_no_memory(service: StartService) -> None:
     running = service()
     headers = running.headers("ann")

@@ -37,6 +37,7 @@ KEYS = [
 ]
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize("key", KEYS, ids=ascii)
 async def test_a_chat_is_addressed_by_its_key(me: httpx2.AsyncClient, another: httpx2.AsyncClient, key: str) -> None:
     path = by_key(key)

@@ -10,15 +10,15 @@ from tests.servers.databases import Databases
 from tests.servers.service import ServiceProcess
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def url(dialect: str, databases: Databases) -> Iterator[str]:
-    """A database for the tests of a module."""
+    """A database for all these tests, which have users of their own."""
     made = databases.fresh(dialect)
     yield made
     databases.drop(made)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def running(url: str) -> Iterator[ServiceProcess]:
     """The service, on it."""
     with ServiceProcess(database_url=url) as made:
@@ -41,5 +41,5 @@ def ann(make_user: Callable[[], str]) -> str:
 def api(running: ServiceProcess, ann: str) -> Iterator[httpx2.Client]:
     """A client of the service that acts for her."""
     headers = running.headers(str(httpx2.QueryParams({"": ann}))[1:])
-    with httpx2.Client(base_url=running.base_url, headers=headers, trust_env=False) as client:
+    with httpx2.Client(base_url=running.base_url, headers=headers, trust_env=False, verify=False) as client:
         yield client

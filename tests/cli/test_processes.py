@@ -12,6 +12,8 @@ import pytest
 from tests.callers import ok
 from tests.cli.commands import Command
 
+pytestmark = pytest.mark.any_database
+
 SECONDS = 60
 # More than fits into a pipe.
 LONG = "egg " * 100_000

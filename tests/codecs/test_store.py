@@ -34,6 +34,7 @@ async def read(client: httpx2.AsyncClient, path: str, **query: Any) -> list[Json
 
 
 @every_codec
+@pytest.mark.any_database
 async def test_examples_come_back_equal(me: httpx2.AsyncClient, codec: Codec) -> None:
     examples = items(codec).EXAMPLES
     path = await posted(me, codec, examples)

@@ -30,7 +30,7 @@ def context(messages: list[Json], summary: str | None = None, **limits: int) -> 
 
 def histories(seed: int, part: int = 0, parts: int = 1) -> Iterator[tuple[list[Json], str | None]]:
     """Up to thousands, or a part of them. A third is sound; some have a summary."""
-    for number in range(seed + part, seed + count(fast=200, all=1600), parts):
+    for number in range(seed + part, seed + count(fast=100, all=1600), parts):
         generator = Generator(number)
         messages = generator.sound() if number % 3 == 0 else generator.broken()
         yield messages, generator.random.choice([None, None, "They talked about eggs.", " "])

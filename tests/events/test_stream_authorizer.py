@@ -18,6 +18,8 @@ from tests.callers import Json, acting, ok, started
 from tests.people import Person
 from tests.streams import Socket, Stream, events, socket
 
+pytestmark = pytest.mark.any_database
+
 SECRET = "a shared secret of 32 bytes or more"
 
 

@@ -4,6 +4,7 @@ import json
 import random
 
 import httpx2
+import pytest
 from fastapi import FastAPI
 
 from tests.callers import Json, acting, ok
@@ -19,6 +20,7 @@ INTO_AN_ANSWER = ("/chunks", "/complete", "/fail")
 
 
 @every_route
+@pytest.mark.any_database
 async def test_fuzzed_bodies_break_nothing(app: FastAPI, admin: dict[str, str], route: Operation, seed: int) -> None:
     source = random.Random(f"{route} {seed}")
     async with acting(app, admin | {"X-User-Id": f"fuzz {route}"}) as client:

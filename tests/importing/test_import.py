@@ -340,6 +340,7 @@ REFUSED: dict[str, Json] = {
 }
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize("damage", REFUSED.values(), ids=REFUSED)
 async def test_what_the_api_refuses_is_damage(me: httpx2.AsyncClient, damage: Json) -> None:
     damaged = a_chat(1, "a")
@@ -364,6 +365,7 @@ RAW = {
 }
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize("line", RAW.values(), ids=RAW)
 async def test_a_line_that_is_no_strict_json_is_damage(me: httpx2.AsyncClient, line: bytes) -> None:
     good = lines(*a_chat(1, "a"), *a_chat(2, "b")).splitlines(keepends=True)

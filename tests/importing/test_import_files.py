@@ -139,6 +139,7 @@ HARMFUL: dict[str, tuple[Callable[[], bytes], tuple[int, ...]]] = {
 }
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize(("make", "statuses"), HARMFUL.values(), ids=HARMFUL)
 async def test_a_zip_that_does_harm_is_refused(
     app: FastAPI, me: httpx2.AsyncClient, make: Callable[[], bytes], statuses: tuple[int, ...]
@@ -161,6 +162,7 @@ async def test_a_body_over_the_limit_is_not_read_to_its_end(app: FastAPI, me: ht
         assert body.read <= LIMIT + 200_000
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize("media_type", ["text/html", "application/x-www-form-urlencoded", "image/png"])
 async def test_other_kinds_of_bodies_are_refused(me: httpx2.AsyncClient, media_type: str) -> None:
     problem(await me.post("/import", content=b"[]", headers={"Content-Type": media_type}), 415)
@@ -181,6 +183,7 @@ UNKNOWN = {
 }
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize("file", UNKNOWN.values(), ids=UNKNOWN)
 async def test_what_is_of_no_format_is_refused(me: httpx2.AsyncClient, file: bytes) -> None:
     problem(await send(me, file), 400)
@@ -225,7 +228,7 @@ async def test_damage_anywhere_stores_no_half_of_a_chat(
         file = FILES[form] or await exported(client, "json")
         whole = sorted([message["content"] for message in messages] for _, messages in await trees(client))
     async with acting(app, {**admin, "X-User-Id": f"damaged {form} {damage.__name__}"}) as client:
-        step = count(fast=len(file) // 30, all=2 if form == "zip" else 5)
+        step = count(fast=len(file) // 15, all=2 if form == "zip" else 5)
         for at in [*range(seed % step, len(file), step), len(file) - 1]:
             response = await send(client, damage(file, at))
             assert response.status_code in (200, 400, 413), (at, response.text)
@@ -238,10 +241,11 @@ async def test_damage_anywhere_stores_no_half_of_a_chat(
         await everything_reads(client)
 
 
+@pytest.mark.any_database
 async def test_fuzzed_files_break_nothing(app: FastAPI, admin: dict[str, str], seed: int) -> None:
     source = random.Random(seed)
     async with acting(app, {**admin, "X-User-Id": "fuzz"}) as client:
-        for number in range(count(fast=150, all=1600)):
+        for number in range(count(fast=100, all=1600)):
             file = fuzzed(source, list(FILES.values())[number % 3] or FILES["jsonl"])
             query: Json = {"on_conflict": source.choice(["skip", "replace", "copy"])}
             query |= {"keep_ids": source.random() < 0.5, "dry_run": source.random() < 0.2}

@@ -141,6 +141,7 @@ WRONG: list[Any] = [
 ]
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize("wrong", WRONG, ids=lambda wrong: ascii(wrong)[:40])
 async def test_a_wrong_body_stores_nothing(app: FastAPI, me: httpx2.AsyncClient, at: str, wrong: Any) -> None:
     for before in (False, True):

@@ -146,6 +146,7 @@ WRONG: list[Json] = [
 ]
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize("wrong", WRONG, ids=str)
 async def test_one_bad_message_spoils_its_batch_and_nothing_else(
     app: FastAPI, me: httpx2.AsyncClient, path: str, wrong: Json
@@ -183,6 +184,7 @@ async def test_an_edit_changes_what_it_names_in_place(me: httpx2.AsyncClient, pa
     assert ok(await me.get(path))["total_tokens"] == 0
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize(
     "patch",
     [{"role": "system"}, {"seq": 2}, {"type": "x"}, {"content": 5}, {"content": None}, {"tokens": -1}, []],

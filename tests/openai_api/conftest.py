@@ -8,15 +8,16 @@ import openai
 import pytest
 
 from tests.openai_api.clients import async_client, client
+from tests.profiles import count
 from tests.servers.databases import Databases
 from tests.servers.service import ServiceProcess
 
 
 @pytest.fixture(scope="package")
 def running(dialect: str, databases: Databases) -> Iterator[ServiceProcess]:
-    """The service as a process, with two workers."""
+    """The service as a process, and for `make test-all` as two."""
     url = databases.fresh(dialect)
-    with ServiceProcess(database_url=url, log_level="error", workers=2) as service:
+    with ServiceProcess(database_url=url, log_level="error", workers=count(fast=1, all=2)) as service:
         yield service
     databases.drop(url)
 
@@ -44,5 +45,7 @@ async def async_ann(running: ServiceProcess, user_id: str) -> AsyncIterator[open
 @pytest.fixture
 def native(running: ServiceProcess, user_id: str) -> Iterator[httpx2.Client]:
     """A client of the service's own API, for the same user."""
-    with httpx2.Client(base_url=running.base_url, headers=running.headers(user_id), trust_env=False) as made:
+    with httpx2.Client(
+        base_url=running.base_url, headers=running.headers(user_id), trust_env=False, verify=False
+    ) as made:
         yield made

@@ -70,6 +70,7 @@ def test_an_update_that_changes_nothing_is_none(ann: openai.OpenAI, native: http
 ITEM: Json = {"role": "user", "content": "x"}
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize(
     ("body", "param"),
     [

@@ -15,6 +15,7 @@ def without_id(item: Json) -> Json:
     return {name: value for name, value in item.items() if name != "id"}
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize("model", MODELS, ids=kind_of)
 def test_items_of_every_type_come_back_as_they_went_in(ann: openai.OpenAI, model: type[BaseModel]) -> None:
     conversation = ann.conversations.create()

@@ -7,7 +7,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.servers.service import REPOSITORY, is_setting
+
+pytestmark = pytest.mark.any_database
 
 PAGE = REPOSITORY / "docs/openai-agents.md"
 

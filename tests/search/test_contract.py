@@ -214,7 +214,7 @@ ASKED = st.lists(st.tuples(st.sampled_from(["", "", "", "-"]), PIECES).map("".jo
 )
 
 
-@examples(fast=40, all=400)
+@examples(fast=25, all=400)
 @given(q=ASKED)
 async def test_made_up_queries(services: Both, q: str) -> None:
     await assert_agreement(services, q)

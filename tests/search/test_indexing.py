@@ -22,6 +22,7 @@ from app.search.indexer import SearchIndexer
 from app.search.tokenizer import TOKENIZER_VERSION
 from app.settings import Settings
 from tests.callers import Json, acting, every_item, ok, problem, started
+from tests.profiles import count
 from tests.servers.service import StartService
 
 USER = "ann"
@@ -249,14 +250,14 @@ async def test_long_texts(me: httpx2.AsyncClient) -> None:
     assert await seqs(me, "end") == []
 
 
-async def test_pairs_of_append_and_search_through_four_processes(service: StartService) -> None:
-    running = service(workers=4)
+async def test_pairs_of_append_and_search_through_several_processes(service: StartService) -> None:
+    running = service(workers=count(fast=2, all=4))
     async with (
         httpx2.AsyncClient(base_url=running.base_url, headers=running.headers("ann"), trust_env=False) as first,
         httpx2.AsyncClient(base_url=running.base_url, headers=running.headers("ann"), trust_env=False) as second,
     ):
         chat_id = ok(await first.post("/chats", json={}))["chat_id"]
-        for number in range(50):
+        for number in range(count(fast=25, all=50)):
             # Connections of their own, so that other processes answer.
             writer, reader = (first, second) if number % 2 else (second, first)
             message = {"role": "user", "content": f"number {number}x"}

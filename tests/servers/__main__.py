@@ -1,6 +1,6 @@
-"""Runs the service on both databases until its input ends: for tests that live in another environment.
+"""Runs the service until its input ends, on the databases named or on both: for tests in another environment.
 
-Prints one line when both are ready: `{"sqlite": {"url": …, "key": …}, "postgres": {…}}`; the key is a service key.
+Prints one line when all are ready: `{"sqlite": {"url": …, "key": …}, "postgres": {…}}`; the key is a service key.
 """
 
 import contextlib
@@ -13,9 +13,10 @@ from tests.servers.service import ServiceProcess
 
 def main() -> None:
     """Serves until whoever started it closes its input or ends."""
-    with Databases() as databases, contextlib.ExitStack() as services:
+    kinds = sys.argv[1:] or DIALECTS
+    with Databases(kinds) as databases, contextlib.ExitStack() as services:
         running = {}
-        for dialect in DIALECTS:
+        for dialect in kinds:
             service = ServiceProcess(database_url=databases.fresh(dialect), log_level="error")
             services.enter_context(service)
             running[dialect] = {"url": service.base_url, "key": service.admin_key}

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -20,17 +21,23 @@ TEMPLATE = "chatkeep_template"
 
 
 class Databases:
-    """One Postgres server, one folder of SQLite files, and in each a migrated template."""
+    """One Postgres server, one folder of SQLite files, and in each a migrated template; or only one kind of the two."""
 
-    def __init__(self) -> None:
+    def __init__(self, kinds: Sequence[str] = DIALECTS) -> None:
+        self._kinds = kinds
         self._names = (f"test_{os.getpid()}_{number}" for number in itertools.count(1))
 
     def __enter__(self) -> Self:
         self._folder = Path(tempfile.mkdtemp(prefix="chatkeep-tests-"))
         self._postgres = PostgresServer(fsync=False)
         try:
-            self._postgres.start()
-            asyncio.run(_migrate(self._file(TEMPLATE), self._postgres.create_database(TEMPLATE)))
+            templates = []
+            if "sqlite" in self._kinds:
+                templates.append(self._file(TEMPLATE))
+            if "postgres" in self._kinds:
+                self._postgres.start()
+                templates.append(self._postgres.create_database(TEMPLATE))
+            asyncio.run(_migrate(*templates))
         except BaseException:
             self.__exit__(None, None, None)
             raise
@@ -39,7 +46,8 @@ class Databases:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._postgres.stop()
+        if "postgres" in self._kinds:
+            self._postgres.stop()
         shutil.rmtree(self._folder, ignore_errors=True)
 
     @property

@@ -172,7 +172,7 @@ class Run:
 async def test_the_counters_say_what_is_there(
     app: FastAPI, second: FastAPI, make_user: Callable[[], str], as_user: Callable[[str], dict[str, str]], seed: int
 ) -> None:
-    for number in range(seed, seed + count(fast=6, all=30)):
+    for number in range(seed, seed + count(fast=4, all=30)):
         user_id = make_user()
         async with acting(app, as_user(user_id)) as one, acting(second, as_user(user_id)) as other:
             run = Run(app, [one, other], number)

@@ -2,20 +2,31 @@
 
 import asyncio
 import random
+from collections.abc import Iterator
 from contextlib import closing
 
 import pytest
 
 from bench.streaming import Connection, Outcome, Play
-from tests.servers.service import StartService
+from tests.profiles import count
+from tests.servers.databases import Databases
+from tests.servers.service import ServiceProcess, StartService
 
-ANSWERS = 8
+ANSWERS = count(fast=4, all=8)
+
+
+@pytest.fixture(scope="module")
+def running(dialect: str, databases: Databases) -> Iterator[ServiceProcess]:
+    """The service with two processes, for tests that leave it running."""
+    url = databases.fresh(dialect)
+    with ServiceProcess(database_url=url, workers=2, log_level="warning") as made:
+        yield made
+    databases.drop(url)
 
 
 @pytest.mark.parametrize("shared", [False, True], ids=["own connections", "any connection"])
-async def test_readers_who_come_and_go_have_the_exact_text(service: StartService, shared: bool) -> None:
-    running = service(workers=2, log_level="warning")
-    play = Play(running.port, running.headers("ann"), ANSWERS, chunks=30, shared=shared)
+async def test_readers_who_come_and_go_have_the_exact_text(running: ServiceProcess, shared: bool) -> None:
+    play = Play(running.port, running.headers(f"shared={shared}"), ANSWERS, chunks=30, shared=shared)
     outcome = await play.run()
     assert outcome.faults == []
     assert outcome.answers == ANSWERS
@@ -24,7 +35,7 @@ async def test_readers_who_come_and_go_have_the_exact_text(service: StartService
 
 
 async def test_a_backend_goes_on_from_what_was_on_disk(service: StartService) -> None:
-    running = service(workers=2, log_level="warning")
+    running = service(workers=count(fast=1, all=2), log_level="warning")
 
     async def kill(outcome: Outcome) -> None:
         await asyncio.sleep(random.uniform(0.3, 1.2))
