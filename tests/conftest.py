@@ -20,6 +20,9 @@ from tests.servers.service import ADMIN_KEY, ServiceProcess, StartService, is_se
 
 pytest_plugins = ["tests.profiles"]
 
+# What is imported and collected stays: the garbage collector need not go through it again and again.
+gc.disable()
+
 # A developer's settings are no business of the tests.
 for name in [name for name in os.environ if is_setting(name)]:
     del os.environ[name]
@@ -44,9 +47,9 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """What was imported and collected stays: the garbage collector need not go through it again and again."""
-    gc.collect()
+    """From here on garbage is collected."""
     gc.freeze()
+    gc.enable()
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -9,18 +9,14 @@ import httpx2
 import pytest
 from fastapi import FastAPI
 
-from app.main import create_app
-from app.settings import Settings
 from tests.callers import Json, acting, by_key, ok, problem, started
 from tests.conftest import settings_for
-from tests.document import Operation, operations
+from tests.document import OPERATIONS, Operation
 from tests.servers.databases import Databases
 from tests.tables import stored, without_feed
 
 # Every route with a chat or a message in it: a new one enters by itself.
-ROUTES = [
-    one for one in operations(create_app(Settings(database_url="sqlite:///unused.db"))) if one.has("chat", "message")
-]
+ROUTES = [one for one in OPERATIONS if one.has("chat", "message")]
 MESSAGES: Json = {"conversation": [{"role": "user", "content": "secret"}, {"role": "assistant", "content": "secret"}]}
 ABSENT = "01932c07-1f3e-7000-8000-abcdef012345"
 MALFORMED = [

@@ -17,18 +17,15 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from app.main import create_app
-from app.settings import Settings
 from tests.callers import Json, ok
-from tests.document import Operation, operations
+from tests.document import DOCUMENT, OPERATIONS, Operation
 from tests.profiles import examples
 from tests.servers.databases import Databases
 from tests.servers.service import ServiceProcess
 
 pytestmark = pytest.mark.any_database
 
-DOCUMENT = create_app(Settings(database_url="sqlite:///unused.db"))
-SCHEMA = schemathesis.openapi.from_dict(DOCUMENT.openapi())
+SCHEMA = schemathesis.openapi.from_dict(DOCUMENT)
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 CONVERSATION: list[Json] = [
     {"role": "user", "content": [{"type": "text", "text": "x"}], "tokens": 1, "created_at": "2026-01-31T12:00:00Z"},
@@ -55,7 +52,7 @@ FRAMING = ("Content-Length", "Transfer-Encoding", "Connection", "Upgrade", "Expe
 ENDLESS = "GET /events"
 
 
-@pytest.mark.parametrize("operation", [one for one in operations(DOCUMENT) if str(one) != ENDLESS], ids=str)
+@pytest.mark.parametrize("operation", [one for one in OPERATIONS if str(one) != ENDLESS], ids=str)
 @examples(fast=4, all=40)
 @given(data=st.data())
 def test_every_answer_is_as_documented(running: ServiceProcess, operation: Operation, data: st.DataObject) -> None:
@@ -66,7 +63,7 @@ def test_every_answer_is_as_documented(running: ServiceProcess, operation: Opera
     case.call_and_validate(base_url=running.base_url, headers=running.headers("ann"), checks=CHECKS)
 
 
-@pytest.mark.parametrize("operation", [one for one in operations(DOCUMENT) if str(one) == ENDLESS], ids=str)
+@pytest.mark.parametrize("operation", [one for one in OPERATIONS if str(one) == ENDLESS], ids=str)
 @examples(fast=4, all=40)
 @given(data=st.data())
 def test_an_answer_without_end_begins_as_documented(

@@ -1,6 +1,7 @@
 """The service, run from the folder above on SQLite and on Postgres, for every test that asks for it."""
 
 import contextlib
+import gc
 import json
 import subprocess
 from collections.abc import Iterator
@@ -19,6 +20,10 @@ from tests.proxy import Proxy
 REPOSITORY = Path(__file__).parents[2]
 DATABASES = ("sqlite", "postgres")
 pytest_plugins = [PLUGIN]
+# What is imported and collected stays: the garbage collector need not go through it again and again.
+gc.disable()
+# The sync client is made from the async one, so that a test of it is one of both; adapters use the async one as well.
+BOTH = ["sync", pytest.param("async", marks=pytest.mark.thorough)]
 SHARED = pytest.StashKey[contextlib.ExitStack]()
 RUNNING = pytest.StashKey[str]()
 _users = count()
@@ -66,6 +71,12 @@ def pytest_configure_node(node: Any) -> None:
     node.workerinput["services"] = stash[RUNNING]
 
 
+def pytest_collection_finish() -> None:
+    """From here on garbage is collected."""
+    gc.freeze()
+    gc.enable()
+
+
 def pytest_unconfigure(config: pytest.Config) -> None:
     """After the last worker: the services end."""
     if SHARED in config.stash:
@@ -99,14 +110,14 @@ def user(worker_id: str) -> str:
     return f"{worker_id}-{next(_users)}"
 
 
-@pytest.fixture(params=["sync", "async"])
+@pytest.fixture(params=BOTH)
 def client(request: pytest.FixtureRequest, service: Service, user: str) -> Iterator[Chatkeep]:
     """The client of a user, the one that waits for one run of the test and the one that is awaited for another."""
     with open_client(request.param, service.url, service.key, user) as client:
         yield client
 
 
-@pytest.fixture(params=["sync", "async"])
+@pytest.fixture(params=BOTH)
 def proxy(request: pytest.FixtureRequest, service: Service) -> Iterator[Proxy]:
     """A way to the service that does what it is told to; `proxy.client(user)` is a client that goes it."""
     with Proxy(service.url, service.key, request.param) as proxy:

@@ -8,15 +8,12 @@ import httpx2
 import pytest
 from fastapi import FastAPI
 
-from app.main import create_app
-from app.settings import Settings
 from tests.callers import Json, openai_error, problem
-from tests.document import Operation, operations
+from tests.document import OPERATIONS, Operation
 
 LIMIT = 200_000
-DOCUMENT = operations(create_app(Settings(database_url="sqlite:///unused.db")))
 # Every route that takes a body: a new one enters by itself.
-ROUTES = [route for route in DOCUMENT if route.takes_body]
+ROUTES = [route for route in OPERATIONS if route.takes_body]
 every_route = pytest.mark.parametrize("route", ROUTES, ids=str)
 JSON = {"Content-Type": "application/json"}
 CHAT: Json = {"conversation": [{"role": "user", "content": "x"}]}

@@ -6,8 +6,8 @@ import pytest
 from fastapi import FastAPI
 
 from tests.callers import every_item, ok
-from tests.document import Operation
-from tests.http.hostile import DOCUMENT, JSON, LIMIT, Ann, Body, asked, every_route
+from tests.document import OPERATIONS, Operation
+from tests.http.hostile import JSON, LIMIT, Ann, Body, asked, every_route
 from tests.tables import stored
 
 pytestmark = pytest.mark.any_database
@@ -47,7 +47,7 @@ async def in_pieces(body: bytes) -> AsyncIterator[bytes]:
         yield body[begin : begin + 50_000]
 
 
-@pytest.mark.parametrize("route", [one for one in DOCUMENT if one.method != "GET"], ids=str)
+@pytest.mark.parametrize("route", [one for one in OPERATIONS if one.method != "GET"], ids=str)
 @pytest.mark.parametrize("authorization", [None, "Bearer x", "Bearer ck_" + "x" * 43, "Basic YTpi"])
 async def test_the_body_of_a_stranger_is_never_read(
     app: FastAPI, ann: Ann, route: Operation, authorization: str | None

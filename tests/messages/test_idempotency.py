@@ -12,21 +12,15 @@ from sqlmodel import col
 
 from app.db.timestamps import now
 from app.jobs import housekeeping
-from app.main import create_app
 from app.models import Idempotency
-from app.settings import Settings
 from tests.callers import every_item, ok, problem
-from tests.document import RETRIED_BY_OFFSET, TAKES_FILES, Operation, operations
+from tests.document import OPERATIONS, RETRIED_BY_OFFSET, TAKES_FILES, Operation
 from tests.messages.attempts import ABSENT, HELLO, Attempt, a_chat, path_of, prepared
 from tests.tables import stored
 
 REPLAYED_HEADER = "Idempotency-Replayed"
 # Every POST that takes a key: a new one is tested by itself.
-POSTS = [
-    one
-    for one in operations(create_app(Settings(database_url="sqlite:///unused.db")))
-    if one.method == "POST" and str(one) not in (RETRIED_BY_OFFSET, TAKES_FILES)
-]
+POSTS = [one for one in OPERATIONS if one.method == "POST" and str(one) not in (RETRIED_BY_OFFSET, TAKES_FILES)]
 every_post = pytest.mark.parametrize("post", POSTS, ids=str)
 # Those of which a second one has an effect as well, on what the first one left. For turns see `test_turns`.
 every_repeatable = pytest.mark.parametrize("post", [post for post in POSTS if not post.path.endswith("/turn")], ids=str)

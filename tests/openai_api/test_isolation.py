@@ -8,20 +8,14 @@ import httpx2
 import pytest
 from fastapi import FastAPI
 
-from app.main import create_app
-from app.settings import Settings
 from tests.callers import acting, ok, started
 from tests.conftest import settings_for
-from tests.document import Operation, operations
+from tests.document import OPERATIONS, Operation
 from tests.servers.databases import Databases
 from tests.tables import stored
 
 # Every route with a conversation or an item in it: a new one enters by itself.
-ROUTES = [
-    one
-    for one in operations(create_app(Settings(database_url="sqlite:///unused.db")))
-    if one.has("conversation", "item")
-]
+ROUTES = [one for one in OPERATIONS if one.has("conversation", "item")]
 DIGITS = "01932c071f3e70008000abcdef012345"
 MALFORMED = [
     "x",
