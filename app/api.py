@@ -25,6 +25,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     streaming.hot_router,
     messages.hot_router,
     openai_items.hot_router,
+    changes.hot_router,
     messages.router,
     streaming.router,
     conversations.router,

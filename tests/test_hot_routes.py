@@ -22,6 +22,7 @@ HOT = {
     "POST /v1/conversations/{conversation}/items",
     "GET /v1/conversations/{conversation}/items",
     "GET /v1/conversations/{conversation}/items/{item}",
+    "GET /changes",
 }
 
 

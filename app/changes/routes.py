@@ -6,7 +6,13 @@ from fastapi import APIRouter, Query, Request, WebSocket
 from starlette.responses import Response
 
 from app.auth.authenticator import Authenticator, bearer_token
-from app.auth.dependencies import AuthenticatedRoute, Reader, authorization_check
+from app.auth.dependencies import (
+    AuthenticatedHotRoute,
+    AuthenticatedRoute,
+    Reader,
+    authenticated_router,
+    authorization_check,
+)
 from app.changes import websocket
 from app.changes.change_stream import ChangeStream
 from app.changes.feed_cache import FeedCache
@@ -19,26 +25,30 @@ from app.events.stream_authorizer import StreamAuthorizer
 from app.http.errors import Conflict, Gone, InvalidCursor, NotFound, responses
 from app.http.idempotency import IDEMPOTENT, idempotent_request
 from app.http.openapi import BODY_ERRORS, READ_ERRORS, documented
+from app.http.query import QueryReader
 from app.http.references import ChatRef
 from app.http.services import service
 from app.messages.serialize import dumps
 
 router = APIRouter(tags=["changes"], route_class=AuthenticatedRoute)
+hot_router = authenticated_router("", "changes", AuthenticatedHotRoute)
+_changes_query = QueryReader(ChangesQuery)
 
 _EVENT = encode_event(CURSOR.encode(), b"message.appended", dumps(CHANGE)).decode()
 
 
-@router.get(
+@hot_router.get(
     "/changes",
     summary="Read what changed",
-    response_class=Response,
     responses={**documented(ChangePage), **responses(InvalidCursor, NotFound, Gone, *READ_ERRORS)},
+    openapi_extra={"parameters": _changes_query.parameters()},
 )
-async def read_changes(request: Request, user: Reader, query: Annotated[ChangesQuery, Query()]) -> Response:
+async def read_changes(request: Request, user: Reader) -> Response:
     """What changed in all of the caller's chats after `since`, in the order in which it was committed.
 
     Without `since`, from the first change that is kept; with `since=now` nothing but a cursor to go on from.
     """
+    query = _changes_query.read(request)
     feed_cache = service(request, FeedCache)
     reader = feed_cache.reader(user.user_id)
     chat_id = await reader.chat_id(ChatRef.parse(query.chat)) if query.chat is not None else None
