@@ -2,10 +2,19 @@
 
 import asyncio
 import signal
+from collections.abc import Iterator
 
 import pytest
 
 from app.cli.terminal import interruptible
+
+
+@pytest.fixture(autouse=True)
+def heard() -> Iterator[None]:
+    """What a shell starts in the background ignores Ctrl-C, and so would these tests."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 def test_an_interrupt_just_before_a_blocking_call_is_not_lost() -> None:

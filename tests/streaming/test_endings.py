@@ -155,7 +155,8 @@ async def test_a_writer_that_is_gone_leaves_an_incomplete_answer(
     for one in (answer, alive):
         await one.chunk(0, "one ")
         await stored(app, one, 4)
-    old = now() - timedelta(seconds=61)
+    # Too old for the 40 seconds below, and not for the minute after which the service looks by itself.
+    old = now() - timedelta(seconds=45)
     mine = col(StreamingMessage.user_id) == ann.user_id
     async with app.state.services.db.write() as session:
         await session.execute(update(StreamingMessage).where(mine).values(touched_at=old))
@@ -167,7 +168,7 @@ async def test_a_writer_that_is_gone_leaves_an_incomplete_answer(
         assert (await event(stream)).data["text"] == "one "
         await asyncio.gather(
             *(
-                reaper.reap(one.state.services.streaming_messages.finalizer, one.state.services.pubsub, 60)
+                reaper.reap(one.state.services.streaming_messages.finalizer, one.state.services.pubsub, 40)
                 for one in (app, second)
             )
         )
