@@ -2,12 +2,14 @@
 
     @examples(fast=20, all=1000)      # a test of hypothesis
     range(count(fast=5, all=200))     # repetitions of our own; the test takes the fixture `seed` to draw them
+    @pytest.mark.more_with_all        # a test that counts and draws nothing: `--all` runs it again, with all of it
     @pytest.mark.thorough             # a test, or a parameter of one, that is for `make test-all` alone
     pytestmark = pytest.mark.any_database         # runs no SQL that differs: SQLite is enough
     @pytest.mark.databases("postgres")            # there is nothing to see on the other
 
-`pytest --all` runs what `make test` leaves out: every test that draws, with full counts and a new seed; the thorough
-ones; and on Postgres too what any database does for. It prints the seed, and `--seed` draws the same again.
+`pytest --all` runs what `make test` leaves out: every test that draws, with full counts and a new seed; what has more
+to it; the thorough ones; and on Postgres too what any database does for. It prints the seed, and `--seed` draws the
+same again.
 
 (PYTEST_DONT_REWRITE: conftest.py imports it before pytest does.)
 """
@@ -57,6 +59,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Before anything is imported that asks; processes of xdist are given the seed of the first."""
     for line in (
         "thorough: for `make test-all` alone",
+        "more_with_all: counts, and draws nothing; `make test-all` runs it with all of it",
         "any_database: runs no SQL that differs, so SQLite is enough for `make test`",
         "databases(*kinds): runs on these alone",
     ):
@@ -111,7 +114,9 @@ def _is_for_every_run(item: pytest.Item) -> bool:
 
 def _differs(item: pytest.Item) -> bool:
     """Whether a test has more to it with `--all` than without."""
-    if item.get_closest_marker("thorough") or "seed" in getattr(item, "fixturenames", ()):
+    if item.get_closest_marker("thorough") or item.get_closest_marker("more_with_all"):
+        return True
+    if "seed" in getattr(item, "fixturenames", ()):
         return True
     if getattr(getattr(item, "obj", None), "is_hypothesis_test", False):
         return True

@@ -103,6 +103,7 @@ async def test_offline_sql_makes_the_same_schema(empty_database_url: str) -> Non
     await schema_is_as_the_models_say(empty_database_url)
 
 
+@pytest.mark.more_with_all
 def test_several_processes_may_migrate_at_once(empty_database_url: str) -> None:
     started = [start(empty_database_url, "app.cli", "migrate") for _ in range(PROCESSES)]
     printed = [finished(process) for process in started]

@@ -16,6 +16,8 @@ from tests.profiles import count
 from tests.servers.databases import Databases
 from tests.servers.service import ServiceProcess
 
+pytestmark = pytest.mark.more_with_all
+
 CLIENTS = 16
 HELLO: Json = {"role": "user", "content": "Hello"}
 

@@ -123,6 +123,7 @@ async def everything(writers: Writers, client: httpx2.AsyncClient) -> dict[int, 
     return {message["seq"]: message["content"] for message in messages}
 
 
+@pytest.mark.more_with_all
 @pytest.mark.parametrize("workers", [1, count(fast=2, all=4)])
 async def test_after_sigterm_every_accepted_request_is_answered(
     service: StartService, fresh_database_url: str, tmp_path: Path, workers: int

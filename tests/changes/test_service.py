@@ -19,6 +19,7 @@ DEAF_READERS = 16
 LARGE = 400_000
 
 
+@pytest.mark.more_with_all
 async def test_every_listener_gets_what_was_acknowledged_in_order(service: StartService) -> None:
     """In small; `python -m bench.listeners` is the whole of it."""
     trial = Trial(service(workers=2, log_level="error"))

@@ -95,6 +95,7 @@ async def test_a_connection_that_nobody_waits_for_is_closed(tmp_path: Path) -> N
         await kept.execute("SELECT 1")
 
 
+@pytest.mark.more_with_all
 def test_many_who_open_a_new_file_at_once(tmp_path: Path) -> None:
     def open_and_read(path: Path) -> None:
         barrier.wait(30)

@@ -97,6 +97,7 @@ def test_an_export_whose_connection_is_ended_has_no_end(
     assert ok(client.get("/chats/key:long"))["message_count"] == MESSAGES
 
 
+@pytest.mark.more_with_all
 @pytest.mark.databases("sqlite")
 @pytest.mark.parametrize("form", count(fast=FORMS[:1], all=FORMS), ids="-".join)
 def test_an_export_whose_file_is_damaged_has_no_end(

@@ -20,6 +20,9 @@ from tests.openai_api.clients import async_client
 from tests.openai_api.proxy import Proxy
 from tests.servers.service import ServiceProcess
 
+# With two processes.
+pytestmark = pytest.mark.more_with_all
+
 WRITERS, CALLS = 5, 10
 AGAIN = {"x-stainless-retry-count": "1"}
 

@@ -250,6 +250,7 @@ async def test_long_texts(me: httpx2.AsyncClient) -> None:
     assert await seqs(me, "end") == []
 
 
+@pytest.mark.more_with_all
 async def test_pairs_of_append_and_search_through_several_processes(service: StartService) -> None:
     running = service(workers=count(fast=2, all=4))
     async with (

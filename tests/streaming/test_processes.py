@@ -12,6 +12,8 @@ from tests.profiles import count
 from tests.servers.databases import Databases
 from tests.servers.service import ServiceProcess, StartService
 
+pytestmark = pytest.mark.more_with_all
+
 ANSWERS = count(fast=4, all=8)
 
 
