@@ -143,7 +143,7 @@ def test_what_lint_passes_can_be_sent_as_it_is(seed: int) -> None:
         elif lint(usual):
             continue
         passed += 1
-        raw = sorted(map(as_sent, in_a_row(usual)), key=lambda one: one["role"] != "developer")
+        raw = list(map(as_sent, in_a_row(usual)))
         try:
             CHECKERS["chat_completions"]({"messages": raw})
         except AssertionError:
@@ -153,9 +153,12 @@ def test_what_lint_passes_can_be_sent_as_it_is(seed: int) -> None:
 
 
 def in_a_row(messages: list[Json]) -> list[Json]:
-    """The messages, where those of an assistant between a call and its results are one, as they are when sent."""
+    """The messages, instructions first, where those of an assistant between a call and its results are one.
+
+    They are sent so: instructions stand before the conversation, and never between a call and its result.
+    """
     found: list[Json] = []
-    for message in messages:
+    for message in sorted(messages, key=lambda one: one["role"] not in {"system", "developer"}):
         if (
             message["role"] == "assistant"
             and found
@@ -171,7 +174,7 @@ def in_a_row(messages: list[Json]) -> list[Json]:
 
 
 def as_sent(message: Json) -> Json:
-    """A stored message as Chat Completions takes it, nothing changed but where the instructions stand."""
+    """A stored message as Chat Completions takes it."""
     found: Json = {name: message[name] for name in ("role", "content", "tool_calls", "tool_call_id") if name in message}
     found["role"] = found["role"].replace("system", "developer")
     found["content"] = (found.get("content") or "").strip() or ("" if found["role"] == "tool" else None)
