@@ -12,10 +12,14 @@ from app.db.database import Database
 from app.db.driver import Driver, Row
 
 
+BACKGROUND = {"Consumer._run", "run_reaper", "run_housekeeping"}
+"""What runs by itself from time to time."""
+
+
 def in_the_background() -> bool:
-    """Whether this is what follows the feeds, and none of the request's."""
+    """Whether this is none of the request's statements."""
     task = asyncio.current_task()
-    return task is not None and getattr(task.get_coro(), "__qualname__", "") == "Consumer._run"
+    return task is not None and getattr(task.get_coro(), "__qualname__", "") in BACKGROUND
 
 
 class CountingDriver:
