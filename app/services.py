@@ -20,13 +20,13 @@ from app.exporting.exporter import ExportRunner
 from app.exporting.snapshot import snapshot_opener
 from app.http.shutdown import on_shutdown_signal
 from app.jobs.housekeeping import run_housekeeping
+from app.messages.append.contract import CommitBackend
 from app.messages.append.postgres import PostgresCommitBackend
 from app.messages.append.sqlite import SqliteCommitBackend
-from app.messages.append.writer import AppendWriter, CommitBackend
+from app.messages.append.writer import AppendWriter
 from app.messages.branching.tree_cache import TreeCache
 from app.messages.cache import HistoryCache
 from app.messages.store import MessageStores
-from app.openai_api.retries import FirstAttempts
 from app.search.indexer import SearchIndexer
 from app.settings import Settings
 from app.stats.counters import Counters
@@ -53,7 +53,6 @@ class Services:
     stream_authorizer: StreamAuthorizer
     feed_cache: FeedCache
     streaming_messages: StreamingMessages
-    first_attempts: FirstAttempts
     counters: Counters
     search: SearchIndexer | None
     exports: ExportRunner
@@ -103,7 +102,6 @@ class Services:
                 stream_authorizer=stream_authorizer,
                 feed_cache=FeedCache(db, pubsub),
                 streaming_messages=streaming_messages,
-                first_attempts=FirstAttempts(),
                 counters=Counters(db),
                 search=indexer,
                 exports=exports,

@@ -22,7 +22,8 @@ from sqlalchemy import insert, update
 from sqlmodel import col
 
 from app.db.database import Database
-from app.events.counter_deltas import bucket_of
+from app.events.counter_deltas import MessageCounts, MessagesDelta, bucket_of
+from app.events.events import MessagesAppended
 from app.models import Change, Chat, Feed
 from app.settings import Settings
 from app.stats.counters import Counters
@@ -114,14 +115,14 @@ async def _write(db: Database, user_id: str, count: int) -> None:
         last = (await session.execute(counter)).scalar_one()
         chat = await session.execute(Chat.__table__.select().where(col(Chat.user_id) == user_id).limit(1))  # type: ignore[attr-defined]
         chat_id = chat.one().chat_id
-        counts = [["messages", "web", [[bucket_of(at), "user", "gpt-5", 1, 10, 10, 20]]]]
+        deltas = [MessagesDelta("web", [MessageCounts(bucket_of(at), "user", "gpt-5", 1, 10, 10, 20)]).to_json()]
         rows = [
             {
                 "user_id": user_id,
                 "position": position,
                 "at": at,
-                "entries": [["appended", chat_id, position, 1]],
-                "counts": counts,
+                "events": [MessagesAppended(chat_id, position, 1).to_json()],
+                "deltas": deltas,
             }
             for position in range(last - count + 1, last + 1)
         ]

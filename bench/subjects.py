@@ -55,10 +55,11 @@ class Chatkeep:
             self.ask("POST", f"/chats/{chat}/messages", {"messages": [MESSAGE] * min(BATCH, messages - start)})
         return chat
 
-    def append(self, chat: str, *, with_key: bool = False) -> bytes:
-        """The request that appends one message, with or without an Idempotency-Key of its own."""
+    def append(self, chat: str, *, with_key: bool = False, if_match: str | None = None, **fields: Any) -> bytes:
+        """The request that appends one message, with or without an Idempotency-Key of its own, and more fields."""
         headers = self._headers | ({"Idempotency-Key": FRESH_KEY} if with_key else {})
-        return request("POST", f"/chats/{chat}/messages", headers, MESSAGE)
+        headers |= {} if if_match is None else {"If-Match": if_match}
+        return request("POST", f"/chats/{chat}/messages", headers, MESSAGE | fields)
 
     def append_batch(self, chat: str, messages: int) -> bytes:
         """The request that appends so many messages together."""

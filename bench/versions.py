@@ -33,7 +33,7 @@ def jobs(service: ServiceProcess, seconds: float) -> dict[str, Callable[[], Job]
     chatkeep, headers = Chatkeep(service), service.headers("bench")
     chats = [chatkeep.chat(LAST + 10) for _ in range(CHATS)]
     conversations = Conversations(service.port, headers)
-    written = [chatkeep.chat(0) for _ in range(CLIENTS)]
+    written, branched, opened = ([chatkeep.chat(size) for _ in range(CLIENTS)] for size in (0, 2, 0))
     items = [conversations.conversation(0) for _ in range(CLIENTS)]
     listed = [conversations.conversation(LAST) for _ in range(CLIENTS)]
 
@@ -44,6 +44,9 @@ def jobs(service: ServiceProcess, seconds: float) -> dict[str, Callable[[], Job]
         "append": tuple(chatkeep.append(chat) for chat in written),
         "append with an Idempotency-Key": tuple(chatkeep.append(chat, with_key=True) for chat in written),
         f"append of {BATCH} at once": tuple(chatkeep.append_batch(chat, BATCH) for chat in written),
+        "append with If-Match": tuple(chatkeep.append(chat, if_match="*") for chat in written),
+        "append a branch": tuple(chatkeep.append(chat, parent=1) for chat in branched),
+        "open a message in progress": tuple(chatkeep.append(chat, status="in_progress") for chat in opened),
         "append an item (/v1)": tuple(conversations.append(conversation) for conversation in items),
         f"last {LAST} messages": reads(f"/chats/{{chat}}/messages?last={LAST}"),
         f"{LAST} items (/v1)": tuple(conversations.list(conversation) for conversation in listed),

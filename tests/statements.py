@@ -11,7 +11,6 @@ from sqlalchemy import event
 from app.db.database import Database
 from app.db.driver import Driver, Row
 
-
 BACKGROUND = {"Consumer._run", "run_reaper", "run_housekeeping"}
 """What runs by itself from time to time."""
 

@@ -15,7 +15,8 @@ from alembic.config import Config
 from sqlalchemy import inspect
 
 from app.db.database import Database
-from app.db.migrations import is_current, upgrade
+from app.db.migrations import is_current, sql_statements, upgrade
+from app.messages.append.postgres import extraction
 from tests.conftest import settings_for
 from tests.profiles import count
 
@@ -77,7 +78,7 @@ async def test_sql_files_can_be_run_over_themselves(fresh_database_url: str, tmp
     try:
         async with db.engine.begin() as connection:
             for name in files:
-                for statement in (REPOSITORY / "app" / name).read_text().split("--;\n"):
+                for statement in sql_statements(name, extraction() if name.startswith("messages") else None):
                     await connection.exec_driver_sql(statement)
     finally:
         await db.close()

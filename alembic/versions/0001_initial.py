@@ -7,6 +7,7 @@ from alembic import context, op
 
 from app.db.migrations import run_sql_file
 from app.db.types import Id, Json, UtcDateTime
+from app.messages.append.postgres import extraction
 
 revision = "0001"
 down_revision = None
@@ -128,6 +129,12 @@ def upgrade() -> None:
         _belongs_to("chats", CHAT, "fk_messages_chat"),
     )
     op.create_index("ix_messages_instructions", "messages", MESSAGE, **_where("role IN ('system', 'developer')"))
+    op.create_index(
+        "ix_messages_parent",
+        "messages",
+        [*CHAT, "parent_seq", "seq"],
+        **_where("parent_seq IS NULL OR parent_seq < seq - 1"),
+    )
     op.create_index("ix_messages_segment", "messages", [*CHAT, "segment", "seq"], **_where("segment > 0"))
     op.create_index("uq_messages_message_id", "messages", ["user_id", "message_id"], unique=True)
     op.create_table(
@@ -235,6 +242,7 @@ def upgrade() -> None:
         sa.Column("chat_id", Id()),
         sa.Column("first_seq", sa.Integer()),
         sa.Column("parent_id", Id()),
+        sa.Column("siblings", Json()),
         sa.Column("created_at", UtcDateTime(), nullable=False),
         sa.PrimaryKeyConstraint("user_id", "route", "key", name="pk_idempotency"),
     )
@@ -251,8 +259,8 @@ def upgrade() -> None:
         sa.Column("user_id", sa.Text(), nullable=False),
         sa.Column("position", sa.BigInteger(), nullable=False),
         sa.Column("at", UtcDateTime(), nullable=False),
-        sa.Column("entries", Json(), nullable=False),
-        sa.Column("counts", Json()),
+        sa.Column("events", Json(), nullable=False),
+        sa.Column("deltas", Json()),
         sa.PrimaryKeyConstraint("user_id", "position", name="pk_changes"),
     )
     op.create_table(
@@ -312,7 +320,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("user_id", "time_bucket", name="pk_usage_time_buckets"),
     )
     if _is_postgres():
-        run_sql_file("messages/append/append.sql")
+        run_sql_file("messages/append/append.sql", extraction())
         run_sql_file("search/postgres.sql")
     else:
         run_sql_file("search/sqlite.sql")
@@ -320,7 +328,8 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     if _is_postgres():
-        op.execute("DROP FUNCTION chatkeep_append")
+        for function in ("chatkeep_append", "chatkeep_find_message", "chatkeep_children"):
+            op.execute(f"DROP FUNCTION {function}")
     else:
         op.execute("DROP TABLE search_index")
         op.execute("DROP TABLE search_numbers")

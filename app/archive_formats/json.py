@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from app.archive_formats import ExportFormat, ImportFormat
 from app.archive_formats.foreign_chat import require_list
 from app.archive_formats.json_scanner import MalformedJson, Span
-from app.archive_formats.records import Record, dumps
+from app.archive_formats.records import OWNED, Record, dumps
 from app.archive_formats.schemas import InvalidRecord
 from app.archive_formats.source_file import JsonItem, LocatedRecord, ReadFailure, SourceFile, parse_json
 
@@ -13,7 +13,7 @@ from app.archive_formats.source_file import JsonItem, LocatedRecord, ReadFailure
 _LARGE_BYTES = 4 * 1024 * 1024
 
 # The list in which records of a type stand.
-_LISTS = {"message": "messages", "revision": "revisions", "feedback": "feedback"}
+_LISTS = {"message": "messages"} | {record: table.name for record, table in OWNED.items()}
 
 
 def write(records: Iterable[Record], *, many: bool) -> Iterator[bytes]:

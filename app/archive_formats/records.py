@@ -1,8 +1,9 @@
 """Records: the stream that every export writes and every import reads; their types, fields and order.
 
 A stream begins with `header()` and ends with `end()`. Between them stand the chats, by (user_id, chat_id): each as its
-`chat`, its `message`s by seq, its `revision`s by (seq, revision), and its `feedback` by (seq, caller). A record is a
-dict: `record` is its type, and its other fields come in the order given here.
+`chat`, its `message`s by seq, and then what else belongs to it (see `OWNED`): its `revision`s by (seq, revision), its
+`feedback` by (seq, caller). A record is a dict: `record` is its type, and its other fields come in the order given
+here.
 
 A field that is null is left out; but a message's `content` is left out only where it has none, and is null where it
 is the JSON null. Of a chat `tags`, `metadata` and `is_pinned` are left out too where they are empty or false.
@@ -10,17 +11,16 @@ Timestamps are texts as `app.db.timestamps.to_iso` writes them.
 """
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 
 import orjson
 
 from app.chats.schemas import ChatDetails
 from app.db.timestamps import to_iso
-from app.messages import edits
 from app.messages.serialize import EXTRAS
+from app.models.registry import OwnedTable, archived_tables, owned_table
 
 Record = dict[str, Any]
-RecordType = Literal["chatkeep", "chat", "message", "revision", "feedback", "end"]
 
 VERSION = 1
 
@@ -46,14 +46,13 @@ MESSAGE_FIELDS = (
     "created_at",
     "edited_at",
 )
-REVISION_FIELDS = ("seq", "revision", *edits.REVISION_FIELDS, "replaced_at")
-FEEDBACK_FIELDS = ("seq", "caller", "rating", "reason", "text", "created_at", "updated_at")
+OWNED: dict[str, OwnedTable] = {table.record: table for table in archived_tables() if table.record is not None}
+"""The tables of the records beside chats and messages, by the type of those, in the order of a chat's records."""
 
+_TABLES = (owned_table("chats"), owned_table("messages"), *OWNED.values())
 # Fields that hold any JSON. Databases keep them as text.
-JSON_FIELDS = frozenset({"tags", "metadata", "content", "tool_calls", "payload"})
-TIMESTAMP_FIELDS = frozenset(
-    "created_at updated_at last_activity_at deleted_at expires_at edited_at replaced_at".split()
-)
+JSON_FIELDS = frozenset().union(*(table.json_columns for table in _TABLES))
+TIMESTAMP_FIELDS = frozenset().union(*(table.timestamp_columns for table in _TABLES))
 
 
 def header() -> Record:

@@ -1,20 +1,25 @@
 """Schemas of imported records: the same fields, lengths and values that the API takes."""
 
+from functools import cache
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, create_model
+from sqlalchemy import BigInteger, Boolean, Integer, Text
+from sqlalchemy.types import TypeEngine
 
 from app.archive_formats.records import Record
 from app.auth.caller import is_user_id
 from app.chats.schemas import ChatDetails
 from app.codecs import check_payload
+from app.db.types import Id, Json, UtcDateTime
 from app.http import strict_json
 from app.http.errors import Unprocessable
 from app.http.references import is_uuid
 from app.http.timestamps import Timestamp
 from app.messages.branching.tree import MAX_SEQ
 from app.messages.feedback import FeedbackIn
-from app.messages.schemas import MessageIn, Role, ShortText, Status, Tokens
+from app.messages.schemas import MessageFields, MessageIn, Role, Status
+from app.models.registry import OwnedTable
 
 MAX_SOURCE = 512
 T = TypeVar("T", bound=BaseModel)
@@ -79,7 +84,7 @@ class MessageRecord(MessageIn):
         return super().may_be_empty() or self.status is not None
 
 
-class RevisionRecord(BaseModel):
+class RevisionRecord(MessageFields):
     """A `revision` record: what a message was before an edit."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
@@ -88,15 +93,6 @@ class RevisionRecord(BaseModel):
     revision: Seq
     role: Role
     type: Annotated[str, Field(min_length=1, max_length=64)]
-    content: str | list[dict[str, Any]] | None = None
-    tool_calls: list[dict[str, Any]] | None = None
-    tool_call_id: ShortText | None = None
-    name: ShortText | None = None
-    model: ShortText | None = None
-    tokens: Tokens | None = None
-    input_tokens: Tokens | None = None
-    output_tokens: Tokens | None = None
-    metadata: dict[str, Any] | None = None
     status: Status | None = None
     replaced_at: Timestamp
 
@@ -108,6 +104,32 @@ class FeedbackRecord(FeedbackIn):
     caller: Annotated[str, Field(min_length=1, max_length=300)]
     created_at: Timestamp
     updated_at: Timestamp
+
+
+_SCHEMAS: dict[str, type[BaseModel]] = {"revision": RevisionRecord, "feedback": FeedbackRecord}
+_TYPES: dict[type[TypeEngine[Any]], Any] = {
+    Id: Uuid,
+    Json: Any,
+    UtcDateTime: Timestamp,
+    Text: str,
+    Boolean: bool,
+    Integer: int,
+    BigInteger: int,
+}
+
+
+@cache
+def schema_of(table: OwnedTable) -> type[BaseModel]:
+    """The schema of the records of a table: its own, or by the types of its columns."""
+    assert table.record is not None
+    if table.record in _SCHEMAS:
+        return _SCHEMAS[table.record]
+    fields: dict[str, Any] = {}
+    for name in table.fields:
+        column = table.table.columns[name]
+        kind = _TYPES[type(column.type)]
+        fields[name] = (kind | None, None) if column.nullable else (kind, ...)
+    return create_model(table.record, __config__=ConfigDict(extra="forbid", strict=True), **fields)
 
 
 def check_value(value: Any) -> None:

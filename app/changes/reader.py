@@ -16,7 +16,16 @@ from app.chats.serialize import FIELDS, chat_json
 from app.db.database import Database
 from app.db.driver import Row
 from app.db.timestamps import to_iso
-from app.events.log import position_count
+from app.events.events import (
+    ChatEvent,
+    Event,
+    HeadMoved,
+    MessageDeleted,
+    MessageEdited,
+    MessagesAppended,
+    MessagesCleared,
+    event_from_json,
+)
 from app.events.sse import encode_event
 from app.http.errors import Gone, NotFound
 from app.http.paging import decode_integer_cursor, encode_cursor
@@ -24,8 +33,8 @@ from app.http.references import ChatRef
 from app.messages.serialize import dumps, message_fields
 
 _ROWS = """
-SELECT f.position, f.pruned, c.position, c.at, c.entries FROM feeds f LEFT JOIN (
-    SELECT position, at, entries FROM changes WHERE user_id = $1 AND position > $2 ORDER BY position LIMIT $3
+SELECT f.position, f.pruned, c.position, c.at, c.events FROM feeds f LEFT JOIN (
+    SELECT position, at, events FROM changes WHERE user_id = $1 AND position > $2 ORDER BY position LIMIT $3
 ) AS c ON TRUE
 WHERE f.user_id = $1 ORDER BY c.position
 """
@@ -38,14 +47,6 @@ ROWS_SCANNED = 1000
 # Messages read together, and when to stop reading more: a single one may have ten million bytes.
 MESSAGES_PER_QUERY = 25
 PAGE_BYTES = 1024 * 1024
-
-_TYPES = {
-    "appended": "message.appended",
-    "edited": "message.edited",
-    "deleted": "message.deleted",
-    "cleared": "messages.cleared",
-    "head": "head.moved",
-}
 
 
 @dataclass(frozen=True)
@@ -83,17 +84,20 @@ class ChangeSlice(NamedTuple):
     has_more: bool
 
 
-class _PositionedEntry(NamedTuple):
-    """An entry of one position: that of an append names one message."""
+class _PositionedEvent(NamedTuple):
+    """An event of one position: that of an append names one message."""
 
     position: int
     at: Any
-    entry: list[Any]
+    event: Event
 
     @property
     def message_key(self) -> tuple[str, int] | None:
         """The chat's id and the seq of the message to show with it, if there is one."""
-        return (self.entry[1], self.entry[2]) if self.entry[0] in ("appended", "edited") else None
+        match self.event:
+            case MessagesAppended(chat_id, seq, _) | MessageEdited(chat_id, seq, _):
+                return chat_id, seq
+        return None
 
 
 class ChangeReader:
@@ -137,30 +141,30 @@ class ChangeReader:
         if not pruned <= position <= last:
             raise Gone
         end = position
-        selected: list[_PositionedEntry] = []
-        for entry in _decode(row for row in rows if row[2] is not None):
-            if entry.position <= position:
+        selected: list[_PositionedEvent] = []
+        for positioned in _decode(row for row in rows if row[2] is not None):
+            if positioned.position <= position:
                 continue
-            if chat_id is None or entry.entry[1] == chat_id:
+            if chat_id is None or positioned.event.chat_id == chat_id:
                 if len(selected) == limit:
                     break
-                selected.append(entry)
-            end = entry.position
+                selected.append(positioned)
+            end = positioned.position
         changes = await self._load(selected)
         if len(changes) < len(selected):
             end = changes[-1].position
         return ChangeSlice(changes, end, end < last)
 
-    async def _load(self, entries: Sequence[_PositionedEntry]) -> list[Change]:
-        """The changes with what they show; fewer than entries where those fill a page."""
-        chats = await self._load_chats({entry.entry[1] for entry in entries if entry.entry[0].startswith("chat.")})
+    async def _load(self, events: Sequence[_PositionedEvent]) -> list[Change]:
+        """The changes with what they show; fewer than events where those fill a page."""
+        chats = await self._load_chats({each.event.chat_id for each in events if isinstance(each.event, ChatEvent)})
         changes: list[Change] = []
         size = 0
-        while len(changes) < len(entries) and size < PAGE_BYTES:
-            batch = _next_batch(entries, len(changes))
-            messages = await self._load_messages({entry.message_key for entry in batch if entry.message_key})
-            for entry in batch:
-                changes.append(self._change(entry, chats, messages))
+        while len(changes) < len(events) and size < PAGE_BYTES:
+            batch = _next_batch(events, len(changes))
+            messages = await self._load_messages({each.message_key for each in batch if each.message_key})
+            for positioned in batch:
+                changes.append(self._change(positioned, chats, messages))
                 size += len(changes[-1].json)
         return changes
 
@@ -178,28 +182,24 @@ class ChangeReader:
         return {str(row[index]): chat_json(row) for row in rows}
 
     def _change(
-        self, entry: _PositionedEntry, chats: dict[str, bytes], messages: dict[tuple[str, int], dict[str, Any]]
+        self, positioned: _PositionedEvent, chats: dict[str, bytes], messages: dict[tuple[str, int], dict[str, Any]]
     ) -> Change:
-        kind, chat_id, *values = entry.entry
-        cursor, type_ = self.cursor(entry.position), _TYPES.get(kind, kind)
-        fields = {"cursor": cursor, "type": type_, "chat_id": chat_id, "at": to_iso(entry.at)}
-        if kind == "cleared":
-            fields["last_seq"] = values[0]
-        elif kind == "head":
-            fields["head_seq"], fields["head_id"] = values
-        elif entry.message_key is not None:
-            message = messages.get(entry.message_key)
-            fields["seq"] = values[0]
-            if message is not None:
-                fields |= {"message_id": message["message_id"], "message": message}
-            elif kind == "edited":
-                fields["message_id"] = values[1]
-        elif kind == "deleted":
-            fields["seq"], fields["message_id"] = values
-        elif chat_id in chats:
-            fields["chat"] = orjson.Fragment(chats[chat_id])
-        removes = kind in ("deleted", "cleared", "chat.erased")
-        return Change(entry.position, cursor, type_, chat_id, dumps(fields), removes)
+        event, cursor = positioned.event, self.cursor(positioned.position)
+        fields = {"cursor": cursor, "type": event.type, "chat_id": event.chat_id, "at": to_iso(positioned.at)}
+        match event:
+            case MessagesCleared():
+                fields["last_seq"] = event.last_seq
+            case HeadMoved():
+                fields |= {"head_seq": event.head_seq, "head_id": event.head_id}
+            case MessagesAppended(_, seq, _):
+                fields["seq"] = seq
+            case MessageEdited() | MessageDeleted():
+                fields |= {"seq": event.seq, "message_id": event.message_id}
+            case _ if event.chat_id in chats:
+                fields["chat"] = orjson.Fragment(chats[event.chat_id])
+        if positioned.message_key is not None and (message := messages.get(positioned.message_key)) is not None:
+            fields |= {"message_id": message["message_id"], "message": message}
+        return Change(positioned.position, cursor, event.type, event.chat_id, dumps(fields), event.removes)
 
 
 async def users_with_new_changes(db: Database, positions: dict[str, int]) -> list[str]:
@@ -209,26 +209,21 @@ async def users_with_new_changes(db: Database, positions: dict[str, int]) -> lis
     return [user_id for user_id, position in rows if position > positions[user_id]]
 
 
-def _decode(rows: Iterable[Row]) -> Iterable[_PositionedEntry]:
-    """The entries of rows, each with its position: an append of several messages becomes one entry for each."""
+def _decode(rows: Iterable[Row]) -> Iterable[_PositionedEvent]:
+    """The events of rows, each with its position: an append of several messages becomes one event for each."""
     for _, _, last, at, text in rows:
-        entries = orjson.loads(text)
-        position = last - sum(map(position_count, entries))
-        for entry in entries:
-            if entry[0] == "appended":
-                kind, chat_id, first_seq, count = entry
-                for seq in range(first_seq, first_seq + count):
-                    position += 1
-                    yield _PositionedEntry(position, at, [kind, chat_id, seq])
-            else:
+        events = [event_from_json(array) for array in orjson.loads(text)]
+        position = last - sum(event.position_count for event in events)
+        for event in events:
+            for single in event.singles() if isinstance(event, MessagesAppended) else (event,):
                 position += 1
-                yield _PositionedEntry(position, at, entry)
+                yield _PositionedEvent(position, at, single)
 
 
-def _next_batch(entries: Sequence[_PositionedEntry], start: int) -> Sequence[_PositionedEntry]:
-    """The entries from `start` on, as far as one query reads their messages."""
+def _next_batch(events: Sequence[_PositionedEvent], start: int) -> Sequence[_PositionedEvent]:
+    """The events from `start` on, as far as one query reads their messages."""
     end, messages = start, 0
-    while end < len(entries) and messages < MESSAGES_PER_QUERY:
-        messages += entries[end].message_key is not None
+    while end < len(events) and messages < MESSAGES_PER_QUERY:
+        messages += events[end].message_key is not None
         end += 1
-    return entries[start:end]
+    return events[start:end]

@@ -18,12 +18,21 @@ from app.db.database import Database
 from app.db.driver import Row
 from app.db.timestamps import now
 from app.events.counter_deltas import CounterDelta, all_message_deltas, chat_delta, platform_deltas, shrunk_deltas
+from app.events.events import (
+    ChatCreated,
+    ChatDeleted,
+    ChatErased,
+    ChatEvent,
+    ChatRestored,
+    ChatUpdated,
+)
 from app.events.log import append_events
 from app.http.conditional import require_match
 from app.http.errors import Conflict, NotFound
 from app.http.merge_patch import merge_patch
 from app.http.references import ChatRef
-from app.models import Chat, Document, Idempotency
+from app.models import Chat
+from app.models.registry import Owner, owned_tables
 
 _GET = f"SELECT {COLUMNS} FROM chats WHERE user_id = $1 AND {{}} = $2 AND deleted_at IS NULL"
 
@@ -67,7 +76,7 @@ class ChatStore:
     async def create(self, session: AsyncSession, chat_id: str, details: ChatDetails) -> Chat:
         """A new chat, recorded. Raises Conflict (409) when its key is taken."""
         chat = await self.add(session, chat_id, details)
-        await append_events(session, self._user_id, ["chat.created", chat_id], deltas=[chat_delta(chat, 1, 1, 0)])
+        await append_events(session, self._user_id, ChatCreated(chat_id), deltas=[chat_delta(chat, 1, 1, 0)])
         return chat
 
     async def add(self, session: AsyncSession, chat_id: str, details: ChatDetails) -> Chat:
@@ -85,7 +94,7 @@ class ChatStore:
         if details.key is None:
             del fields["key"]
         _set_details(chat, fields)
-        await self.touch(session, chat, counts=platform_deltas(chat, platform))
+        await self.touch(session, chat, deltas=platform_deltas(chat, platform))
 
     async def patch(self, session: AsyncSession, chat: Chat, patch: ChatPatch) -> None:
         """Merges a patch into a chat's details. Raises Conflict (409) when its new key is taken."""
@@ -97,7 +106,7 @@ class ChatStore:
                 changes[name] = empty
         platform = chat.platform
         _set_details(chat, changes)
-        await self.touch(session, chat, counts=platform_deltas(chat, platform))
+        await self.touch(session, chat, deltas=platform_deltas(chat, platform))
 
     async def find(
         self, session: AsyncSession, ref: ChatRef, *, deleted: bool | None = False, lock: bool = True
@@ -122,43 +131,51 @@ class ChatStore:
         return chat
 
     async def touch(
-        self, session: AsyncSession, chat: Chat, change: str = "chat.updated", counts: Sequence[CounterDelta] = ()
+        self,
+        session: AsyncSession,
+        chat: Chat,
+        event: type[ChatEvent] = ChatUpdated,
+        deltas: Sequence[CounterDelta] = (),
     ) -> None:
         """Marks a chat's details as changed, writes them and records it. Raises Conflict (409)."""
         chat.updated_at = now()
         chat.version += 1
         await _flush(session)
-        await append_events(session, self._user_id, [change, chat.chat_id], deltas=counts)
+        await append_events(session, self._user_id, event(chat.chat_id), deltas=deltas)
 
     async def delete(self, session: AsyncSession, chat: Chat) -> None:
         """Puts a chat into the trash."""
         chat.deleted_at = now()
-        await self.touch(session, chat, "chat.deleted", [chat_delta(chat, 0, -1, 1)])
+        await self.touch(session, chat, ChatDeleted, [chat_delta(chat, 0, -1, 1)])
 
     async def restore(self, session: AsyncSession, chat: Chat) -> None:
         """Takes a chat out of the trash. Raises Conflict (409) when another chat has its key by now."""
         chat.deleted_at = None
         if chat.expires_at is not None and chat.expires_at <= now():
             chat.expires_at = None
-        await self.touch(session, chat, "chat.restored", [chat_delta(chat, 0, 1, -1)])
+        await self.touch(session, chat, ChatRestored, [chat_delta(chat, 0, 1, -1)])
 
     async def erase(self, session: AsyncSession, chat: Chat) -> None:
         """Deletes a chat for good, with its messages and the responses kept for retries, which repeat them."""
-        # Found by the chat alone: it may have had other keys, and an append by one of them has that in its route.
-        responses = (col(Idempotency.user_id) == self._user_id) & (col(Idempotency.chat_id) == chat.chat_id)
-        await session.execute(delete(Idempotency).where(responses))
-        await delete_documents(session, chat)
         states = (-1, 0) if chat.deleted_at is None else (0, -1)
-        counts = [chat_delta(chat, -1, *states), *await all_message_deltas(session, chat, -1)]
-        counts += shrunk_deltas(chat.message_count)
+        deltas = [chat_delta(chat, -1, *states), *await all_message_deltas(session, chat, -1)]
+        deltas += shrunk_deltas(chat.message_count)
+        await delete_rows(session, chat, "message", "messages", "chat")
         await session.execute(delete(Chat).where(col(Chat.user_id) == self._user_id, col(Chat.chat_id) == chat.chat_id))
-        await append_events(session, self._user_id, ["chat.erased", chat.chat_id], deltas=counts)
+        await append_events(session, self._user_id, ChatErased(chat.chat_id), deltas=deltas)
 
 
-async def delete_documents(session: AsyncSession, chat: Chat, seq: int | None = None) -> None:
-    """Deletes the search documents of a chat, or of one of its messages, so that nobody finds what was deleted."""
-    statement = delete(Document).where(col(Document.user_id) == chat.user_id, col(Document.chat_id) == chat.chat_id)
-    await session.execute(statement if seq is None else statement.where(col(Document.seq) == seq))
+async def delete_rows(session: AsyncSession, chat: Chat, *owners: Owner, seq: int | None = None) -> None:
+    """Deletes the rows that go with these parts of a chat, or with the message `seq`, see `app.models.registry`.
+
+    Those that the database deletes with a message or the chat are left to it.
+    """
+    for owned in owned_tables(*owners):
+        if owned.cascades and (owned.owner == "message" or "chat" in owners):
+            continue
+        columns = owned.table.columns
+        statement = delete(owned.table).where(columns.user_id == chat.user_id, columns.chat_id == chat.chat_id)
+        await session.execute(statement if seq is None else statement.where(columns.seq == seq))
 
 
 def check_version(chat: Chat, if_match: str | None) -> None:

@@ -33,7 +33,7 @@ router = authenticated_router("/chats", "chats")
 
 async def _create(session: AsyncSession, request: Request, user: User, body: ChatIn) -> Chat:
     chat = await chat_store(request, user).create(session, str(uuid7()), body.details())
-    await message_store(request, user).insert(session, chat, body.conversation or [])
+    await message_store(request, user).append_in(session, chat, body.conversation or [])
     return chat
 
 
@@ -154,7 +154,7 @@ async def put_chat(
 
 async def _switch(request: Request, user: User, session: AsyncSession, chat: Chat, head: str) -> None:
     try:
-        await BranchStore(message_store(request, user)).switch(session, chat, head)
+        await BranchStore().switch(session, chat, head)
     except NotFound:
         raise Unprocessable("The head is no message of this chat.") from None
 
@@ -178,7 +178,7 @@ async def _put(
             if body.conversation is not None:
                 check_lease(chat_row, lease_token)
                 await EditStore().clear(session, chat_row)
-                await message_store(request, user).insert(session, chat_row, body.conversation)
+                await message_store(request, user).append_in(session, chat_row, body.conversation)
             await store.replace(session, chat_row, body.details())
         return chat_row, False
 

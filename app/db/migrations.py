@@ -1,5 +1,6 @@
 """Schema migrations: runs Alembic in the process, and says whether the schema is current."""
 
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
@@ -24,15 +25,25 @@ def _config(connection: Connection | None = None) -> Config:
     return config
 
 
-def run_sql_file(name: str) -> None:
+def run_sql_file(name: str, values: Mapping[str, str] | None = None) -> None:
     """Installs the SQL objects of a file under `app`: for migrations, each time the file has changed.
+
+    `values` are put in the place of names in braces.
 
     They are replaceable objects (https://alembic.sqlalchemy.org/en/latest/cookbook.html#replaceable-objects): the file
     stands beside the code that calls them, and can be run over an earlier form of itself. A line `--;` ends a
     statement, since triggers and functions have semicolons of their own.
     """
-    for statement in (_APP / name).read_text().split("--;\n"):
+    for statement in sql_statements(name, values):
         op.execute(statement)
+
+
+def sql_statements(name: str, values: Mapping[str, str] | None = None) -> list[str]:
+    """The statements of a file, as `run_sql_file` runs them."""
+    text = (_APP / name).read_text()
+    for placeholder, value in (values or {}).items():
+        text = text.replace(f"{{{placeholder}}}", value)
+    return text.split("--;\n")
 
 
 @cache

@@ -1,19 +1,13 @@
-"""Counter deltas: what a write adds to its user's counters.
+"""Counter deltas: what a write adds to its user's counters, one class for each kind.
 
-They are stored with the write's change, and consumers add them up behind the writers. A delta is one of:
-
-- `["messages", platform, [[bucket, role, model, messages, input, output, total], …]]`: messages of chats of a platform,
-  and their tokens; negative where they go
-- `["chats", platform, bucket, created, active, deleted]`: chats, and those of them that are not or are in the trash
-- `["platform", old, new, active, deleted, messages, input, output, total]`: a chat, and all in it, has another platform
-- `["shrunk", messages]`: a chat that had so many messages has fewer now
-
-A bucket is a quarter of an hour: its number since 1970, in UTC.
+They are stored with the write's change, as arrays of the kind and the fields in the order of the class, and consumers
+add them up behind the writers.
 """
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, ClassVar, NamedTuple
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -21,7 +15,6 @@ from app.db.driver import SessionReader
 from app.db.timestamps import to_datetime
 from app.models import Chat
 
-CounterDelta = list[Any]
 TokenCounts = tuple[int, int, int]
 """Input tokens, output tokens, total."""
 ModelTokens = tuple[str | None, TokenCounts]
@@ -42,13 +35,119 @@ BUCKET_SQL = {
 }
 
 
+class MessageCounts(NamedTuple):
+    """Messages of a time bucket, a role and a model, and their tokens; negative where they go.
+
+    A bucket is a quarter of an hour: its number since 1970, in UTC.
+    """
+
+    bucket: int
+    role: str
+    model: str | None
+    messages: int
+    input_tokens: int
+    output_tokens: int
+    total_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class MessagesDelta:
+    """Messages of chats of a platform."""
+
+    kind: ClassVar[str] = "messages"
+
+    platform: str | None
+    counts: Sequence[MessageCounts]
+
+    def to_json(self) -> list[Any]:
+        """The array that is stored."""
+        return [self.kind, self.platform, [list(row) for row in self.counts]]
+
+
+@dataclass(frozen=True, slots=True)
+class ChatsDelta:
+    """Chats of a platform: those created, those in use and those in the trash; negative where they are no longer.
+
+    `bucket` is that of their creation; it may be None where none was created.
+    """
+
+    kind: ClassVar[str] = "chats"
+
+    platform: str | None
+    bucket: int | None
+    created: int
+    active: int
+    deleted: int
+
+    def to_json(self) -> list[Any]:
+        """The array that is stored."""
+        return [self.kind, self.platform, self.bucket, self.created, self.active, self.deleted]
+
+
+@dataclass(frozen=True, slots=True)
+class PlatformDelta:
+    """A chat, with all that is in it, has the platform `new` in place of `old`."""
+
+    kind: ClassVar[str] = "platform"
+
+    old: str | None
+    new: str | None
+    active: int
+    deleted: int
+    messages: int
+    input_tokens: int
+    output_tokens: int
+    total_tokens: int
+
+    @property
+    def totals(self) -> tuple[int, ...]:
+        """What moves from one to the other: active and deleted chats, messages, and their tokens."""
+        return self.active, self.deleted, self.messages, self.input_tokens, self.output_tokens, self.total_tokens
+
+    def to_json(self) -> list[Any]:
+        """The array that is stored."""
+        return [self.kind, self.old, self.new, *self.totals]
+
+
+@dataclass(frozen=True, slots=True)
+class ShrunkDelta:
+    """A chat that had so many messages has fewer now."""
+
+    kind: ClassVar[str] = "shrunk"
+
+    messages: int
+
+    def to_json(self) -> list[Any]:
+        """The array that is stored."""
+        return [self.kind, self.messages]
+
+
+CounterDelta = MessagesDelta | ChatsDelta | PlatformDelta | ShrunkDelta
+
+
+def delta_from_json(array: Sequence[Any]) -> CounterDelta:
+    """The delta of an array. Raises ValueError or TypeError where that is none."""
+    kind, *values = array
+    match kind:
+        case MessagesDelta.kind:
+            platform, counts = values
+            return MessagesDelta(platform, [MessageCounts(*row) for row in counts])
+        case ChatsDelta.kind:
+            return ChatsDelta(*values)
+        case PlatformDelta.kind:
+            return PlatformDelta(*values)
+        case ShrunkDelta.kind:
+            return ShrunkDelta(*values)
+    raise ValueError(f"no counter delta: {array!r}")
+
+
 def bucket_of(timestamp: datetime) -> int:
     """The time bucket that a timestamp falls into."""
     return (to_datetime(timestamp) - _EPOCH) // TIME_BUCKET
 
 
-def bucketed(messages: Iterable[tuple[datetime, str, str | None, TokenCounts]]) -> list[list[Any]]:
-    """The rows of a `messages` delta for new messages, each given by its timestamp, role, model and tokens."""
+def count_messages(messages: Iterable[tuple[datetime, str, str | None, TokenCounts]]) -> list[MessageCounts]:
+    """The counts of new messages, each given by its timestamp, role, model and tokens."""
     rows: dict[tuple[int, str, str | None], list[int]] = {}
     for timestamp, role, model, tokens in messages:
         row = rows.setdefault((bucket_of(timestamp), role, model), [0, 0, 0, 0])
@@ -56,7 +155,7 @@ def bucketed(messages: Iterable[tuple[datetime, str, str | None, TokenCounts]]) 
         row[1] += tokens[0]
         row[2] += tokens[1]
         row[3] += tokens[2]
-    return [[*key, *row] for key, row in rows.items()]
+    return [MessageCounts(*key, *row) for key, row in rows.items()]
 
 
 def message_update_deltas(
@@ -66,13 +165,14 @@ def message_update_deltas(
     if before == after:
         return []
     bucket = bucket_of(timestamp)
-    rows = [[bucket, role, before[0], -1, *(-tokens for tokens in before[1])], [bucket, role, after[0], 1, *after[1]]]
-    return [["messages", platform, rows]]
+    (old_model, old_tokens), (new_model, new_tokens) = before, after
+    gone = MessageCounts(bucket, role, old_model, -1, *(-tokens for tokens in old_tokens))
+    return [MessagesDelta(platform, [gone, MessageCounts(bucket, role, new_model, 1, *new_tokens)])]
 
 
 def chat_delta(chat: Chat, created: int, active: int, deleted: int) -> CounterDelta:
     """The delta of a chat that is created, and is now (1) or no longer (-1) active or in the trash."""
-    return ["chats", chat.platform, bucket_of(chat.created_at), created, active, deleted]
+    return ChatsDelta(chat.platform, bucket_of(chat.created_at), created, active, deleted)
 
 
 def platform_deltas(chat: Chat, old: str | None) -> list[CounterDelta]:
@@ -81,7 +181,7 @@ def platform_deltas(chat: Chat, old: str | None) -> list[CounterDelta]:
         return []
     state = (1, 0) if chat.deleted_at is None else (0, 1)
     counters = (chat.message_count, chat.input_tokens, chat.output_tokens, chat.total_tokens)
-    return [["platform", old, chat.platform, *state, *counters]]
+    return [PlatformDelta(old, chat.platform, *state, *counters)]
 
 
 async def all_message_deltas(session: AsyncSession, chat: Chat, sign: int) -> list[CounterDelta]:
@@ -94,11 +194,10 @@ async def all_message_deltas(session: AsyncSession, chat: Chat, sign: int) -> li
         chat.user_id,
         chat.chat_id,
     )
-    if not rows:
-        return []
-    return [["messages", chat.platform, [[*row[:3], *(sign * number for number in row[3:])] for row in rows]]]
+    counts = [MessageCounts(*row[:3], *(sign * number for number in row[3:])) for row in rows]
+    return [MessagesDelta(chat.platform, counts)] if counts else []
 
 
 def shrunk_deltas(messages_before: int) -> Sequence[CounterDelta]:
     """The deltas of a chat that had this many messages and has fewer now."""
-    return [["shrunk", messages_before]] if messages_before else []
+    return [ShrunkDelta(messages_before)] if messages_before else []

@@ -47,5 +47,7 @@ MESSAGES = Table(
     (*records.MESSAGE_FIELDS[:6], "created_at", "segment", *_OPTIONAL_COLUMNS, "edited_at"),
     frozenset({"message_id"}),
 )
-REVISIONS = Table("revisions", (*_OWNER, "seq", "revision"), (*_OWNER, *records.REVISION_FIELDS))
-FEEDBACK = Table("feedback", (*_OWNER, "seq", "caller"), (*_OWNER, *records.FEEDBACK_FIELDS))
+OWNED = {
+    record: Table(table.name, table.key, table.columns, table.id_columns) for record, table in records.OWNED.items()
+}
+"""By the type of the records that are made of its rows, each table of what else belongs to a chat."""

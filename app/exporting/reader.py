@@ -10,7 +10,7 @@ from app.archive_formats import records
 from app.archive_formats.records import Record
 from app.db.driver import Row
 from app.db.timestamps import to_iso
-from app.exporting.queries import CHATS, FEEDBACK, MESSAGES, REVISIONS, Table
+from app.exporting.queries import CHATS, MESSAGES, OWNED, Table
 from app.exporting.snapshot import Snapshot
 from app.messages.branching.tree import Tree
 
@@ -58,8 +58,7 @@ def read(snapshot: Snapshot, selection: Selection, *, lossless: bool) -> Iterato
             messages += 1
             yield message
         if lossless:
-            yield from reader.revisions(chat)
-            yield from reader.feedback(chat)
+            yield from reader.owned(chat)
     yield records.end(chats, messages)
 
 
@@ -70,8 +69,7 @@ class _Reader:
         self._lossless = lossless
         self._to_json: Convert = orjson.Fragment if lossless else orjson.loads
         self._to_timestamp: Convert = records.json_timestamp if lossless else to_iso
-        self._revisions = _OwnedRows(self._owned_rows(REVISIONS, "seq", "revision"))
-        self._feedback = _OwnedRows(self._owned_rows(FEEDBACK, "seq", "caller"))
+        self._owned = {record: _OwnedRows(self._owned_rows(table)) for record, table in OWNED.items()}
 
     def chats(self) -> Iterator[Row]:
         """The rows of the selected chats, in order."""
@@ -116,19 +114,15 @@ class _Reader:
                 self._add_extras(chat, message, extras, created_at)
             yield message
 
-    def revisions(self, chat: Row) -> Iterator[Record]:
-        """The `revision` records of a chat."""
-        for row in self._revisions.of(chat):
-            if row[REVISIONS.width]:
-                row = self._snapshot.whole(REVISIONS, row[:4])
-            yield self._record("revision", REVISIONS, row)
+    def owned(self, chat: Row) -> Iterator[Record]:
+        """The records of what else belongs to a chat."""
+        for record, rows in self._owned.items():
+            table = OWNED[record]
+            for row in rows.of(chat):
+                whole = self._snapshot.whole(table, row[: len(table.key)]) if row[table.width] else row
+                yield self._record(record, table, whole)
 
-    def feedback(self, chat: Row) -> Iterator[Record]:
-        """The `feedback` records of a chat."""
-        for row in self._feedback.of(chat):
-            yield self._record("feedback", FEEDBACK, row)
-
-    def _record(self, kind: records.RecordType, table: Table, row: Row) -> Record:
+    def _record(self, kind: str, table: Table, row: Row) -> Record:
         fields = zip(table.columns[_FIELDS], row[2 : table.width], strict=True)
         return {"record": kind, **{name: self._field(name, value) for name, value in fields if value is not None}}
 
@@ -165,12 +159,12 @@ class _Reader:
         tree = Tree(chat[_TREE_VERSION], chat[_SEGMENT], forks, {})
         return {part.segment: (part.after, part.upto) for part in tree.active_branch}
 
-    def _owned_rows(self, table: Table, *order: str) -> Iterator[Row]:
+    def _owned_rows(self, table: Table) -> Iterator[Row]:
         where = f"(t.user_id, t.chat_id) IN (SELECT user_id, chat_id FROM chats WHERE {self._selection.where})"
         if self._selection.user_id is not None:
             where += " AND t.user_id = $1"
         select = f"SELECT {self._snapshot.columns(table)} FROM {table.name} t WHERE {where}"
-        statement = f"{select} ORDER BY {self._order('t', 'chat_id', *order)}"
+        statement = f"{select} ORDER BY {self._order('t', *table.key[1:])}"
         # A generator: the query is sent only when the first row is asked for.
         yield from self._snapshot.rows(statement, *self._selection.arguments)
 

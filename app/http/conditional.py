@@ -1,5 +1,6 @@
 """Conditional requests (RFC 9110, section 13): `If-None-Match` on reads, `If-Match` on writes."""
 
+from collections.abc import Sequence
 from typing import Annotated
 
 from fastapi import Header
@@ -19,6 +20,15 @@ IF_MATCH = {
     "schema": {"type": "string"},
 }
 """The same in the OpenAPI document, for a hot route, which reads its headers from the request."""
+
+
+def strong_etags(header: str | None) -> Sequence[str] | None:
+    """The strong ETags of an `If-Match`, or `*`; None where there is no such header."""
+    if header is None:
+        return None
+    if header.strip() == "*":
+        return ["*"]
+    return [tag for tag in map(str.strip, header.split(",")) if tag != "*" and " " not in tag]
 
 
 def _names(header: str, etag: str, *, weak: bool) -> bool:

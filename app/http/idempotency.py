@@ -95,11 +95,10 @@ def idempotent_request_of(request: Request, key: str, body: bytes) -> Idempotent
     return IdempotentRequest(f"{request.method} {path}", key, request_sha256)
 
 
-def replayed(idempotency: IdempotentRequest, request_sha256: str, answer: StoredResponse) -> StoredResponse:
-    """The first answer, for a retry. Raises Unprocessable (422) when the retry asks for something else."""
+def check_same_request(idempotency: IdempotentRequest, request_sha256: str) -> None:
+    """Raises Unprocessable (422) when a retry asks for something else than the first request with its key."""
     if request_sha256 != idempotency.request_sha256:
         raise Unprocessable("This Idempotency-Key was used for another request.")
-    return StoredResponse(answer.status, answer.body, {**answer.headers, REPLAYED_HEADER: "true"})
 
 
 def oldest_kept() -> datetime:
@@ -159,8 +158,8 @@ async def stored_response(session: AsyncSession, user_id: str, idempotency: Idem
 
 
 def _replay(idempotency: IdempotentRequest, first: Idempotency) -> StoredResponse:
-    response = StoredResponse(first.status, first.body.encode(), orjson.loads(first.headers))
-    return replayed(idempotency, first.request_sha256, response)
+    check_same_request(idempotency, first.request_sha256)
+    return StoredResponse(first.status, first.body.encode(), {**orjson.loads(first.headers), REPLAYED_HEADER: "true"})
 
 
 def _row(user_id: str, idempotency: IdempotentRequest) -> Any:

@@ -2,35 +2,37 @@
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from datetime import datetime
+from operator import itemgetter
 from typing import Any
 
 import orjson
+from pydantic import BaseModel
 from uuid_utils import uuid7
 
 from app.archive_formats import records
-from app.archive_formats.schemas import ChatRecord, FeedbackRecord, InvalidRecord, MessageRecord, RevisionRecord, parse
+from app.archive_formats.schemas import ChatRecord, InvalidRecord, MessageRecord, parse, schema_of
 from app.db.timestamps import to_iso
-from app.events.counter_deltas import bucket_of
+from app.events.counter_deltas import MessageCounts, bucket_of
 from app.importing.segments import Segments
 from app.messages.append.new_message import plain_text, token_counts
 from app.messages.branching.tree import MAX_SEQ
+from app.models.registry import OwnedTable, owned_table
 
 Row = tuple[Any, ...]
 ConvertTimestamp = Callable[[datetime], Any]
 """Makes of a timestamp what the database's driver takes."""
 
-# The columns of the rows.
-OWNER = ("user_id", "chat_id")
-MESSAGE_COLUMNS = (*OWNER, *records.MESSAGE_FIELDS, "segment", "text")
+Rows = dict[str, list[Row]]
+"""Rows of what belongs to a chat, by table."""
+
 # By table, in an order in which rows come after those that they refer to.
-COLUMNS = {
-    "segments": (*OWNER, "segment", "parent_segment", "fork_seq"),
-    "messages": MESSAGE_COLUMNS,
-    "revisions": (*OWNER, *records.REVISION_FIELDS),
-    "feedback": (*OWNER, *records.FEEDBACK_FIELDS),
+COLUMNS = {name: owned_table(name).columns for name in ("messages", "segments")} | {
+    table.name: table.columns for table in records.OWNED.values()
 }
+MESSAGE_ID, SEQ = (COLUMNS["messages"].index(name) for name in ("message_id", "seq"))
+_message_row = itemgetter(*COLUMNS["messages"])
+_NO_MESSAGE = dict.fromkeys(COLUMNS["messages"])
 
 _ROLES = frozenset({"user", "assistant", "system", "developer", "tool"})
 # The fields that a message on the short way may have.
@@ -42,14 +44,9 @@ _MAX_TOKENS = 10**12
 _MAX_TOTAL = 2**63 - 1
 
 
-@dataclass(slots=True)
-class Rows:
-    """Rows of what belongs to a chat, by table."""
-
-    messages: list[Row] = field(default_factory=list)
-    segments: list[Row] = field(default_factory=list)
-    revisions: list[Row] = field(default_factory=list)
-    feedback: list[Row] = field(default_factory=list)
+def empty_rows() -> Rows:
+    """No rows, of any table."""
+    return {name: [] for name in COLUMNS}
 
 
 class ChatBuilder:
@@ -70,7 +67,7 @@ class ChatBuilder:
         self.chat = chat
         self.user_id = user_id
         self.chat_id = chat_id
-        self.rows = Rows()
+        self.rows = empty_rows()
         self.segments = Segments()
         self.ranges: list[list[int]] = []
         self.count = 0
@@ -84,8 +81,8 @@ class ChatBuilder:
         self._timestamp = timestamp
         # By minute, role and model: the number of messages, and of their tokens.
         self._counters: dict[tuple[str, str, str | None], list[int]] = {}
-        self._last_revision = (0, 0)
-        self._last_feedback = (0, "")
+        # By the type of a record: where the last one was.
+        self._last_keys: dict[str, tuple[Any, ...]] = {}
 
     def add_message(self, record: records.Record, *, is_strict: bool) -> None:
         """Adds the next `message`; `is_strict` says that its JSON is known to be strict. Raises InvalidRecord."""
@@ -136,10 +133,24 @@ class ChatBuilder:
             self._count_tokens(counters, token_counts(tokens, input_tokens, output_tokens))
         text = orjson.dumps(content).decode()
         self.bytes += 2 * len(text) + 256
-        stored = created if self._timestamp is None else timestamp
-        begin = (self.user_id, self.chat_id, message_id, seq, parent, role, kind, text, None, None, None)
-        end = (model, tokens, input_tokens, output_tokens, None, None, None, stored, None, segment, content)
-        self.rows.messages.append(begin + end)
+        fields = {
+            "user_id": self.user_id,
+            "chat_id": self.chat_id,
+            "message_id": message_id,
+            "seq": seq,
+            "parent_seq": parent,
+            "segment": segment,
+            "role": role,
+            "type": kind,
+            "content": text,
+            "text": content,
+            "created_at": created if self._timestamp is None else timestamp,
+            "model": model,
+            "tokens": tokens,
+            "input_tokens": input_tokens,
+            "output_tokens": output_tokens,
+        }
+        self.rows["messages"].append(_message_row(_NO_MESSAGE | fields))
 
     def _add_validated(self, record: records.Record) -> None:
         message = parse(MessageRecord, record)
@@ -152,41 +163,36 @@ class ChatBuilder:
         counters = self._counters.setdefault((minute, message.role, message.model), [0, 0, 0, 0])
         counters[0] += 1
         self._count_tokens(counters, token_counts(*tokens))
-        text = plain_text(message.content)
-        content = orjson.dumps(message.content).decode() if "content" in message.model_fields_set else None
-        calls, metadata, payload = map(_json, (message.tool_calls, message.metadata, message.payload))
-        self.bytes += len(text) + 256 + sum(len(part) for part in (content, calls, metadata, payload) if part)
-        head = (self.user_id, self.chat_id, message_id, message.seq, message.parent_seq, message.role, message.type)
-        fields = (content, calls, message.tool_call_id, message.name, message.model, *tokens, metadata, payload)
-        timestamps = (self.timestamp(message.created_at), self.timestamp(message.edited_at))
-        self.rows.messages.append((*head, *fields, message.status, *timestamps, segment, text))
+        fields = self._values(owned_table("messages"), message)
+        fields |= {"message_id": message_id, "segment": segment, "text": plain_text(message.content)}
+        self.rows["messages"].append(_message_row(fields))
 
-    def add_revision(self, record: records.Record) -> None:
-        """Adds the next `revision`, of a message that was added. Raises InvalidRecord."""
-        revision = parse(RevisionRecord, record)
-        position = (revision.seq, revision.revision)
-        if position <= self._last_revision or not self.segments.has(revision.seq):
-            raise InvalidRecord("a revision of no message, or out of order")
-        self._last_revision = position
-        content = orjson.dumps(revision.content).decode() if "content" in revision.model_fields_set else None
-        self.bytes += 2 * len(content or "") + 256
-        calls, metadata = _json(revision.tool_calls), _json(revision.metadata)
-        fields = (revision.role, revision.type, content, calls, revision.tool_call_id, revision.name, revision.model)
-        tokens = (revision.tokens, revision.input_tokens, revision.output_tokens)
-        state = (metadata, revision.status, self.timestamp(revision.replaced_at))
-        self.rows.revisions.append((self.user_id, self.chat_id, *position, *fields, *tokens, *state))
+    def add_owned(self, kind: str, record: records.Record) -> None:
+        """Adds the next record of what else belongs to the chat, of the type `kind`. Raises InvalidRecord."""
+        table = records.OWNED[kind]
+        fields = self._values(table, parse(schema_of(table), record))
+        key = tuple(fields[name] for name in table.key)
+        if key <= self._last_keys.get(kind, ()) or ("seq" in fields and not self.segments.has(fields["seq"])):
+            raise InvalidRecord(f"{kind}: of no message, or out of order")
+        self._last_keys[kind] = key
+        self.rows[table.name].append(tuple(fields[name] for name in table.columns))
 
-    def add_feedback(self, record: records.Record) -> None:
-        """Adds the next `feedback`, on a message that was added. Raises InvalidRecord."""
-        feedback = parse(FeedbackRecord, record)
-        position = (feedback.seq, feedback.caller)
-        if position <= self._last_feedback or not self.segments.has(feedback.seq):
-            raise InvalidRecord("feedback on no message, or out of order")
-        self._last_feedback = position
+    def _values(self, table: OwnedTable, record: BaseModel) -> dict[str, Any]:
+        """The columns of a row by the fields of its record; None for those that the record does not have."""
+        values: dict[str, Any] = {"user_id": self.user_id, "chat_id": self.chat_id}
+        for name in table.fields:
+            value = getattr(record, name, None)
+            if name in table.json_columns:
+                # A content that is null is not one that is not there.
+                is_there = value is not None or (name == "content" and name in record.model_fields_set)
+                value = orjson.dumps(value).decode() if is_there else None
+            elif name in table.timestamp_columns:
+                value = self.timestamp(value)
+            if type(value) is str:
+                self.bytes += len(value)
+            values[name] = value
         self.bytes += 512
-        fields = (feedback.rating, feedback.reason, feedback.text)
-        timestamps = (self.timestamp(feedback.created_at), self.timestamp(feedback.updated_at))
-        self.rows.feedback.append((self.user_id, self.chat_id, *position, *fields, *timestamps))
+        return values
 
     def finish(self) -> None:
         """Ends the chat. Raises InvalidRecord where its record says something else than what was added."""
@@ -206,22 +212,22 @@ class ChatBuilder:
 
     def take_rows(self) -> Rows:
         """The rows that were added since they were taken last."""
-        rows, self.rows = self.rows, Rows()
+        rows, self.rows = self.rows, empty_rows()
         owner = (self.user_id, self.chat_id)
-        rows.segments = [(*owner, *fork) for fork in self.segments.forks(self._segments_taken)]
+        rows["segments"] = [(*owner, *fork) for fork in self.segments.forks(self._segments_taken)]
         self._segments_taken = self.segments.count
         self.bytes = 0
         return rows
 
-    def counts(self) -> list[list[Any]]:
-        """What its messages add to the counters, see `app.events.counter_deltas.bucketed`."""
+    def message_counts(self) -> list[MessageCounts]:
+        """What its messages add to the counters."""
         slots: dict[tuple[int, str, str | None], list[int]] = {}
         for (minute, role, model), numbers in self._counters.items():
             key = (bucket_of(datetime.fromisoformat(f"{minute}:00+00:00")), role, model)
             row = slots.setdefault(key, [0, 0, 0, 0])
             for index, number in enumerate(numbers):
                 row[index] += number
-        return [[*key, *row] for key, row in slots.items()]
+        return [MessageCounts(*key, *row) for key, row in slots.items()]
 
     def timestamp(self, timestamp: datetime | None) -> Any:
         """A timestamp as the database's driver takes it."""
@@ -260,7 +266,3 @@ def _has_valid_usage(record: records.Record) -> bool:
         if type(number) is not int or not 0 <= number <= _MAX_TOKENS:
             return False
     return True
-
-
-def _json(value: Any) -> str | None:
-    return None if value is None else orjson.dumps(value).decode()

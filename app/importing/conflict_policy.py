@@ -9,14 +9,12 @@ from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 from uuid_utils import uuid7
 
-from app.importing.chat_builder import MESSAGE_COLUMNS, ChatBuilder, Row, Rows
+from app.importing.chat_builder import MESSAGE_ID, SEQ, ChatBuilder, Rows
 from app.models import Chat
 
 OnConflict = Literal["skip", "replace", "copy"]
 Action = Literal["import", "skip", "replace", "copy", "fail"]
 ON_CONFLICT: tuple[str, ...] = get_args(OnConflict)
-
-_SEQ, _MESSAGE_ID = MESSAGE_COLUMNS.index("seq"), MESSAGE_COLUMNS.index("message_id")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,17 +60,15 @@ class Plan:
             self.head_id = builder.head_id
             return rows
         owner = (builder.user_id, self.chat_id)
-        messages = rows.messages
+        messages = rows["messages"]
         if self.new_message_ids:
-            messages = [(*row[:_MESSAGE_ID], str(uuid7()), *row[_MESSAGE_ID + 1 :]) for row in messages]
+            messages = [(*row[:MESSAGE_ID], str(uuid7()), *row[MESSAGE_ID + 1 :]) for row in messages]
         for row in messages:
-            if row[_SEQ] == builder.chat.head_seq:
-                self.head_id = row[_MESSAGE_ID]
+            if row[SEQ] == builder.chat.head_seq:
+                self.head_id = row[MESSAGE_ID]
 
-        def owned(rows: Iterable[Row]) -> list[Row]:
-            return [(*owner, *row[2:]) for row in rows]
-
-        return Rows(owned(messages), owned(rows.segments), owned(rows.revisions), owned(rows.feedback))
+        stored = rows | {"messages": messages}
+        return {name: [(*owner, *row[2:]) for row in stored[name]] for name in stored}
 
 
 async def find_existing(

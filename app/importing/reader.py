@@ -6,7 +6,7 @@ from typing import Any
 
 from uuid_utils import uuid7
 
-from app.archive_formats.records import Record
+from app.archive_formats.records import OWNED, Record
 from app.archive_formats.schemas import ChatRecord, InvalidRecord, parse
 from app.archive_formats.source_file import LocatedRecord, ReadFailure, SourceFile
 from app.importing.chat_builder import ChatBuilder, ConvertTimestamp, Rows
@@ -188,10 +188,10 @@ class _Assembly:
             return self._start_chat(item)
         if kind == "end":
             return self._end(item)
-        if kind not in ("revision", "feedback"):
+        if kind not in OWNED:
             raise InvalidRecord("no such record")
         if self._builder is not None:
-            (self._builder.add_revision if kind == "revision" else self._builder.add_feedback)(item.record)
+            self._builder.add_owned(kind, item.record)
         elif not self._skipping:
             raise InvalidRecord(_STRAY)
         return ()
@@ -202,7 +202,7 @@ class _Assembly:
         builder = self._builder
         if builder is not None:
             builder.add_message(item.record, is_strict=item.is_strict)
-            if len(builder.rows.messages) >= MAX_PART_MESSAGES or builder.bytes >= MAX_PART_BYTES:
+            if len(builder.rows["messages"]) >= MAX_PART_MESSAGES or builder.bytes >= MAX_PART_BYTES:
                 self._in_parts = True
                 return (ChatPart(self._location, builder, builder.take_rows(), last=False),)
         elif not self._skipping:

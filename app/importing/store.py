@@ -10,7 +10,8 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from app.chats.store import ChatStore
 from app.db.database import Database
-from app.events.counter_deltas import CounterDelta, bucket_of
+from app.events.counter_deltas import ChatsDelta, CounterDelta, MessagesDelta, bucket_of
+from app.events.events import ChatCreated, ChatDeleted, Event, MessagesAppended
 from app.events.log import append_events
 from app.http.errors import NotFound
 from app.http.references import ChatRef
@@ -75,27 +76,27 @@ class ImportStore:
 
     async def _load(self, session: AsyncSession, chats: Sequence[Rows]) -> None:
         for table, columns in COLUMNS.items():
-            if rows := [row for chat in chats for row in getattr(chat, table)]:
+            if rows := [row for chat in chats for row in chat[table]]:
                 await self._loader.load(session, table, columns, rows)
 
     async def _record(self, session: AsyncSession, plans: Sequence[Plan]) -> None:
         """Records the events of live writes, by user: in that order everybody locks counters."""
-        events: dict[str, list[list[Any]]] = {}
-        counts: dict[str, list[CounterDelta]] = {}
+        events: dict[str, list[Event]] = {}
+        deltas: dict[str, list[CounterDelta]] = {}
         for plan in plans:
             builder, chat = plan.builder, plan.builder.chat
-            of_user = events.setdefault(builder.user_id, [])
-            of_user.append(["chat.created", plan.chat_id])
-            of_user += (["appended", plan.chat_id, first, count] for first, count in builder.ranges)
+            user_events = events.setdefault(builder.user_id, [])
+            user_events.append(ChatCreated(plan.chat_id))
+            user_events += (MessagesAppended(plan.chat_id, first, count) for first, count in builder.ranges)
             active, deleted = (1, 0) if chat.deleted_at is None else (0, 1)
             if deleted:
-                of_user.append(["chat.deleted", plan.chat_id])
-            deltas = counts.setdefault(builder.user_id, [])
-            deltas.append(["chats", chat.platform, bucket_of(chat.created_at), 1, active, deleted])
+                user_events.append(ChatDeleted(plan.chat_id))
+            user_deltas = deltas.setdefault(builder.user_id, [])
+            user_deltas.append(ChatsDelta(chat.platform, bucket_of(chat.created_at), 1, active, deleted))
             if builder.count:
-                deltas.append(["messages", chat.platform, builder.counts()])
+                user_deltas.append(MessagesDelta(chat.platform, builder.message_counts()))
         for user_id in sorted(events):
-            await append_events(session, user_id, *events[user_id], deltas=counts[user_id])
+            await append_events(session, user_id, *events[user_id], deltas=deltas[user_id])
 
 
 def _totals(plan: Plan) -> dict[str, Any]:

@@ -14,7 +14,8 @@ from sqlmodel import col
 
 from app.db.database import Database
 from app.db.timestamps import now
-from app.events.counter_deltas import CounterDelta
+from app.events.counter_deltas import ChatsDelta
+from app.events.events import ChatDeleted
 from app.events.log import append_events
 from app.events.pruning import prune
 from app.http.idempotency import oldest_kept
@@ -62,16 +63,16 @@ async def _expire(db: Database) -> int:
     async with db.write() as session:
         rows = (await session.execute(expired)).all()
         chat_ids_by_user: dict[str, list[str]] = {}
-        deltas: dict[str, list[CounterDelta]] = {}
+        deltas: dict[str, list[ChatsDelta]] = {}
         for user_id, chat_id, platform in rows:
             chat_ids_by_user.setdefault(user_id, []).append(chat_id)
-            deltas.setdefault(user_id, []).append(["chats", platform, None, 0, -1, 1])
+            deltas.setdefault(user_id, []).append(ChatsDelta(platform, None, 0, -1, 1))
         for user_id, chat_ids in chat_ids_by_user.items():
             trash = update(Chat).where(col(Chat.user_id) == user_id, col(Chat.chat_id).in_(chat_ids))
             trash = trash.values(deleted_at=at, updated_at=at, version=col(Chat.version) + 1)
             await session.execute(trash.execution_options(synchronize_session=False))
         # Feeds in the order in which a group of appends locks them.
         for user_id in sorted(chat_ids_by_user):
-            entries = (["chat.deleted", chat_id] for chat_id in chat_ids_by_user[user_id])
-            await append_events(session, user_id, *entries, deltas=deltas[user_id])
+            events = map(ChatDeleted, chat_ids_by_user[user_id])
+            await append_events(session, user_id, *events, deltas=deltas[user_id])
     return len(rows)

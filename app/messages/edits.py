@@ -9,11 +9,20 @@ from sqlalchemy.orm.attributes import flag_modified
 from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from app.chats.store import delete_documents
+from app.chats.store import delete_rows
 from app.db.driver import SessionReader
 from app.db.timestamps import now
 from app.db.types import UtcDateTime
-from app.events.counter_deltas import CounterDelta, all_message_deltas, bucket_of, message_update_deltas, shrunk_deltas
+from app.events.counter_deltas import (
+    CounterDelta,
+    MessageCounts,
+    MessagesDelta,
+    all_message_deltas,
+    bucket_of,
+    message_update_deltas,
+    shrunk_deltas,
+)
+from app.events.events import Event, MessageDeleted, MessageEdited, MessagesCleared
 from app.events.log import append_events
 from app.http.errors import Conflict, Unprocessable
 from app.http.merge_patch import merge_patch
@@ -21,15 +30,14 @@ from app.messages.append.new_message import plain_text, to_json
 from app.messages.branching.tree_cache import first_of_segments, tree_of
 from app.messages.queries import add_to_counters, find_message, in_chat, record_activity, tokens_of
 from app.messages.schemas import MessagePatch
-from app.messages.serialize import EXTRAS, SELECT_WITH_PARENT_IN_SESSION, message_json
-from app.models import Chat, Message, Revision, Segment, metadata
+from app.messages.serialize import SELECT_WITH_PARENT_IN_SESSION, message_json
+from app.models import Chat, Message, Revision, metadata
+from app.models.message import REVISED_FIELDS
 
 _BY_SEQ = f"{SELECT_WITH_PARENT_IN_SESSION} WHERE m.user_id = $1 AND m.chat_id = $2 AND m.seq = $3"
-# The columns of a message that a revision keeps.
-REVISION_FIELDS = ("role", "type", "content", *EXTRAS, "status")
 _REVISIONS_PER_STATEMENT = 500
 _MESSAGES = metadata.tables["messages"]
-_REVISION_COLUMNS = ("user_id", "chat_id", "seq", "revision", *REVISION_FIELDS, "replaced_at")
+_REVISION_COLUMNS = ("user_id", "chat_id", "seq", "revision", *REVISED_FIELDS, "replaced_at")
 
 
 class EditStore:
@@ -66,7 +74,7 @@ class EditStore:
         seqs = [message.seq for message, _ in edits]
         for start in range(0, len(seqs), _REVISIONS_PER_STATEMENT):
             await _save_revisions(session, chat, seqs[start : start + _REVISIONS_PER_STATEMENT], at)
-        counts: list[CounterDelta] = []
+        deltas: list[CounterDelta] = []
         for message, changes in edits:
             before, model = tokens_of(message), message.model
             for name, value in changes.items():
@@ -78,11 +86,11 @@ class EditStore:
             message.edited_at = at
             after = tokens_of(message)
             add_to_counters(chat, 0, (after[0] - before[0], after[1] - before[1], after[2] - before[2]))
-            counts += message_update_deltas(
+            deltas += message_update_deltas(
                 chat.platform, message.created_at, message.role, (model, before), (message.model, after)
             )
-        edited = (["edited", chat.chat_id, message.seq, message.message_id] for message, _ in edits)
-        await self.record_changes(session, chat, *edited, counts=counts)
+        edited = (MessageEdited(chat.chat_id, message.seq, message.message_id) for message, _ in edits)
+        await self.record_changes(session, chat, *edited, deltas=deltas)
 
     async def delete(self, session: AsyncSession, chat: Chat, message: str) -> None:
         """Deletes a message; what followed it now follows what it had followed. Raises NotFound."""
@@ -99,26 +107,23 @@ class EditStore:
 
     async def clear(self, session: AsyncSession, chat: Chat) -> None:
         """Deletes every message of a chat."""
-        counts = [*await all_message_deltas(session, chat, -1), *shrunk_deltas(chat.message_count)]
-        await delete_documents(session, chat)
-        await session.execute(delete(Message).where(in_chat(chat)))
-        segments = (col(Segment.user_id) == chat.user_id) & (col(Segment.chat_id) == chat.chat_id)
-        await session.execute(delete(Segment).where(segments))
+        deltas = [*await all_message_deltas(session, chat, -1), *shrunk_deltas(chat.message_count)]
+        await delete_rows(session, chat, "message", "messages")
         chat.message_count = chat.input_tokens = chat.output_tokens = chat.total_tokens = 0
         chat.head_seq = chat.head_id = None
         chat.segment = 0
-        await self.record_changes(session, chat, ["cleared", chat.chat_id, chat.last_seq], counts=counts)
+        await self.record_changes(session, chat, MessagesCleared(chat.chat_id, chat.last_seq), deltas=deltas)
 
     async def record_changes(
-        self, session: AsyncSession, chat: Chat, *entries: list[Any], counts: Sequence[CounterDelta] = ()
+        self, session: AsyncSession, chat: Chat, *events: Event, deltas: Sequence[CounterDelta] = ()
     ) -> None:
         """Writes a chat whose messages changed, and records how, and what that adds to the counters."""
         record_activity(chat)
-        if chat.tree_version and any(entry[0] in ("deleted", "cleared", "head") for entry in entries):
+        if chat.tree_version and any(event.removes for event in events):
             # Who has siblings may have changed.
             chat.tree_version += 1
         await session.flush()
-        await append_events(session, chat.user_id, *entries, deltas=counts)
+        await append_events(session, chat.user_id, *events, deltas=deltas)
 
     async def _delete(self, session: AsyncSession, chat: Chat, message: Message) -> None:
         await self._reparent_followers(session, chat, message)
@@ -127,13 +132,13 @@ class EditStore:
             chat.head_seq, chat.head_id = message.parent_seq, None
             if message.parent_seq is not None:
                 chat.head_id = (await find_message(session, chat, str(message.parent_seq))).message_id
-        await delete_documents(session, chat, message.seq)
-        counts = shrunk_deltas(chat.message_count)
+        await delete_rows(session, chat, "message", seq=message.seq)
+        shrunk = shrunk_deltas(chat.message_count)
         tokens = tokens_of(message)
         add_to_counters(chat, -1, less := (-tokens[0], -tokens[1], -tokens[2]))
-        row = [bucket_of(message.created_at), message.role, message.model, -1, *less]
-        entry = ["deleted", chat.chat_id, message.seq, message.message_id]
-        await self.record_changes(session, chat, entry, counts=[["messages", chat.platform, [row]], *counts])
+        counts = MessageCounts(bucket_of(message.created_at), message.role, message.model, -1, *less)
+        event = MessageDeleted(chat.chat_id, message.seq, message.message_id)
+        await self.record_changes(session, chat, event, deltas=[MessagesDelta(chat.platform, [counts]), *shrunk])
 
     async def _reparent_followers(self, session: AsyncSession, chat: Chat, message: Message) -> None:
         """Has what follows a message follow its parent: the next of its segment, and segments that begin there."""
@@ -175,7 +180,7 @@ async def _save_revisions(session: AsyncSession, chat: Chat, seqs: Sequence[int]
         col(Message.chat_id),
         col(Message.seq),
         func.coalesce(newest, 0) + 1,
-        *(_MESSAGES.c[name] for name in REVISION_FIELDS),
+        *(_MESSAGES.c[name] for name in REVISED_FIELDS),
         literal(at, UtcDateTime()),
     ).where(in_chat(chat), col(Message.seq).in_(seqs))
     await session.execute(insert(Revision).from_select(_REVISION_COLUMNS, current))

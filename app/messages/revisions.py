@@ -18,15 +18,16 @@ from app.http.paging import Page, decode_integer_cursor, encode_cursor, page_bod
 from app.http.references import ChatPath, ChatRef, MessagePath
 from app.http.services import service
 from app.messages.branching.tree import MAX_SEQ
-from app.messages.edits import REVISION_FIELDS
 from app.messages.queries import parse_message_ref
 from app.messages.schemas import OptionalFields, PageQuery, Role
 from app.messages.serialize import dumps
+from app.models.message import REVISED_FIELDS
+from app.models.registry import owned_table
 
-_JSON = ("content", "tool_calls", "metadata")
+_JSON = owned_table("revisions").json_columns
 # One row with nulls where a message has no such revisions, none where there is no such message.
 _PAGE = (
-    f"SELECT r.revision, r.replaced_at, {', '.join(f'r.{name}' for name in REVISION_FIELDS)} FROM chats c "
+    f"SELECT r.revision, r.replaced_at, {', '.join(f'r.{name}' for name in REVISED_FIELDS)} FROM chats c "
     "JOIN messages m ON m.user_id = c.user_id AND m.chat_id = c.chat_id "
     "LEFT JOIN revisions r ON r.user_id = m.user_id AND r.chat_id = m.chat_id AND r.seq = m.seq AND r.revision > $4 "
     "WHERE c.user_id = $1 AND c.{} = $2 AND c.deleted_at IS NULL AND m.{} = $3 ORDER BY r.revision LIMIT {}"
@@ -78,9 +79,9 @@ class RevisionStore:
 
 
 def _serialize(row: Row) -> bytes:
-    fields = dict(zip(("revision", "replaced_at", *REVISION_FIELDS), row, strict=True))
-    revision = {name: fields[name] for name in ("revision", *REVISION_FIELDS) if fields[name] is not None}
-    revision |= {name: orjson.Fragment(revision[name]) for name in _JSON if name in revision}
+    fields = dict(zip(("revision", "replaced_at", *REVISED_FIELDS), row, strict=True))
+    revision = {name: fields[name] for name in ("revision", *REVISED_FIELDS) if fields[name] is not None}
+    revision |= {name: orjson.Fragment(revision[name]) for name in _JSON & revision.keys()}
     return dumps({**revision, "replaced_at": to_iso(fields["replaced_at"])})
 
 

@@ -2,7 +2,6 @@
 
 from typing import Annotated
 
-import orjson
 from fastapi import Query, Request
 from sqlmodel.ext.asyncio.session import AsyncSession
 from starlette.responses import Response
@@ -12,13 +11,12 @@ from app.chats.dependencies import chat_store, locked_chat
 from app.chats.lease import IDEMPOTENT_LEASE_HEADER, LEASE_HEADER, check_lease, check_own_lease, lease_token_of
 from app.http.conditional import IF_MATCH, not_modified
 from app.http.errors import Conflict, InvalidCursor, NotFound, PreconditionFailed, responses
-from app.http.idempotency import REPLAYED_HEADER, StoredResponse, idempotent_request, replayed, write_once
+from app.http.idempotency import StoredResponse, idempotent_request, write_once
 from app.http.openapi import BODY_ERRORS, ETAG_HEADER, LINK_HEADER, READ_ERRORS, WRITE_ERRORS, documented
 from app.http.paging import Page, page_response
 from app.http.query import QueryReader
 from app.http.references import ChatPath, ChatRef, MessagePath
-from app.messages.append.session_append import append_in_session, appended_body, parent_of
-from app.messages.append.writer import NeedsBranch, RepeatedAppend
+from app.messages.append.response import append_response, parent_of
 from app.messages.dependencies import message_store
 from app.messages.edits import EditStore
 from app.messages.items import APPEND_QUERY, ItemHotRoute, encode_items
@@ -33,7 +31,6 @@ from app.messages.schemas import (
     MessageOut,
     MessagePatch,
 )
-from app.messages.serialize import appended_json
 
 router = authenticated_router("/chats/{chat}/messages", "messages")
 hot_router = authenticated_router(router.prefix, "messages", ItemHotRoute)
@@ -58,37 +55,16 @@ async def append(request: Request, user: Writer, chat: ChatPath, body: AppendBod
     Answered once it is on disk. With `key:` a chat that is not there yet is created. With `format` the body is an item
     of another API or library, or `{"messages": […]}` with several; the answer is as ever. `If-Match` guards it (412).
     """
-    idempotency, lease_token = await idempotent_request(request), lease_token_of(request)
-    if_match = request.headers.get("If-Match")
-    batch = isinstance(body, MessageBatch)
-    messages = body.messages if isinstance(body, MessageBatch) else [body]
-    parent = parent_of(body)
-    ref = ChatRef.parse(chat)
-    status = None if isinstance(body, MessageBatch) else body.status
-    if status is not None or if_match is not None:
-        return await append_in_session(
-            request, user, ref, messages, idempotency, parent, lease_token, batch, status, if_match
-        )
-    outcome, new_messages = await message_store(request, user).append(ref, messages, idempotency, parent, lease_token)
-    if isinstance(outcome, NeedsBranch):
-        return await append_in_session(request, user, ref, messages, idempotency, parent, lease_token, batch)
-    headers = {}
-    first_seq, stored = outcome.first_seq, [message.public for message in new_messages]
-    if isinstance(outcome, RepeatedAppend):
-        assert idempotency is not None
-        kept = replayed(idempotency, outcome.request_sha256, StoredResponse(outcome.status, outcome.body.encode()))
-        if first_seq is None:
-            return kept.response()
-        stored, headers = orjson.loads(outcome.body), {REPLAYED_HEADER: "true"}
-        for message in stored:
-            message.pop("payload", None)
-    assert first_seq is not None
-    parents = [outcome.parent_id, *(message["message_id"] for message in stored)]
-    items = [
-        appended_json(message, outcome.chat_id, seq, parent_id)
-        for seq, message, parent_id in zip(range(first_seq, first_seq + len(stored)), stored, parents, strict=False)
-    ]
-    return Response(appended_body(items, batch), 201, headers, "application/json")
+    idempotency = await idempotent_request(request)
+    result, new_messages = await message_store(request, user).append(
+        ChatRef.parse(chat),
+        body.messages if isinstance(body, MessageBatch) else [body],
+        idempotency=idempotency,
+        parent=parent_of(body),
+        lease_token=lease_token_of(request),
+        if_match=request.headers.get("If-Match"),
+    )
+    return append_response(result, new_messages, idempotency, batch=isinstance(body, MessageBatch))
 
 
 @hot_router.get(

@@ -37,9 +37,8 @@ EXAMPLE_OUT: dict[str, JsonValue] = {
 }
 
 
-class _MessageFields(BaseModel):
-    # Strict: "5" is not 5 and 1 is not true, so that what comes back is what went in.
-    model_config = ConfigDict(extra="forbid", strict=True)
+class MessageFields(BaseModel):
+    """What a message says: the fields that it is sent with, that an edit changes, and that are read back."""
 
     content: Content = Field(default=None, description="A text, or a list of parts such as `{type, text}`.")
     tool_calls: list[dict[str, Any]] | None = None
@@ -54,7 +53,12 @@ class _MessageFields(BaseModel):
     metadata: dict[str, Any] | None = None
 
 
-class MessageIn(_MessageFields):
+class _StrictFields(MessageFields):
+    # Strict: "5" is not 5 and 1 is not true, so that what comes back is what went in.
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class MessageIn(_StrictFields):
     """A message to append. `content` may be left out or null where `tool_calls` or another `type` says what it is."""
 
     model_config = ConfigDict(
@@ -144,25 +148,16 @@ AppendBody = Annotated[
 ]
 
 
-class MessagePatch(_MessageFields):
+class MessagePatch(_StrictFields):
     """What to change of a message. `metadata` is merged (RFC 7396); null takes a field away."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"content": "How do I poach an egg?"}]})
 
 
-class OptionalFields(BaseModel):
+class OptionalFields(MessageFields):
     """The fields of a message that are left out where it does not have them."""
 
-    content: str | list[dict[str, Any]] | None = None
-    tool_calls: list[dict[str, Any]] | None = None
-    tool_call_id: str | None = None
-    name: str | None = None
-    model: str | None = None
-    tokens: int | None = None
-    input_tokens: int | None = None
-    output_tokens: int | None = None
     status: Status | None = None
-    metadata: dict[str, Any] | None = None
 
 
 class MessageOut(OptionalFields):

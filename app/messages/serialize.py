@@ -9,10 +9,12 @@ from app.codecs import Codec, encode_message, stored_item
 from app.codecs.values import Json
 from app.db.driver import Row
 from app.db.timestamps import to_iso
+from app.models.message import REVISED_FIELDS
+from app.models.registry import owned_table
 
-_JSON = frozenset({"content", "tool_calls", "metadata", "payload"})
+_JSON = owned_table("messages").json_columns
 # Columns that most messages do not have, and that are left out where they are NULL.
-EXTRAS = tuple("tool_calls tool_call_id name model tokens input_tokens output_tokens metadata".split())
+EXTRAS = tuple(name for name in REVISED_FIELDS if name not in ("role", "type", "content", "status"))
 _OPTIONAL = (*EXTRAS, "status")
 FIELDS = ("message_id", "seq", "role", "type", "created_at", "content", "edited_at", *_OPTIONAL, "payload")
 _PAYLOAD = FIELDS.index("payload")
@@ -99,8 +101,11 @@ def items_of(row: Row, chat_id: str, parent_id: Any, codec: Codec) -> list[Json]
     return encode_message(codec, message, payload)
 
 
-def appended_json(public: dict[str, Any], chat_id: str, seq: int, parent_id: str | None) -> bytes:
-    """The JSON of a message that was just appended and has no siblings: the same text that reading it will give."""
-    return orjson.dumps(
-        {"message_id": public["message_id"], "chat_id": chat_id, "seq": seq, "parent_id": parent_id, **public}
-    )
+def appended_json(
+    public: dict[str, Any], chat_id: str, seq: int, parent_id: str | None, siblings: Sequence[str] | None = None
+) -> bytes:
+    """The JSON of a message that was just appended: the same text that reading it will give."""
+    message = {"message_id": public["message_id"], "chat_id": chat_id, "seq": seq, "parent_id": parent_id}
+    if siblings is not None:
+        message |= {"role": public["role"], "type": public["type"], "siblings": siblings}
+    return orjson.dumps({**message, **public})

@@ -5,30 +5,40 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
-from sqlalchemy import JSON, insert, or_, select
+from sqlalchemy import or_, select
 from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 from uuid_utils import uuid7
 
-from app.chats.lease import lease_conflict
+from app.chats.lease import is_held, lease_conflict
 from app.db.database import Database
 from app.db.driver import Reader, SessionReader
 from app.db.timestamps import now
-from app.events.log import append_events
-from app.http.errors import NotFound, Problem
-from app.http.idempotency import IdempotentRequest
+from app.http.conditional import strong_etags
+from app.http.errors import NotFound, PreconditionFailed, Problem, Unprocessable
+from app.http.idempotency import IdempotentRequest, oldest_kept
 from app.http.references import ChatRef
-from app.messages.append.new_message import NewMessage, counter_deltas, new_message, sum_tokens
-from app.messages.append.writer import Append, AppendResult, AppendWriter, LeaseHeld, NoSuchChat
+from app.messages.append.contract import (
+    Append,
+    AppendResult,
+    LeaseHeld,
+    NoSuchChat,
+    NoSuchParent,
+    Outcome,
+    StoredAppend,
+    VersionMismatch,
+)
+from app.messages.append.new_message import NewMessage, new_messages_of, to_json
+from app.messages.append.writer import AppendWriter
 from app.messages.branching.branch_reader import BranchReader
 from app.messages.branching.tree import LINEAR, MAX_SEQ, Tree
 from app.messages.branching.tree_cache import TreeCache, load_tree, tree_of
 from app.messages.cache import HistoryCache
 from app.messages.history import HistoryReader
 from app.messages.linear_history import PageSpec, RowWithParent
-from app.messages.queries import add_to_counters, in_chat
+from app.messages.queries import in_chat
 from app.messages.schemas import MessageIn
-from app.messages.serialize import EXTRAS, message_json
+from app.messages.serialize import message_json
 from app.models import Chat, Message
 
 _LEASE = "SELECT lease_holder, lease_until FROM chats WHERE user_id = $1 AND {} = $2 AND deleted_at IS NULL"
@@ -67,30 +77,97 @@ class MessageStore:
         self,
         ref: ChatRef,
         messages: Sequence[MessageIn],
-        idempotency: IdempotentRequest | None,
-        parent: str | None,
-        lease_token: int | None,
+        *,
+        idempotency: IdempotentRequest | None = None,
+        parent: str | None = None,
+        lease_token: int | None = None,
+        if_match: str | None = None,
     ) -> tuple[AppendResult, Sequence[NewMessage]]:
-        """Appends messages together at the head; a chat named by a key is created when it is not there.
+        """Appends messages together; a chat named by a key is created when it is not there.
 
-        `parent` is the message they follow, by `message_id` or seq, "" for none and None for whatever the head is; when
-        it is not the head, nothing was stored, and `BranchStore.append` is for that. `lease_token` is that of the lease
-        under which they are written.
+        `parent` is the message they follow, by `message_id` or seq, "" for none and None for the head: where it is not
+        the head they begin a branch. They are the head then. `lease_token` is that of the lease under which they are
+        written, `if_match` the request's header.
 
         Returns what happened, and the new messages with what they will be read back as.
-        Raises NotFound, Conflict (409) where the lease is another's, Overloaded (503) and StorageFull (507).
+        Raises NotFound, Conflict (409) where the lease is another's, PreconditionFailed (412) where the chat is at
+        another version, Unprocessable (422) for no parent, Overloaded (503) and StorageFull (507).
         """
-        at = now()
-        new_messages = [new_message(message, at) for message in messages]
-        new_chat_id = str(uuid7()) if ref.key is not None else None
-        outcome = await self._writer.append(
-            Append(self.user_id, ref.chat_id, ref.key, new_chat_id, new_messages, idempotency, at, parent, lease_token)
+        new_messages = new_messages_of(messages)
+        stored = None
+        if idempotency is not None:
+            body = to_json([message.remembered for message in new_messages])
+            stored = StoredAppend(idempotency, body, oldest_kept())
+        result = await self.append_new(
+            ref, new_messages, stored=stored, parent=parent, lease_token=lease_token, if_match=if_match
         )
-        if isinstance(outcome, NoSuchChat):
-            raise NotFound
-        if isinstance(outcome, LeaseHeld):
-            raise await self._lease_refusal(ref)
-        return outcome, new_messages
+        return result, new_messages
+
+    async def append_new(
+        self,
+        ref: ChatRef,
+        new_messages: Sequence[NewMessage],
+        *,
+        stored: StoredAppend | None = None,
+        parent: str | None = None,
+        lease_token: int | None = None,
+        if_match: str | None = None,
+    ) -> AppendResult:
+        """The same for new messages that are at hand, and for any way to know a request again."""
+        append = Append(
+            self.user_id,
+            ref.chat_id,
+            ref.key,
+            str(uuid7()) if ref.key is not None else None,
+            new_messages,
+            now(),
+            stored,
+            parent,
+            lease_token,
+            strong_etags(if_match),
+        )
+        return await self._result_of(ref, await self._writer.append(append))
+
+    async def append_in(
+        self, session: AsyncSession, chat: Chat, messages: Sequence[MessageIn], parent: str | None = None
+    ) -> None:
+        """Appends messages in the transaction of a session that has the chat to itself, as `append` does.
+
+        Whether the lease and the version allow that, the caller has looked. Raises Unprocessable (422) for no parent.
+        """
+        if messages:
+            await self.append_new_in(session, chat, new_messages_of(messages), parent)
+
+    async def append_new_in(
+        self, session: AsyncSession, chat: Chat, new_messages: Sequence[NewMessage], parent: str | None = None
+    ) -> None:
+        """The same for new messages that are at hand."""
+        append = Append(
+            self.user_id,
+            chat.chat_id,
+            None,
+            None,
+            new_messages,
+            now(),
+            parent=parent,
+            # The lease is that of the caller.
+            lease_token=chat.lease_token if is_held(chat) else None,
+        )
+        await self._result_of(ChatRef(chat.chat_id, None), await self._writer.append_in(session, append))
+        await session.refresh(chat)
+
+    async def _result_of(self, ref: ChatRef, outcome: Outcome) -> AppendResult:
+        """The result of an append. Raises a Problem where it was refused."""
+        match outcome:
+            case NoSuchChat():
+                raise NotFound
+            case NoSuchParent():
+                raise Unprocessable("The parent is no message of this chat.")
+            case VersionMismatch():
+                raise PreconditionFailed
+            case LeaseHeld():
+                raise await self._lease_refusal(ref)
+        return outcome
 
     async def _lease_refusal(self, ref: ChatRef) -> Problem:
         by, chat = ref.column
@@ -133,47 +210,3 @@ class MessageStore:
             statement = select(Message).where(in_chat(chat), or_(*ranges)).order_by(col(Message.seq))
             messages += (await session.execute(statement)).scalars()
         return messages
-
-    async def insert(self, session: AsyncSession, chat: Chat, messages: Sequence[MessageIn]) -> None:
-        """Adds messages at the head of a chat that this session has to itself."""
-        at = now()
-        await self.insert_new_messages(session, chat, [new_message(message, at) for message in messages])
-
-    async def insert_new_messages(
-        self, session: AsyncSession, chat: Chat, new_messages: Sequence[NewMessage], status: str | None = None
-    ) -> None:
-        """Adds new messages at the head of a chat that this session has to itself, and records it."""
-        if not new_messages:
-            return
-        if chat.tree_version and chat.head_seq != chat.last_seq:
-            # Others may follow the head already: then these have siblings.
-            chat.tree_version += 1
-        first_seq = chat.last_seq + 1
-        rows = []
-        for message in new_messages:
-            chat.last_seq += 1
-            key = {"user_id": chat.user_id, "chat_id": chat.chat_id, "seq": chat.last_seq}
-            position = {"parent_seq": chat.head_seq, "segment": chat.segment}
-            rows.append(key | position | _columns(message) | {"status": status})
-            chat.head_seq, chat.head_id = chat.last_seq, message.message_id
-        await session.flush()
-        await session.execute(insert(Message), rows)
-        add_to_counters(chat, len(new_messages), sum_tokens(new_messages))
-        await session.flush()
-        entry = ["appended", chat.chat_id, first_seq, len(new_messages)]
-        deltas = ["messages", chat.platform, counter_deltas(new_messages)]
-        await append_events(session, chat.user_id, entry, deltas=[deltas])
-
-
-def _columns(message: NewMessage) -> dict[str, Any]:
-    """A new message as column values for SQLAlchemy; for one `insert` each has the same names."""
-    content = message.public.get("content")
-    return {
-        "message_id": message.message_id,
-        "role": message.role,
-        "type": message.type,
-        "content": JSON.NULL if content is None and "content" in message.public else content,
-        "text": message.text,
-        "payload": message.payload,
-        "created_at": message.created_at,
-    } | {"metadata_" if name == "metadata" else name: message.extras.get(name) for name in EXTRAS}

@@ -6,8 +6,10 @@ from sqlalchemy import Index, PrimaryKeyConstraint, Text
 from sqlmodel import Field, SQLModel
 
 from app.db.types import Id, Json, UtcDateTime
+from app.models.registry import owned
 
 
+@owned("user")
 class ApiKey(SQLModel, table=True):
     """An API key. One with a `user_id` acts for that user; one without is a service key, for the user it names.
 

@@ -7,11 +7,13 @@ from sqlalchemy import BigInteger, Boolean, Integer, PrimaryKeyConstraint, Text,
 from sqlmodel import Field, SQLModel
 
 from app.db.types import Id, Json, UtcDateTime, partial_index
+from app.models.registry import owned
 
 NOT_DELETED = text("deleted_at IS NULL")
 DELETED = text("deleted_at IS NOT NULL")
 
 
+@owned("user")
 class Chat(SQLModel, table=True):
     """A chat. Its counters are kept in the transaction of the message they count; no list counts rows.
 

@@ -11,8 +11,10 @@ from sqlalchemy import BigInteger, Index, Integer, PrimaryKeyConstraint, Text
 from sqlmodel import Field, SQLModel
 
 from app.db.types import Id, UtcDateTime
+from app.models.registry import owned
 
 
+@owned("message")
 class Document(SQLModel, table=True):
     """The words of a message; with the seq 0, those of a chat's title and summary.
 
@@ -37,6 +39,7 @@ class Document(SQLModel, table=True):
     words: str = Field(sa_type=Text)
 
 
+@owned("user")
 class Bucket(SQLModel, table=True):
     """Some thousand documents of a user, which are searched together. One bucket is filled after the other.
 
@@ -53,6 +56,7 @@ class Bucket(SQLModel, table=True):
     newest: datetime = Field(sa_type=UtcDateTime)
 
 
+@owned("user")
 class Indexing(SQLModel, table=True):
     """Index progress: how far a user's documents are up to date.
 

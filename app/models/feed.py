@@ -7,8 +7,10 @@ from sqlalchemy import BigInteger, PrimaryKeyConstraint, Text
 from sqlmodel import Field, SQLModel
 
 from app.db.types import Json, UtcDateTime
+from app.models.registry import owned
 
 
+@owned("user")
 class Feed(SQLModel, table=True):
     """A user's position in the event log: that of the last change. Those up to `pruned` are no longer kept.
 
@@ -24,10 +26,14 @@ class Feed(SQLModel, table=True):
     pruned: int = Field(default=0, sa_type=BigInteger)
 
 
+@owned("user")
 class Change(SQLModel, table=True):
-    """What one transaction changed for a user. `position` is that of its last change; see `app.events.log`.
+    """What one transaction changed for a user.
 
-    `counts` is what it adds to the user's counters, see `app.events.counter_deltas`; NULL where it adds nothing.
+    Attributes:
+        position: that of its last change.
+        events: what changed, see `app.events.events`.
+        deltas: what that adds to the user's counters, see `app.events.counter_deltas`; NULL where it adds nothing.
     """
 
     __tablename__ = "changes"
@@ -36,5 +42,5 @@ class Change(SQLModel, table=True):
     user_id: str = Field(sa_type=Text)
     position: int = Field(sa_type=BigInteger)
     at: datetime = Field(sa_type=UtcDateTime)
-    entries: list[Any] = Field(sa_type=Json)
-    counts: list[Any] | None = Field(default=None, sa_type=Json)
+    events: list[Any] = Field(sa_type=Json)
+    deltas: list[Any] | None = Field(default=None, sa_type=Json)

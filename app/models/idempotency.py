@@ -5,15 +5,17 @@ from datetime import datetime
 from sqlalchemy import Index, Integer, PrimaryKeyConstraint, Text
 from sqlmodel import Field, SQLModel
 
-from app.db.types import Id, UtcDateTime
+from app.db.types import Id, Json, UtcDateTime
+from app.models.registry import owned
 
 
+@owned("chat")
 class Idempotency(SQLModel, table=True):
     """A stored response, under the caller, the route (method and path) and the key; committed with its effect.
 
     `chat_id` is the chat it is about, if any. For an append `first_seq` is set too, and `body` is a JSON list of the
-    messages without the chat, the seqs they got and the first one's parent, `parent_id`: those are known only in the
-    database, where the row is written.
+    messages without the chat, the seqs they got and the first one's parent, `parent_id`, and siblings, `siblings`:
+    those are known only in the database, where the row is written.
     """
 
     __tablename__ = "idempotency"
@@ -32,4 +34,5 @@ class Idempotency(SQLModel, table=True):
     chat_id: str | None = Field(default=None, sa_type=Id)
     first_seq: int | None = Field(default=None, sa_type=Integer)
     parent_id: str | None = Field(default=None, sa_type=Id)
+    siblings: list[str] | None = Field(default=None, sa_type=Json)
     created_at: datetime = Field(sa_type=UtcDateTime)

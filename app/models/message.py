@@ -7,10 +7,13 @@ from sqlalchemy import BigInteger, ForeignKeyConstraint, Index, Integer, Primary
 from sqlmodel import Field, SQLModel
 
 from app.db.types import Id, Json, UtcDateTime, partial_index
+from app.models.registry import owned, owned_table
 
 # Most chats have one segment, and cost nothing here.
 NOT_FIRST_SEGMENT = text("segment > 0")
 IS_INSTRUCTION = text("role IN ('system', 'developer')")
+# What follows a message is the one with the next seq, or in this index.
+FOLLOWS_ANOTHER = text("parent_seq IS NULL OR parent_seq < seq - 1")
 
 
 def belongs_to(table: str, name: str, *columns: str) -> ForeignKeyConstraint:
@@ -43,10 +46,11 @@ class _MessageFields(InChat):
     tokens: int | None = Field(default=None, sa_type=BigInteger)
     input_tokens: int | None = Field(default=None, sa_type=BigInteger)
     output_tokens: int | None = Field(default=None, sa_type=BigInteger)
-    status: str | None = Field(default=None, sa_type=Text)
     metadata_: dict[str, Any] | None = Field(default=None, sa_type=Json, sa_column_kwargs={"name": "metadata"})
+    status: str | None = Field(default=None, sa_type=Text)
 
 
+@owned("messages")
 class Message(_MessageFields, table=True):
     """A message. Its `seq` is its number in the chat: 1, 2, 3 … as written, never used again.
 
@@ -61,6 +65,7 @@ class Message(_MessageFields, table=True):
         # Without the chat: message ids grow with time, so that new ones of all chats go to one page of the index.
         Index("uq_messages_message_id", "user_id", "message_id", unique=True),
         partial_index("ix_messages_segment", "user_id", "chat_id", "segment", "seq", where=NOT_FIRST_SEGMENT),
+        partial_index("ix_messages_parent", "user_id", "chat_id", "parent_seq", "seq", where=FOLLOWS_ANOTHER),
         partial_index("ix_messages_instructions", "user_id", "chat_id", "seq", where=IS_INSTRUCTION),
     )
 
@@ -73,6 +78,7 @@ class Message(_MessageFields, table=True):
     edited_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
 
 
+@owned("messages")
 class Segment(InChat, table=True):
     """A run of messages that leaves another one: after the message `fork_seq` of the segment `parent_segment`.
 
@@ -93,6 +99,7 @@ class Segment(InChat, table=True):
     fork_seq: int = Field(sa_type=Integer)
 
 
+@owned("message", record="revision")
 class Revision(_MessageFields, table=True):
     """What a message was before an edit: `revision` 1 is what was written first, replaced at `replaced_at`."""
 
@@ -106,6 +113,7 @@ class Revision(_MessageFields, table=True):
     replaced_at: datetime = Field(sa_type=UtcDateTime)
 
 
+@owned("message", record="feedback")
 class Feedback(InChat, table=True):
     """What a caller thinks of a message: `rating` is -1 or 1. One for each caller, the last one they gave."""
 
@@ -122,3 +130,9 @@ class Feedback(InChat, table=True):
     text: str | None = Field(default=None, sa_type=Text)
     created_at: datetime = Field(sa_type=UtcDateTime)
     updated_at: datetime = Field(sa_type=UtcDateTime)
+
+
+REVISED_FIELDS = tuple(
+    name for name in owned_table("revisions").fields if name not in ("seq", "revision", "replaced_at")
+)
+"""The columns that say what a message is, and what a revision keeps of it: role, type, content, what only some have."""

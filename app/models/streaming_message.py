@@ -7,8 +7,10 @@ from sqlmodel import Field
 
 from app.db.types import UtcDateTime
 from app.models.message import InChat, belongs_to
+from app.models.registry import owned
 
 
+@owned("message")
 class StreamingMessage(InChat, table=True):
     """A message in progress: there is a row as long as its status is `in_progress`.
 
@@ -31,6 +33,7 @@ class StreamingMessage(InChat, table=True):
     touched_at: datetime = Field(sa_type=UtcDateTime)
 
 
+@owned("message")
 class Chunk(InChat, table=True):
     """A part of the text of a message in progress, from the character `start` on. Chunks go when it is complete."""
 

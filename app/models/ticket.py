@@ -7,8 +7,10 @@ from sqlalchemy import Index, PrimaryKeyConstraint, Text
 from sqlmodel import Field, SQLModel
 
 from app.db.types import Json, UtcDateTime
+from app.models.registry import owned
 
 
+@owned("user")
 class Ticket(SQLModel, table=True):
     """A ticket that was not used yet, by its SHA-256.
 

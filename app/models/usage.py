@@ -10,6 +10,7 @@ from sqlalchemy import BigInteger, Integer, PrimaryKeyConstraint, Text
 from sqlmodel import Field, SQLModel
 
 from app.db.types import UtcDateTime
+from app.models.registry import owned
 
 
 class _Totals(SQLModel):
@@ -29,6 +30,7 @@ class _ChatTotals(_Totals):
     deleted_chats: int = Field(default=0, sa_type=BigInteger)
 
 
+@owned("user")
 class Usage(_ChatTotals, table=True):
     """Totals of a user, the trash included.
 
@@ -47,6 +49,7 @@ class Usage(_ChatTotals, table=True):
     last_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
 
 
+@owned("user")
 class UsageBy(_ChatTotals, table=True):
     """Totals of a user by role, model or platform (`kind`); `name` is its value as JSON text (`null` for none)."""
 
@@ -57,6 +60,7 @@ class UsageBy(_ChatTotals, table=True):
     name: str = Field(sa_type=Text)
 
 
+@owned("user")
 class UsageTimeBucket(_Totals, table=True):
     """Counters of a time bucket, a quarter of an hour: `time_bucket` is its number since 1970 in UTC, of `created_at`.
 

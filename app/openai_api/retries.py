@@ -1,30 +1,24 @@
 """Recognises the retries of OpenAI's clients, which send no idempotency key.
 
 A client retries a call twice after a broken connection or a temporary refusal. Only a header that counts the attempts
-tells a retry from a new call. So a retry is recognised by what the first attempt stored: see `docs/openai.md`.
+tells a retry from a new call. So a retry is recognised by what the first attempt stored, and leaves a marker for a
+first attempt that comes after it: see `docs/openai.md`.
 """
 
-import asyncio
 import hashlib
-from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import datetime, timedelta
-from typing import Any
+from datetime import timedelta
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 from starlette.requests import Request
 
 from app.db.timestamps import now
-from app.http.idempotency import oldest_kept
+from app.http.idempotency import IdempotentRequest, oldest_kept
+from app.http.references import ChatRef
 from app.models import Chat, Idempotency
 
 HEADER = "x-stainless-retry-count"
 # The client waits ten minutes for a response, and tries three times.
 RECOGNISED_FOR = timedelta(minutes=30)
-# It waits at least this long before it tries again.
-EARLIEST_RETRY = timedelta(seconds=0.3)
-
-Key = tuple[str, str, bytes]
 
 
 def is_retry(request: Request) -> bool:
@@ -33,29 +27,10 @@ def is_retry(request: Request) -> bool:
     return count.isascii() and count.isdigit() and int(count[:9]) > 0
 
 
-class FirstAttempts:
-    """The first attempts that run in this process. Their retries wait until they have ended."""
-
-    def __init__(self) -> None:
-        self._attempts: dict[Key, list[asyncio.Event]] = {}
-
-    @contextmanager
-    def attempt(self, key: Key) -> Iterator[None]:
-        """A context to run a first attempt in."""
-        ended = asyncio.Event()
-        self._attempts.setdefault(key, []).append(ended)
-        try:
-            yield
-        finally:
-            ended.set()
-            self._attempts[key].remove(ended)
-            if not self._attempts[key]:
-                del self._attempts[key]
-
-    async def ended(self, key: Key) -> None:
-        """Waits for the end of every attempt with this key that has begun."""
-        for ended in list(self._attempts.get(key, ())):
-            await ended.wait()
+def retried_request(ref: ChatRef, body: bytes) -> IdempotentRequest:
+    """The request that a retry with this body leaves a marker of, for a first attempt that comes after it."""
+    assert ref.chat_id is not None
+    return IdempotentRequest(_route(ref.chat_id), _post(body), "")
 
 
 class RetryMarkers:
@@ -74,30 +49,32 @@ class RetryMarkers:
 
     async def was_deleted(self, message_id: str, index: int) -> bool:
         """Whether a call deleted the item at an index of a message."""
-        return await self._marked_at(f"DELETE {message_id} {index}") is not None
+        key = (self._chat.user_id, _route(self._chat.chat_id), f"DELETE {message_id} {index}")
+        marker = await self._session.get(Idempotency, key)
+        return marker is not None and marker.created_at >= oldest_kept()
 
     async def mark_retried(self, body: bytes) -> None:
         """Marks that a retry stored the items of its body."""
         await self._put(_post(body))
 
-    async def was_retried(self, body: bytes, began: datetime) -> bool:
-        """Whether a retry stored the items of a body since the first attempt with that body began."""
-        marked_at = await self._marked_at(_post(body))
-        return marked_at is not None and marked_at >= began
-
     async def _put(self, key: str) -> None:
         chat = self._chat
-        owner: dict[str, Any] = {"user_id": chat.user_id, "chat_id": chat.chat_id, "route": _route(chat), "key": key}
-        await self._session.merge(Idempotency(**owner, request_sha256="", status=200, body="", created_at=now()))
+        marker = Idempotency(
+            user_id=chat.user_id,
+            route=_route(chat.chat_id),
+            key=key,
+            request_sha256="",
+            status=200,
+            body="",
+            chat_id=chat.chat_id,
+            created_at=now(),
+        )
+        await self._session.merge(marker)
 
-    async def _marked_at(self, key: str) -> datetime | None:
-        row = await self._session.get(Idempotency, (self._chat.user_id, _route(self._chat), key))
-        return row.created_at if row and row.created_at >= oldest_kept() else None
 
-
-def _route(chat: Chat) -> str:
+def _route(chat_id: str) -> str:
     # It begins with no HTTP method, so that no client can name it as a route.
-    return f"retries {chat.chat_id}"
+    return f"retries {chat_id}"
 
 
 def _post(body: bytes) -> str:

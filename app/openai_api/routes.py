@@ -69,7 +69,7 @@ async def create_conversation(request: Request, user: Writer, body: Conversation
     async def create(session: AsyncSession) -> StoredResponse:
         details = ChatDetails(metadata=dict(body.metadata or {}))
         chat = await chat_store(request, user).create(session, str(uuid7()), details)
-        await message_store(request, user).insert(session, chat, messages)
+        await message_store(request, user).append_in(session, chat, messages)
         return StoredResponse(200, conversation_of(chat), chat_id=chat.chat_id)
 
     return await write_once(request, user.user_id, create)

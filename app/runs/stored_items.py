@@ -11,21 +11,16 @@ from typing import Any, Protocol
 
 import orjson
 from sqlmodel.ext.asyncio.session import AsyncSession
-from uuid_utils import uuid7
 
 from app.chats.lease import check_lease
-from app.chats.schemas import ChatDetails
 from app.chats.store import ChatStore
 from app.codecs import CODECS, Codec, encode_message
 from app.db.database import Database
 from app.db.driver import SessionReader
-from app.db.timestamps import now
 from app.http import strict_json
 from app.http.errors import NotFound
 from app.http.paging import MAX_LIMIT
 from app.http.references import ChatRef
-from app.messages.append.new_message import new_message
-from app.messages.append.writer import NeedsBranch
 from app.messages.branching.branch_reader import BranchReader
 from app.messages.branching.store import BranchStore
 from app.messages.branching.tree import SegmentRange
@@ -104,13 +99,7 @@ class StoredItems:
         """
         if not items:
             return
-        outcome, new_messages = await self._messages.append(self._ref, self._read(items), None, None, None)
-        if isinstance(outcome, NeedsBranch):
-            # Others may follow the head already: these begin a branch there.
-            async with self._db.write() as session:
-                chat = await self._chats.find(session, self._ref)
-                check_lease(chat, None)
-                await BranchStore(self._messages).append(session, chat, None, new_messages)
+        await self._messages.append(self._ref, self._read(items))
 
     async def pop(self) -> Item | None:
         """Takes the newest item off, and gives it to nobody else; None where there is none. Raises Conflict (409)."""
@@ -123,7 +112,7 @@ class StoredItems:
                 items = encode_message(self._codec, orjson.loads(body), payload)
                 if items:
                     # Another library's message may be several items: those before the last go back.
-                    await self._messages.insert(session, chat, self._read(items[:-1]))
+                    await self._messages.append_in(session, chat, self._read(items[:-1]))
                     return items[-1]
         return None
 
@@ -143,13 +132,7 @@ class StoredItems:
         messages = self._read(items)
         if not messages:
             return False
-        async with self._db.write() as session:
-            if (chat := await self._find(session)) is None:
-                if self._ref.key is None:
-                    raise NotFound
-                chat = await self._chats.create(session, str(uuid7()), ChatDetails(key=self._ref.key))
-            check_lease(chat, None)
-            await self._append(session, chat, "", messages)
+        await self._messages.append(self._ref, messages, parent="")
         return True
 
     async def snapshot(self, limit: int, expired: Expired | None = None) -> tuple[list[Item], bool, Replace]:
@@ -196,9 +179,9 @@ class StoredItems:
             check_lease(chat, None)
             expired_ids = [] if expired is None else await self._expired(session, chat, first.seq, expired)
             if messages:
-                await self._append(session, chat, parent, messages)
+                await self._messages.append_in(session, chat, messages, parent)
             else:
-                await BranchStore(self._messages).switch(session, chat, parent)
+                await BranchStore().switch(session, chat, parent)
             for message_id in expired_ids:
                 await EditStore().delete(session, chat, message_id)
         return True
@@ -221,10 +204,6 @@ class StoredItems:
         tree = await tree_of(reader, chat)
         branch_reader = BranchReader(reader, chat.user_id, chat.chat_id, in_session=True)
         return _Branch(branch_reader, tree.active_branch, self._codec)
-
-    async def _append(self, session: AsyncSession, chat: Chat, parent: str, messages: Sequence[DecodedMessage]) -> None:
-        at = now()
-        await BranchStore(self._messages).append(session, chat, parent, [new_message(each, at) for each in messages])
 
     def _read(self, items: Sequence[Item]) -> list[DecodedMessage]:
         # As a request's body is read: what another process could not send is not stored by this one either.

@@ -5,7 +5,17 @@ from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Any, NamedTuple
 
-from app.events.log import Entry, position_count
+from app.events.events import (
+    ChatCreated,
+    ChatErased,
+    ChatRestored,
+    ChatUpdated,
+    Event,
+    MessageDeleted,
+    MessageEdited,
+    MessagesAppended,
+    MessagesCleared,
+)
 
 # A chat's title and summary are indexed as if they were its message 0.
 CHAT_SEQ = 0
@@ -79,8 +89,8 @@ class IndexPlan:
     removed: list[MessageRange] = field(default_factory=list)
 
 
-def plan_changes(state: IndexState, rows: Iterable[tuple[int, list[Entry]]], max_messages: int) -> IndexPlan:
-    """The plan for some rows of `changes`, each a position and its entries; for at most `max_messages` messages.
+def plan_changes(state: IndexState, rows: Iterable[tuple[int, list[Event]]], max_messages: int) -> IndexPlan:
+    """The plan for some rows of `changes`, each a position and its events; for at most `max_messages` messages.
 
     It may end in the middle of a row, since each message has a position.
     """
@@ -88,15 +98,15 @@ def plan_changes(state: IndexState, rows: Iterable[tuple[int, list[Entry]]], max
     before = state.progress
     plan = IndexPlan(state.user_id, before, before)
     position, remaining = before.position, max_messages
-    for last, entries in rows:
-        start = last - sum(map(position_count, entries))
-        for entry in entries:
-            end = start + position_count(entry)
+    for last, events in rows:
+        start = last - sum(event.position_count for event in events)
+        for event in events:
+            end = start + event.position_count
             if end > position:
                 if not remaining:
                     break
                 count = min(end - position, remaining)
-                _add_entry(plan, entry, position - start, count)
+                _add_event(plan, event, position - start, count)
                 position += count
                 remaining -= count
             start = end
@@ -106,25 +116,25 @@ def plan_changes(state: IndexState, rows: Iterable[tuple[int, list[Entry]]], max
     return plan
 
 
-def _add_entry(plan: IndexPlan, entry: Entry, skipped: int, count: int) -> None:
+def _add_event(plan: IndexPlan, event: Event, skipped: int, count: int) -> None:
     user_id = plan.user_id
-    kind, chat_id, *values = entry
+    chat_id = event.chat_id
     chat = MessageRange(user_id, chat_id, CHAT_SEQ, CHAT_SEQ)
-    match kind:
-        case "appended":
-            first: int = values[0] + skipped
+    match event:
+        case MessagesAppended():
+            first = event.first_seq + skipped
             plan.added.append(MessageRange(user_id, chat_id, first, first + count - 1))
-        case "edited" | "deleted":
-            plan.reindexed.append(MessageRange(user_id, chat_id, values[0], values[0]))
-        case "cleared":
-            plan.removed.append(MessageRange(user_id, chat_id, 1, values[0]))
+        case MessageEdited() | MessageDeleted():
+            plan.reindexed.append(MessageRange(user_id, chat_id, event.seq, event.seq))
+        case MessagesCleared():
+            plan.removed.append(MessageRange(user_id, chat_id, 1, event.last_seq))
             # The summary went with the messages.
             plan.reindexed.append(chat)
-        case "chat.created":
+        case ChatCreated():
             plan.added.append(chat)
-        case "chat.updated" | "chat.restored":
+        case ChatUpdated() | ChatRestored():
             plan.reindexed.append(chat)
-        case "chat.erased":
+        case ChatErased():
             plan.removed.append(MessageRange(user_id, chat_id, CHAT_SEQ, MAX_SEQ))
 
 

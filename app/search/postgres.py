@@ -72,9 +72,9 @@ LEFT JOIN LATERAL (SELECT * FROM indexing WHERE user_id = w.user_id LIMIT 1) AS 
 WHERE f.position IS NOT NULL OR i.position IS NOT NULL OR EXISTS (SELECT 1 FROM chats WHERE user_id = w.user_id)
 """
     changes_sql = """
-SELECT w.user_id, c.position, c.entries FROM unnest($1::text[], $2::bigint[]) AS w(user_id, after)
+SELECT w.user_id, c.position, c.events FROM unnest($1::text[], $2::bigint[]) AS w(user_id, after)
 CROSS JOIN LATERAL (
-    SELECT position, entries FROM changes WHERE user_id = w.user_id AND position > w.after ORDER BY position LIMIT $3
+    SELECT position, events FROM changes WHERE user_id = w.user_id AND position > w.after ORDER BY position LIMIT $3
 ) AS c LIMIT $3
 """
     chats_sql = f"""

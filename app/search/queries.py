@@ -11,7 +11,7 @@ import orjson
 from app.db.database import Database
 from app.db.driver import Row
 from app.db.timestamps import to_datetime
-from app.events.log import Entry
+from app.events.events import Event, event_from_json
 from app.search.index_plan import DocumentSource, IndexPlan, IndexState, MessageRange, NewDocument, Progress
 
 # Longer texts are read one at a time.
@@ -20,8 +20,8 @@ LONG_TEXT_CHARACTERS = 50_000
 SNIPPET_CHARACTERS = 64 * 1024 + 1
 NIL_UUID = "00000000-0000-0000-0000-000000000000"
 
-Changes = dict[str, list[tuple[int, list[Entry]]]]
-"""Rows of users' feeds: a position and its entries each."""
+Changes = dict[str, list[tuple[int, list[Event]]]]
+"""Rows of users' feeds: a position and its events each."""
 
 _USERS_BEHIND = """
 SELECT f.user_id FROM feeds f LEFT JOIN indexing i ON i.user_id = f.user_id
@@ -64,8 +64,8 @@ class IndexQueries(ABC):
         """The first `limit` rows of users' feeds after the given positions."""
         changes: Changes = {}
         rows = await self._db.driver.fetch(self.changes_sql, *self.encode_rows(positions, 2), limit)
-        for user_id, position, entries in rows:
-            changes.setdefault(user_id, []).append((position, orjson.loads(entries)))
+        for user_id, position, events in rows:
+            changes.setdefault(user_id, []).append((position, list(map(event_from_json, orjson.loads(events)))))
         return changes
 
     async def sources(self, ranges: Sequence[MessageRange]) -> list[DocumentSource]:

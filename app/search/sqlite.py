@@ -53,7 +53,7 @@ FROM json_each($1) w LEFT JOIN feeds f ON f.user_id = w.value LEFT JOIN indexing
 WHERE f.position IS NOT NULL OR i.position IS NOT NULL OR EXISTS (SELECT 1 FROM chats WHERE user_id = w.value)
 """
     changes_sql = """
-SELECT c.user_id, c.position, c.entries FROM json_each($1) w
+SELECT c.user_id, c.position, c.events FROM json_each($1) w
 CROSS JOIN changes c ON c.user_id = w.value ->> 0 AND c.position > w.value ->> 1
 ORDER BY w.key, c.position LIMIT $2
 """

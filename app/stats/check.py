@@ -59,7 +59,7 @@ UNION SELECT user_id FROM (SELECT user_id FROM feeds WHERE user_id > $1 ORDER BY
 ORDER BY 1 LIMIT {_USERS_AT_ONCE}
 """
 _PENDING = """
-SELECT c.position, c.at, CAST(c.entries AS text), CAST(c.counts AS text) FROM changes c
+SELECT c.position, c.at, CAST(c.events AS text), CAST(c.deltas AS text) FROM changes c
 WHERE c.user_id = $1 AND c.position > coalesce((SELECT u.position FROM usage u WHERE u.user_id = $1), 0)
 ORDER BY c.position
 """
@@ -170,9 +170,9 @@ class Recount:
     async def _pending(self, user_id: str) -> CounterDeltas | None:
         """What is not aggregated yet; None where all is."""
         pending: CounterDeltas | None = None
-        for position, at, entries, counts in await self._reader.fetch(_PENDING, user_id):
+        for position, at, events, deltas in await self._reader.fetch(_PENDING, user_id):
             pending = pending or CounterDeltas(0, position)
-            pending.add(position, at, orjson.loads(entries), orjson.loads(counts) if counts else ())
+            pending.add(position, at, events, deltas)
         return pending
 
 

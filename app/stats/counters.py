@@ -174,7 +174,7 @@ def _sum_changes(rows: Iterable[Row]) -> tuple[dict[str, CounterDeltas], dict[st
     deltas: dict[str, CounterDeltas] = {}
     longest: dict[str, int | None] = {}
     counts: dict[str, int] = {}
-    for user_id, counted_position, known_longest, feed_position, position, at, entries, changes in rows:
+    for user_id, counted_position, known_longest, feed_position, position, at, events, changes in rows:
         if user_id not in deltas:
             deltas[user_id] = CounterDeltas(counted_position or 0, counted_position or 0)
             longest[user_id] = 0 if counted_position is None else known_longest
@@ -183,7 +183,7 @@ def _sum_changes(rows: Iterable[Row]) -> tuple[dict[str, CounterDeltas], dict[st
             # The changes are gone, as after a repair by hand: they can never be counted.
             deltas[user_id].position = feed_position
             continue
-        deltas[user_id].add(position, at, orjson.loads(entries), orjson.loads(changes) if changes else ())
+        deltas[user_id].add(position, at, events, changes)
         counts[user_id] += 1
     for user_id, user_deltas in deltas.items():
         known = longest[user_id]

@@ -1,4 +1,4 @@
-"""Counter deltas: what a user's changes add to the counters. Pure: rows of the feed in, rows of the counters out."""
+"""Sums of counter deltas: what a user's changes add to the counters. Pure: rows of the feed in, of the counters out."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -7,6 +7,8 @@ from typing import Any
 import orjson
 
 from app.db.timestamps import to_iso
+from app.events.counter_deltas import ChatsDelta, MessagesDelta, PlatformDelta, ShrunkDelta, delta_from_json
+from app.events.events import MessagesAppended, event_from_json
 
 # The counters of `usage` and `usage_by`, in the order of their columns, and of the time buckets.
 TOTALS = ("active_chats", "deleted_chats", "messages", "input_tokens", "output_tokens", "total_tokens")
@@ -34,38 +36,40 @@ class CounterDeltas:
     first_at: Any = None
     last_at: Any = None
 
-    def add(self, position: int, at: Any, entries: Iterable[Any], counts: Iterable[Any]) -> None:
-        """Adds a row of `changes`; rows come in their order."""
+    def add(self, position: int, at: Any, events: str, deltas: str | None) -> None:
+        """Adds a row of `changes`, with its events and deltas as JSON texts; rows come in their order."""
         self.position = position
         self.first_at = at if self.first_at is None else min(self.first_at, at)
         self.last_at = at if self.last_at is None else max(self.last_at, at)
-        self.grown_chats.update(entry[1] for entry in entries if entry[0] == "appended")
-        for kind, *values in counts:
-            if kind == "messages":
-                self._add_messages(*values)
-            elif kind == "chats":
-                self._add_chats(*values)
-            elif kind == "platform":
-                old, new, *totals = values
-                _add(self._by_name("platform", old), (-number for number in totals))
-                _add(self._by_name("platform", new), totals)
-            elif kind == "shrunk":
-                self.largest_shrunk = max(self.largest_shrunk, values[0])
+        for event in map(event_from_json, orjson.loads(events)):
+            if isinstance(event, MessagesAppended):
+                self.grown_chats.add(event.chat_id)
+        for delta in map(delta_from_json, orjson.loads(deltas) if deltas else ()):
+            match delta:
+                case MessagesDelta():
+                    self._add_messages(delta)
+                case ChatsDelta():
+                    self._add_chats(delta)
+                case PlatformDelta():
+                    _add(self._by_name("platform", delta.old), (-number for number in delta.totals))
+                    _add(self._by_name("platform", delta.new), delta.totals)
+                case ShrunkDelta():
+                    self.largest_shrunk = max(self.largest_shrunk, delta.messages)
 
-    def _add_messages(self, platform: str | None, rows: Iterable[list[Any]]) -> None:
-        for bucket, role, model, *counts in rows:
-            totals = (0, 0, *counts)
+    def _add_messages(self, delta: MessagesDelta) -> None:
+        for counts in delta.counts:
+            totals = (0, 0, counts.messages, counts.input_tokens, counts.output_tokens, counts.total_tokens)
             _add(self.totals, totals)
-            _add(self._by_name("platform", platform), totals)
-            _add(self._by_name("role", role), totals)
-            _add(self._by_name("model", model), totals)
-            _add(self._in_bucket(bucket), totals[1:])
+            _add(self._by_name("platform", delta.platform), totals)
+            _add(self._by_name("role", counts.role), totals)
+            _add(self._by_name("model", counts.model), totals)
+            _add(self._in_bucket(counts.bucket), totals[1:])
 
-    def _add_chats(self, platform: str | None, bucket: int | None, created: int, active: int, deleted: int) -> None:
-        _add(self.totals, (active, deleted))
-        _add(self._by_name("platform", platform), (active, deleted))
-        if created and bucket is not None:
-            self._in_bucket(bucket)[0] += created
+    def _add_chats(self, delta: ChatsDelta) -> None:
+        _add(self.totals, (delta.active, delta.deleted))
+        _add(self._by_name("platform", delta.platform), (delta.active, delta.deleted))
+        if delta.created and delta.bucket is not None:
+            self._in_bucket(delta.bucket)[0] += delta.created
 
     def _by_name(self, kind: str, name: str | None) -> list[int]:
         return self.by.setdefault((kind, name), [0] * len(TOTALS))

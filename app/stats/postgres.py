@@ -22,7 +22,7 @@ class PostgresStats:
     """Statistics SQL of Postgres."""
 
     changes = """
-SELECT w.user_id, u.position, u.longest, f.position, c.position, c.at, c.entries, c.counts
+SELECT w.user_id, u.position, u.longest, f.position, c.position, c.at, c.events, c.deltas
 FROM json_array_elements_text($1::text::json) AS w (user_id)
 JOIN feeds f ON f.user_id = w.user_id
 LEFT JOIN usage u ON u.user_id = w.user_id

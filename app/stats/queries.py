@@ -39,7 +39,7 @@ class StatsSql(Protocol):
     changes: str
     """The changes of users (a JSON array of ids, $1) that are not aggregated, at most $2 rows of each user: user_id,
     `position` and `longest` of the counters (NULL without any), `position` of the feed, and of the changes `position`,
-    `at`, `entries` and `counts` (NULL for a user without changes). Users one after the other, changes in their order.
+    `at`, `events` and `deltas` (NULL for a user without changes). Users one after the other, changes in their order.
     """
 
     def rows(self, types: Sequence[str]) -> str:

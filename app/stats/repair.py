@@ -12,6 +12,7 @@ from app.db.database import Database
 from app.db.driver import SessionReader
 from app.db.timestamps import now
 from app.events.counter_deltas import shrunk_deltas
+from app.events.events import ChatUpdated
 from app.events.log import append_events
 from app.models import Chat, Feed, Usage, UsageBy, UsageTimeBucket
 from app.stats.check import actual_totals
@@ -39,7 +40,7 @@ async def repair_chat(db: Database, user_id: str, chat_id: str) -> None:
         chat.updated_at = now()
         await session.flush()
         # The longest chat of the user may be another one than before.
-        await append_events(session, user_id, ["chat.updated", chat_id], deltas=[*shrunk_deltas(before)])
+        await append_events(session, user_id, ChatUpdated(chat_id), deltas=shrunk_deltas(before))
 
 
 async def repair_user(db: Database, user_id: str) -> None:

@@ -21,7 +21,7 @@ class SqliteStats:
     """Statistics SQL of SQLite."""
 
     changes = """
-SELECT f.user_id, u.position, u.longest, f.position, c.position, c.at, c.entries, c.counts
+SELECT f.user_id, u.position, u.longest, f.position, c.position, c.at, c.events, c.deltas
 FROM json_each($1) w
 CROSS JOIN feeds f ON f.user_id = w.value
 LEFT JOIN usage u ON u.user_id = f.user_id

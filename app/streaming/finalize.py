@@ -11,6 +11,7 @@ from app.chats.store import ChatStore
 from app.db.database import Database
 from app.db.timestamps import now
 from app.events.counter_deltas import message_update_deltas
+from app.events.events import MessageEdited
 from app.http.errors import Conflict
 from app.http.merge_patch import merge_patch
 from app.http.references import ChatRef
@@ -105,8 +106,8 @@ class Finalizer:
         add_to_counters(chat, 0, (new[0] - old[0], new[1] - old[1], new[2] - old[2]))
         before, after = (old_model, old), (message.model, new)
         deltas = message_update_deltas(chat.platform, message.created_at, message.role, before, after)
-        edited = ["edited", chat.chat_id, message.seq, message.message_id]
-        await EditStore().record_changes(session, chat, edited, counts=deltas)
+        edited = MessageEdited(chat.chat_id, message.seq, message.message_id)
+        await EditStore().record_changes(session, chat, edited, deltas=deltas)
 
 
 def _is_result_of(message: Message, body: CompleteIn | FailIn) -> bool:

@@ -12,6 +12,7 @@ from sqlmodel import col
 
 from app.changes import reader as reader_module
 from app.events import pruning
+from app.events.events import ChatUpdated
 from app.events.log import append_events
 from app.events.pruning import prune
 from app.jobs import housekeeping
@@ -193,7 +194,7 @@ async def test_who_commits_last_comes_last_and_nobody_skips_him(app: FastAPI, an
 
     async def slow() -> None:
         async with app.state.services.db.write() as session:
-            await append_events(session, ann.user_id, ["chat.updated", chat])
+            await append_events(session, ann.user_id, ChatUpdated(chat))
             took.set()
             await commit.wait()
 
@@ -218,7 +219,7 @@ async def test_a_transaction_that_fails_leaves_no_hole(app: FastAPI, ann: Person
 
     async def fail() -> None:
         async with app.state.services.db.write() as session:
-            await append_events(session, ann.user_id, ["chat.updated", chat])
+            await append_events(session, ann.user_id, ChatUpdated(chat))
             raise RuntimeError
 
     with pytest.raises(RuntimeError):

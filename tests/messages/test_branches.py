@@ -327,7 +327,7 @@ async def test_what_a_fork_records(app: FastAPI, me: httpx2.AsyncClient) -> None
     statement = select(Change).where(col(Change.user_id) == made["user_id"]).order_by(col(Change.position).desc())
     async with app.state.services.db.read() as session:
         last = (await session.execute(statement.limit(1))).scalar_one()
-    assert last.entries == [["chat.created", made["chat_id"]], ["appended", made["chat_id"], 1, 3]]
+    assert last.events == [["chat.created", made["chat_id"]], ["appended", made["chat_id"], 1, 3]]
 
 
 async def test_a_parent_that_is_no_message(me: httpx2.AsyncClient) -> None:

@@ -3,6 +3,7 @@
 import random
 from collections.abc import Callable
 from typing import Any
+from uuid import uuid4
 
 import httpx2
 import pytest
@@ -22,6 +23,7 @@ WEIGHTS = {
     "branch": 6,
     "branch_batch": 2,
     "new_root": 1,
+    "stream": 2,
     "switch": 4,
     "delete": 4,
     "pop": 2,
@@ -50,7 +52,8 @@ class Run:
 
     async def start(self) -> None:
         """A chat that is empty."""
-        self.chats.append(ChatModel(ok(await self.client.post("/chats", json={}))["chat_id"]))
+        key = str(uuid4())
+        self.chats.append(ChatModel(ok(await self.client.post("/chats", json={"key": key}))["chat_id"], key=key))
 
     def message(self) -> Json:
         """A message that no other one is."""
@@ -70,7 +73,7 @@ class Run:
         chat = self.chats[number % len(self.chats)]
         seqs = sorted(chat.nodes)
         chosen = seqs[number % len(seqs)] if seqs else None
-        if kind in ("append", "append_batch", "branch", "branch_batch", "new_root"):
+        if kind in ("append", "append_batch", "branch", "branch_batch", "new_root", "stream"):
             await self.grow(chat, kind, chosen)
         elif kind == "pop":
             expected = None if chat.head is None else chat.item(chat.head)
@@ -94,7 +97,10 @@ class Run:
                 said = {}
         elif kind == "new_root":
             parent, said = None, {"parent": None}
-        await self.append(chat, parent, said, batch=kind.endswith("batch"))
+        if kind == "stream":
+            await self.stream(chat, parent, said)
+        else:
+            await self.append(chat, parent, said, batch=kind.endswith("batch"))
 
     async def alter(self, chat: ChatModel, kind: str, seq: int) -> None:
         """Does something to a message."""
@@ -117,8 +123,35 @@ class Run:
         body = self.message() | said
         if batch:
             body = {"messages": [self.message() for _ in range(self.random.randrange(1, 5))], **said}
-        answer = ok(await self.client.post(f"/chats/{chat.chat_id}/messages", json=body))
+        headers = await self.if_match(chat, body)
+        answer = ok(await self.client.post(f"{self.path(chat)}/messages", json=body, headers=headers))
         chat.append(parent, answer["messages"] if batch else [answer])
+
+    async def stream(self, chat: ChatModel, parent: int | None, said: Json) -> None:
+        """Appends a message in progress, adds to its text, and completes it."""
+        body = self.message() | said | {"status": "in_progress"}
+        answer = ok(await self.client.post(f"{self.path(chat)}/messages", json=body))
+        chat.append(parent, [answer])
+        await self.look(chat)
+        path = f"{self.path(chat)}/messages/{self.name(chat, chat.last_seq)}"
+        ok(await self.client.post(f"{path}/chunks", json={"offset": len(body["content"]), "text": " and more"}))
+        text = f"{body['content']} and more"
+        chat.nodes[chat.last_seq].body |= {"content": text, "status": "completed"}
+        assert ok(await self.client.post(f"{path}/complete", json={"offset": len(text)})) == chat.item(chat.last_seq)
+
+    def path(self, chat: ChatModel) -> str:
+        """The path of a chat, by its id or its key."""
+        return f"/chats/key:{chat.key}" if chat.key and self.random.random() < 0.5 else f"/chats/{chat.chat_id}"
+
+    async def if_match(self, chat: ChatModel, body: Json) -> Json:
+        """The header that guards an append, or none. With an ETag from before, nothing is appended."""
+        if self.random.random() < 0.7:
+            return {}
+        etag = (await self.client.get(self.path(chat))).headers["ETag"]
+        version, suffix = etag.strip('"').split("-")
+        old = {"If-Match": f'"{int(version) - 1}-{suffix}"'}
+        problem(await self.client.post(f"{self.path(chat)}/messages", json=body, headers=old), 412)
+        return {"If-Match": etag}
 
     async def fork(self, chat: ChatModel, at: int | None, body: Json | None) -> None:
         """Copies a branch of a chat."""

@@ -17,10 +17,11 @@ from uuid_utils import uuid7
 from app.db.database import Database
 from app.db.timestamps import now
 from app.http.errors import Overloaded
+from app.messages.append.contract import Append, Appended, NoSuchChat, Outcome
 from app.messages.append.new_message import new_message
 from app.messages.append.postgres import PostgresCommitBackend
 from app.messages.append.sqlite import SqliteCommitBackend
-from app.messages.append.writer import Append, Appended, AppendWriter, NoSuchChat, Outcome
+from app.messages.append.writer import AppendWriter
 from app.messages.schemas import MessageIn
 from app.models import Chat
 from app.settings import Settings
@@ -207,7 +208,7 @@ def group_of(db: Database) -> SqliteCommitBackend | PostgresCommitBackend:
 def an_append(me: httpx2.AsyncClient, chat_id: str | None, key: str | None = None, content: str = "x") -> Append:
     """An append of one message."""
     new_messages = [new_message(MessageIn(role="user", content=content), now())]
-    return Append(me.headers["X-User-Id"], chat_id, key, str(uuid7()) if key else None, new_messages, None, now())
+    return Append(me.headers["X-User-Id"], chat_id, key, str(uuid7()) if key else None, new_messages, now())
 
 
 async def test_what_was_accepted_is_written_before_the_writer_ends(app: FastAPI, me: httpx2.AsyncClient) -> None:
@@ -237,9 +238,9 @@ async def test_what_a_database_refuses_fails_alone(app: FastAPI, me: httpx2.Asyn
     outcomes: list[Outcome] = [results[0], results[2], results[3]]
     first = appends[0].new_messages[0].message_id
     assert outcomes == [
-        Appended(chat["chat_id"], 1, None),
+        Appended(chat["chat_id"], 1, None, None),
         NoSuchChat(),
-        Appended(chat["chat_id"], 2, first),
+        Appended(chat["chat_id"], 2, first, None),
     ]
     assert [isinstance(results[n], Exception) for n in (1, 4)] == [True, True]
     assert await contents(me, f"/chats/{chat['chat_id']}") == ["x", "x"]

@@ -32,6 +32,7 @@ class ChatModel:
     nodes: dict[int, Node] = field(default_factory=dict)
     head: int | None = None
     last_seq: int = 0
+    key: str | None = None
 
     def append(self, parent: int | None, stored_response: Sequence[Json]) -> None:
         """Messages as they were answered, which follow the message `parent` and each other."""

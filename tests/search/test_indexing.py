@@ -11,7 +11,17 @@ from sqlalchemy import delete, func, select, update
 from sqlmodel import col
 
 from app.db.timestamps import now
-from app.events.log import Entry
+from app.events.events import (
+    ChatCreated,
+    ChatErased,
+    ChatUpdated,
+    Event,
+    HeadMoved,
+    MessageDeleted,
+    MessageEdited,
+    MessagesAppended,
+    MessagesCleared,
+)
 from app.events.pruning import prune
 from app.models import Bucket, Document, Indexing
 from app.search import bucket_allocation
@@ -32,11 +42,11 @@ def index_state(position: int) -> IndexState:
     return IndexState(USER, 100, 0, Progress(position, 1))
 
 
-ROWS: list[tuple[int, list[Entry]]] = [
-    (3, [["chat.created", "c"], ["appended", "c", 1, 2]]),
-    (8, [["appended", "c", 3, 4], ["edited", "c", 2, "id"]]),
-    (11, [["deleted", "c", 1, "id"], ["head", "c", 6, "id"], ["chat.updated", "c"]]),
-    (13, [["cleared", "c", 6], ["chat.erased", "d"]]),
+ROWS: list[tuple[int, list[Event]]] = [
+    (3, [ChatCreated("c"), MessagesAppended("c", 1, 2)]),
+    (8, [MessagesAppended("c", 3, 4), MessageEdited("c", 2, "id")]),
+    (11, [MessageDeleted("c", 1, "id"), HeadMoved("c", 6, "id"), ChatUpdated("c")]),
+    (13, [MessagesCleared("c", 6), ChatErased("d")]),
 ]
 
 

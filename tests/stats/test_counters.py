@@ -297,11 +297,11 @@ async def test_one_whose_counters_cannot_be_added_up_holds_up_nobody(
     async with acting(app, admin | {"X-User-Id": other}) as somebody:
         for one in (me, somebody):
             ok(await one.post("/chats/key:a/messages", json={"role": "user", "content": "x"}))
-    broken = {"user_id": user_id, "position": 3, "at": datetime.now(UTC), "entries": [], "counts": [["messages", None]]}
+    broken = {"user_id": user_id, "position": 3, "at": datetime.now(UTC), "events": [], "deltas": [["messages", None]]}
     async with app.state.services.db.write() as session:
         await session.execute(insert(Change).values(broken))
         await session.execute(update(Feed).where(col(Feed.user_id) == user_id).values(position=3))
-    with pytest.raises(TypeError):
+    with pytest.raises(ValueError, match="unpack"):
         await app.state.services.counters.aggregate([user_id, other])
     assert [row.messages for row in await rows(app, Usage, other)] == [1]
     async with app.state.services.db.write() as session:

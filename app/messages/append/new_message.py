@@ -8,9 +8,9 @@ from typing import Any
 import orjson
 from uuid_utils import uuid7
 
-from app.db.timestamps import to_iso
-from app.events.counter_deltas import bucketed
-from app.messages.schemas import DecodedMessage, MessageIn
+from app.db.timestamps import now, to_iso
+from app.events.counter_deltas import MessageCounts, count_messages
+from app.messages.schemas import DecodedMessage, MessageIn, MessageToAppend
 from app.messages.serialize import EXTRAS
 
 
@@ -22,8 +22,9 @@ class NewMessage:
         content: its content as JSON; None where it has none.
         text: its plain text.
         extras: those of `EXTRAS` that it has, by name.
-        public: the message as it is answered, without `chat_id` and `seq`.
+        public: the message as it is answered, without what is known when it is stored: its chat, seq and parent.
         payload: what gives back the item that it was decoded from, see `app.codecs.decode_item`; None without one.
+        status: `in_progress` where its text comes in chunks, else None.
     """
 
     message_id: str
@@ -35,6 +36,7 @@ class NewMessage:
     extras: dict[str, Any]
     public: dict[str, Any]
     payload: dict[str, Any] | None = None
+    status: str | None = None
 
     @property
     def remembered(self) -> dict[str, Any]:
@@ -51,6 +53,7 @@ class NewMessage:
 
 def new_message(message: MessageIn, at: datetime) -> NewMessage:
     """The new message of a request that arrived at the time `at`."""
+    status = message.status if isinstance(message, MessageToAppend) else None
     fields = message.model_fields_set
     content = message.content
     message_id = str(uuid7())
@@ -61,6 +64,8 @@ def new_message(message: MessageIn, at: datetime) -> NewMessage:
         public["content"] = content
     public["created_at"] = to_iso(created_at)
     public |= extras
+    if status is not None:
+        public["status"] = status
     return NewMessage(
         message_id,
         message.role,
@@ -71,7 +76,14 @@ def new_message(message: MessageIn, at: datetime) -> NewMessage:
         extras,
         public,
         message.payload if isinstance(message, DecodedMessage) else None,
+        status,
     )
+
+
+def new_messages_of(messages: Iterable[MessageIn]) -> list[NewMessage]:
+    """The new messages of a request that arrives now."""
+    at = now()
+    return [new_message(message, at) for message in messages]
 
 
 def to_json(value: Any) -> str:
@@ -107,8 +119,8 @@ def sum_tokens(new_messages: Iterable[NewMessage]) -> tuple[int, int, int]:
     return totals[0], totals[1], totals[2]
 
 
-def counter_deltas(new_messages: Iterable[NewMessage]) -> list[list[Any]]:
-    """What new messages add to the counters, see `app.events.counter_deltas.bucketed`."""
-    return bucketed(
+def message_counts(new_messages: Iterable[NewMessage]) -> list[MessageCounts]:
+    """What new messages add to the counters."""
+    return count_messages(
         (message.created_at, message.role, message.extras.get("model"), message.tokens()) for message in new_messages
     )

@@ -7,31 +7,67 @@ from collections.abc import Sequence
 from typing import Any
 
 import asyncpg
+from sqlalchemy import BigInteger, Text
+from sqlmodel.ext.asyncio.session import AsyncSession
 
 from app.db import postgres
 from app.db.database import Database
+from app.db.driver import Row
 from app.db.timestamps import now
+from app.db.types import Json
+from app.events.counter_deltas import ChatsDelta, MessagesDelta, bucket_of
+from app.events.events import ChatCreated, MessagesAppended
 from app.http.database_errors import rolled_back
-from app.http.idempotency import oldest_kept
-from app.messages.append.new_message import NewMessage, counter_deltas, sum_tokens, to_json
-from app.messages.append.writer import Append, Appended, LeaseHeld, NeedsBranch, NoSuchChat, Outcome, RepeatedAppend
+from app.messages.append.contract import (
+    Append,
+    Appended,
+    LeaseHeld,
+    NoSuchChat,
+    NoSuchParent,
+    Outcome,
+    Refusal,
+    RepeatedAppend,
+    VersionMismatch,
+)
+from app.messages.append.new_message import NewMessage, message_counts, sum_tokens, to_json
+from app.messages.serialize import EXTRAS
+from app.models.registry import owned_table
 
-# Types of the function's parameters: per append, then per message, then two timestamps. Each is an array, and costs; so
-# what most messages do not have goes into one of them, as JSON.
+# Types of the function's parameters: per append, then per message, each an array, and costs; so what most messages do
+# not have goes into one of them, as JSON. Then those of the whole group.
 _APPEND_TYPES = (
-    "boolean boolean text uuid text uuid int bigint bigint bigint uuid text bigint text text text text text".split()
+    "text uuid text uuid int bigint bigint bigint uuid text bigint text text text text text text timestamptz".split()
 )
 _MESSAGE_TYPES = "int int uuid text text json text json timestamptz".split()
-_PARAMETERS = [f"{name}[]" for name in (*_APPEND_TYPES, *_MESSAGE_TYPES)] + ["timestamptz", "timestamptz"]
+_PARAMETERS = [
+    *(f"{name}[]" for name in (*_APPEND_TYPES, *_MESSAGE_TYPES)),
+    *"text text text text boolean timestamptz".split(),
+]
+_END = (None,) * len(_APPEND_TYPES)
 _CALL = (
-    "SELECT number, outcome, chat_id, first_seq, parent_id, request_sha256, status, body "
+    "SELECT number, outcome, chat_id, first_seq, parent_id, siblings, request_sha256, body "
     f"FROM chatkeep_append({', '.join(f'${number}::{name}' for number, name in enumerate(_PARAMETERS, 1))})"
 )
-_NOTHING_STORED: dict[str, Outcome] = {
+_REFUSALS: dict[str, Refusal] = {
     "no_such_chat": NoSuchChat(),
-    "needs_branch": NeedsBranch(),
+    "no_such_parent": NoSuchParent(),
+    "version_mismatch": VersionMismatch(),
     "lease_held": LeaseHeld(),
 }
+# Events and counter deltas ready made, but for `%s`, which only the function knows: the chat's id, the first seq and
+# the number of messages; the chat's platform and the counts.
+_APPENDED_EVENT = to_json([MessagesAppended.kind, "%s", "first", "count"]).replace('"first","count"', "%s,%s")
+_CREATED_EVENT = to_json(ChatCreated("%s").to_json())
+_MESSAGES_DELTA = to_json([MessagesDelta.kind, "platform", "counts"]).replace('"platform","counts"', "%s,[%s]")
+
+
+def extraction() -> dict[str, str]:
+    """How the function gets columns out of a message's extras: the values for the names in braces in `append.sql`."""
+    types = {column.name: column.type for column in owned_table("messages").table.columns}
+    columns = (*EXTRAS, "payload", "status")
+    casts = {Json: "m.extras -> '{}'", Text: "m.extras ->> '{}'", BigInteger: "(m.extras ->> '{}')::bigint"}
+    values = (casts[type(types[name])].format(name) for name in columns)
+    return {"extra_columns": ", ".join(columns), "extra_values": ", ".join(values)}
 
 
 class PostgresCommitBackend:
@@ -45,38 +81,41 @@ class PostgresCommitBackend:
         if self._connection is None or self._connection.is_closed():
             options = postgres.connection_options(self._db.pgbouncer)
             self._connection = await asyncpg.connect(postgres.dsn(self._db.url), **options)
-        # Chats are locked in one order by every process, so that two groups cannot wait for each other.
-        order = sorted(range(len(appends)), key=lambda index: _chat_key(appends[index]))
-        arguments = _arguments([appends[index] for index in order])
-        try:
-            rows = await self._connection.fetch(_CALL, *arguments)
-        except Exception as error:
-            if not rolled_back(error):
-                # Whatever state it is in, and whether it knows that it is broken or not.
-                self._connection.terminate()
-            raise
-        outcomes: list[Outcome] = [NoSuchChat()] * len(appends)
-        for number, outcome, chat_id, first_seq, parent, request_sha256, status, body in rows:
-            index, parent_id = order[number - 1], None if parent is None else str(parent)
-            if outcome == "appended":
-                outcomes[index] = Appended(str(chat_id), first_seq, parent_id)
-            elif outcome == "repeated":
-                outcomes[index] = RepeatedAppend(str(chat_id), first_seq, parent_id, request_sha256, status, body)
-            else:
-                outcomes[index] = _NOTHING_STORED[outcome]
-        return outcomes
+        outcomes: dict[int, Outcome] = {}
+        # Some have to be called for again, when those before them in the same chat are committed.
+        while waiting := [index for index in range(len(appends)) if index not in outcomes]:
+            try:
+                rows = await self._connection.fetch(_CALL, *_arguments([appends[index] for index in waiting]))
+            except Exception as error:
+                if not rolled_back(error):
+                    # Whatever state it is in, and whether it knows that it is broken or not.
+                    self._connection.terminate()
+                raise
+            outcomes |= {waiting[row[0] - 1]: _outcome(row) for row in rows if row[1] != "again"}
+        return [outcomes[index] for index in range(len(appends))]
+
+    async def append_in(self, session: AsyncSession, append: Append) -> Outcome:
+        connection = await session.connection()
+        row = (await connection.exec_driver_sql(_CALL, tuple(_arguments([append])))).one()
+        return _outcome(row)
 
     async def close(self) -> None:
         if self._connection is not None:
             await self._connection.close()
 
 
+def _outcome(row: Row) -> Outcome:
+    _, outcome, chat_id, first_seq, parent_id, siblings, request_sha256, body = row
+    if (refusal := _REFUSALS.get(outcome)) is not None:
+        return refusal
+    appended = Appended(str(chat_id), first_seq, None if parent_id is None else str(parent_id), siblings or None)
+    return appended if outcome == "appended" else RepeatedAppend(request_sha256, body, appended)
+
+
 def _arguments(appends: Sequence[Append]) -> list[Any]:
-    chats = [None, *map(_chat_key, appends), None]
+    at = now()
     per_append = [
         (
-            chats[number - 1] != chats[number],
-            chats[number + 1] != chats[number],
             append.user_id,
             append.chat_id,
             append.key,
@@ -86,11 +125,13 @@ def _arguments(appends: Sequence[Append]) -> list[Any]:
             append.new_messages[-1].message_id,
             append.parent,
             append.lease_token,
-            to_json(counter_deltas(append.new_messages))[1:-1],
-            *_idempotency(append),
+            None if append.if_match is None else f" {' '.join(append.if_match)} ",
+            to_json([list(counts) for counts in message_counts(append.new_messages)])[1:-1],
+            *_stored(append),
         )
-        for number, append in enumerate(appends, 1)
+        for append in appends
     ]
+    per_append.append(_END)
     per_message = [
         (
             number,
@@ -106,24 +147,29 @@ def _arguments(appends: Sequence[Append]) -> list[Any]:
         for number, append in enumerate(appends, 1)
         for index, message in enumerate(append.new_messages)
     ]
-    # Now, and not when they came: a lease may have ended while an append was waiting.
-    return [*map(list, zip(*per_append, strict=True)), *map(list, zip(*per_message, strict=True)), now(), oldest_kept()]
+    created_delta = to_json(ChatsDelta(None, bucket_of(at), 1, 1, 0).to_json())
+    streaming = any(append.new_messages[0].status is not None for append in appends)
+    return [
+        *map(list, zip(*per_append, strict=True)),
+        *map(list, zip(*per_message, strict=True)),
+        *(_APPENDED_EVENT, _CREATED_EVENT, _MESSAGES_DELTA, created_delta, streaming),
+        # Now, and not when they came: a lease may have ended while an append was waiting.
+        at,
+    ]
 
 
-def _chat_key(append: Append) -> tuple[str, str, str]:
-    return append.user_id, append.chat_id or "", append.key or ""
-
-
-def _idempotency(append: Append) -> tuple[str | None, str | None, str | None, str | None]:
-    """The route, the key, the request's hash, and the messages as they are kept."""
-    request = append.idempotency
-    if request is None:
-        return None, None, None, None
-    body = to_json([message.remembered for message in append.new_messages])
-    return request.route, request.key, request.request_sha256, body
+def _stored(append: Append) -> tuple[Any, ...]:
+    """The route, the key, the request's hash, what is stored of the messages, and since when that counts."""
+    stored = append.stored
+    if stored is None:
+        return None, None, None, None, None
+    return stored.request.route, stored.request.key, stored.request.request_sha256, stored.body, stored.kept_since
 
 
 def _extras(message: NewMessage) -> str | None:
+    extras = message.extras
     if message.payload is not None:
-        return to_json(message.extras | {"payload": message.payload})
-    return to_json(message.extras) if message.extras else None
+        extras = extras | {"payload": message.payload}
+    if message.status is not None:
+        extras = extras | {"status": message.status}
+    return to_json(extras) if extras else None

@@ -1,30 +1,43 @@
 """Commit backend for SQLite: one connection on a thread of its own, one `BEGIN IMMEDIATE … COMMIT` for a group."""
 
-import sqlite3
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 import orjson
+from sqlalchemy.engine import Connection
+from sqlmodel.ext.asyncio.session import AsyncSession
 
+from app.chats.serialize import etag
 from app.db import sqlite
 from app.db.database import Database
 from app.db.timestamps import now, to_iso
-from app.events.counter_deltas import CounterDelta, bucket_of
-from app.http.idempotency import oldest_kept
-from app.messages.append.new_message import NewMessage, counter_deltas, sum_tokens, to_json
-from app.messages.append.writer import Append, Appended, LeaseHeld, NeedsBranch, NoSuchChat, Outcome, RepeatedAppend
+from app.events.counter_deltas import ChatsDelta, CounterDelta, MessagesDelta, bucket_of
+from app.events.events import ChatCreated, Event, MessagesAppended
+from app.http.errors import NotFound
+from app.messages.append.contract import (
+    Append,
+    Appended,
+    LeaseHeld,
+    NoSuchChat,
+    NoSuchParent,
+    Outcome,
+    RepeatedAppend,
+    VersionMismatch,
+)
+from app.messages.append.new_message import NewMessage, message_counts, sum_tokens, to_json
+from app.messages.queries import parse_message_ref
 from app.messages.serialize import EXTRAS
 
 _SELECT_RESPONSE = """
-SELECT chat_id, first_seq, parent_id, request_sha256, status, body FROM idempotency
+SELECT request_sha256, body, chat_id, first_seq, parent_id, siblings FROM idempotency
 WHERE user_id = ? AND route = ? AND key = ? AND created_at >= ?
 """
 _STORE_RESPONSE = """
 INSERT OR REPLACE INTO idempotency
-    (user_id, route, key, request_sha256, status, body, headers, chat_id, first_seq, parent_id, created_at)
-VALUES (?, ?, ?, ?, 201, ?, '{}', ?, ?, ?, ?)
+    (user_id, route, key, request_sha256, status, body, headers, chat_id, first_seq, parent_id, siblings, created_at)
+VALUES (?, ?, ?, ?, 201, ?, '{}', ?, ?, ?, ?, ?)
 """
 _CHAT_BY_KEY = "SELECT chat_id FROM chats WHERE user_id = ? AND key = ? AND deleted_at IS NULL"
 _CREATE_CHAT = """
@@ -33,41 +46,63 @@ INSERT INTO chats (user_id, chat_id, key, tags, is_pinned, metadata, message_cou
 VALUES (?1, ?2, ?3, '[]', 0, '{}', 0, 0, 0, 0, 0, 0, 0, 0, 1, ?4, ?4, ?4)
 """
 _COLUMNS = f"""user_id, chat_id, seq, parent_seq, segment, message_id, role, type, content, text, created_at,
-    {", ".join(EXTRAS)}, payload"""
-_VALUES = ", ".join("?" * (7 + len(EXTRAS)))
+    {", ".join(EXTRAS)}, payload, status"""
+_VALUES = ", ".join("?" * (8 + len(EXTRAS)))
 # Finds the chat, takes the next seq and stores the first message at once: each statement more costs the thread a
 # wait for the interpreter's lock. In a chat with branches only what follows the message that was written last is known
 # to have no siblings.
 _INSERT_FIRST = f"""
 INSERT INTO messages ({_COLUMNS})
 SELECT user_id, chat_id, last_seq + 1, head_seq, segment, {_VALUES} FROM chats
-WHERE user_id = ? AND chat_id = ? AND deleted_at IS NULL AND (tree_version = 0 OR head_seq = last_seq) AND {{}}
+WHERE user_id = ? AND chat_id = ? AND deleted_at IS NULL AND (tree_version = 0 OR head_seq = last_seq)
+    AND (lease_until IS NULL OR lease_until <= ?)
 RETURNING seq, segment, (
     SELECT json_array(c.head_id, c.platform) FROM chats c
     WHERE c.user_id = messages.user_id AND c.chat_id = messages.chat_id
 )
 """
-_INSERT_WITHOUT_LEASE = _INSERT_FIRST.format("(lease_until IS NULL OR lease_until <= ?)")
-_INSERT_UNDER_LEASE = _INSERT_FIRST.format("lease_until > ? AND lease_token = ?")
 _HEAD = """
-SELECT head_id, head_seq, tree_version = 0 OR head_seq IS last_seq FROM chats
-WHERE user_id = ? AND chat_id = ? AND deleted_at IS NULL
+SELECT last_seq, head_seq, head_id, segment, tree_version, last_segment, version, platform, lease_token, lease_until
+FROM chats WHERE user_id = ? AND chat_id = ? AND deleted_at IS NULL
 """
-_INSERT_NEXT = f"INSERT INTO messages ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, {_VALUES})"
+_PARENT = "SELECT seq, message_id, segment FROM messages WHERE user_id = ? AND chat_id = ? AND {} = ?"
+_LATER_IN_SEGMENT = (
+    "SELECT 1 FROM messages WHERE user_id = ? AND chat_id = ? AND segment = ? AND segment > 0 AND seq > ? LIMIT 1"
+)
+_INSERT_SEGMENT = "INSERT INTO segments (user_id, chat_id, segment, parent_segment, fork_seq) VALUES (?, ?, ?, ?, ?)"
+# What follows a message is the next seq, or in the index of those that do not follow the seq before.
+_CHILDREN = """
+SELECT message_id FROM (
+    SELECT seq, message_id FROM messages WHERE user_id = ?1 AND chat_id = ?2 AND seq = ?3 + 1 AND parent_seq = ?3
+    UNION ALL
+    SELECT seq, message_id FROM messages
+    WHERE user_id = ?1 AND chat_id = ?2 AND parent_seq = ?3 AND (parent_seq IS NULL OR parent_seq < seq - 1)
+) ORDER BY seq
+"""
+_ROOTS = """
+SELECT message_id FROM messages
+WHERE user_id = ? AND chat_id = ? AND parent_seq IS NULL AND (parent_seq IS NULL OR parent_seq < seq - 1) ORDER BY seq
+"""
+_INSERT = f"INSERT INTO messages ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, {_VALUES})"
 _UPDATE_CHAT = """
-UPDATE chats SET last_seq = ?3, head_seq = ?3, head_id = ?9, message_count = message_count + ?4,
-    input_tokens = input_tokens + ?5, output_tokens = output_tokens + ?6, total_tokens = total_tokens + ?7,
-    version = version + 1, last_activity_at = max(last_activity_at, ?8)
+UPDATE chats SET last_seq = ?3, head_seq = ?3, head_id = ?4, segment = ?5, message_count = message_count + ?6,
+    input_tokens = input_tokens + ?7, output_tokens = output_tokens + ?8, total_tokens = total_tokens + ?9,
+    version = version + 1, last_activity_at = max(last_activity_at, ?10)
 WHERE user_id = ?1 AND chat_id = ?2
 """
-# A group's changes are one JSON array of `[user_id, count, entries, counts]`: two statements do for all users.
+_UPDATE_TREE = "UPDATE chats SET tree_version = ?, last_segment = ? WHERE user_id = ? AND chat_id = ?"
+_START_STREAMING = """
+INSERT INTO streaming_messages (user_id, chat_id, seq, stored, lease_token, touched_at) VALUES (?, ?, ?, ?, ?, ?)
+"""
+_INSERT_CHUNK = "INSERT INTO chunks (user_id, chat_id, seq, start, text) VALUES (?, ?, ?, 0, ?)"
+# A group's changes are one JSON array of `[user_id, positions, events, deltas]`: two statements do for all users.
 _ADVANCE_FEEDS = """
 INSERT INTO feeds (user_id, position, pruned)
 SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), 0 FROM json_each(?1) WHERE true
 ON CONFLICT (user_id) DO UPDATE SET position = position + excluded.position
 """
 _INSERT_CHANGES = """
-INSERT INTO changes (user_id, position, at, entries, counts)
+INSERT INTO changes (user_id, position, at, events, deltas)
 SELECT f.user_id, f.position, ?2, json_extract(c.value, '$[2]'), json_extract(c.value, '$[3]')
 FROM json_each(?1) c JOIN feeds f ON f.user_id = json_extract(c.value, '$[0]')
 """
@@ -84,23 +119,73 @@ class SqliteCommitBackend:
         async with self._db.write_lock:
             return await self._thread.transaction(partial(_commit, appends))
 
+    async def append_in(self, session: AsyncSession, append: Append) -> Outcome:
+        def run(connection: Connection) -> Outcome:
+            return _commit([append], _SessionConnection(connection))[0]
+
+        return await (await session.connection()).run_sync(run)
+
     async def close(self) -> None:
         await self._thread.close()
 
 
+class _Rows(Protocol):
+    def fetchone(self) -> Any: ...
+
+    def fetchall(self) -> Sequence[Any]: ...
+
+
+class _Connection(Protocol):
+    """What is used of a connection, which is the plain driver's or that of a session."""
+
+    def execute(self, sql: str, parameters: Sequence[Any], /) -> _Rows: ...
+
+    def executemany(self, sql: str, rows: Iterable[Sequence[Any]], /) -> _Rows: ...
+
+
+class _SessionConnection:
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def execute(self, sql: str, parameters: Sequence[Any], /) -> _Rows:
+        return self._connection.exec_driver_sql(sql, tuple(parameters))
+
+    def executemany(self, sql: str, rows: Iterable[Sequence[Any]], /) -> _Rows:
+        return self._connection.exec_driver_sql(sql, [tuple(row) for row in rows])
+
+
 @dataclass(slots=True)
 class _UserChanges:
-    """What a group changes for one user: how many positions of the event log that takes, the entries, the counts."""
+    """What a group changes for one user."""
 
-    positions: int = 0
-    entries: list[list[Any]] = field(default_factory=list)
-    counts: list[CounterDelta] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
+    deltas: list[CounterDelta] = field(default_factory=list)
+
+    def add_created(self, chat_id: str, append: Append) -> None:
+        self.events.append(ChatCreated(chat_id))
+        self.deltas.append(ChatsDelta(None, bucket_of(append.at), 1, 1, 0))
+
+    def add_appended(self, appended: Appended, platform: str | None, messages: Sequence[NewMessage]) -> None:
+        first_seq, counts = appended.first_seq, message_counts(messages)
+        last = self.events[-1] if self.events else None
+        if (
+            isinstance(last, MessagesAppended)
+            and last.chat_id == appended.chat_id
+            and last.first_seq + last.count == first_seq
+            and isinstance(delta := self.deltas[-1], MessagesDelta)
+        ):
+            # What was appended to one chat is one event.
+            self.events[-1] = replace(last, count=last.count + len(messages))
+            self.deltas[-1] = replace(delta, counts=[*delta.counts, *counts])
+        else:
+            self.events.append(MessagesAppended(appended.chat_id, first_seq, len(messages)))
+            self.deltas.append(MessagesDelta(platform, counts))
 
 
 Changes = dict[str, _UserChanges]
 
 
-def _commit(appends: Sequence[Append], connection: sqlite3.Connection) -> list[Outcome]:
+def _commit(appends: Sequence[Append], connection: _Connection) -> list[Outcome]:
     changes: Changes = {}
     outcomes = [_append(connection, append, changes) for append in appends]
     if changes:
@@ -108,91 +193,163 @@ def _commit(appends: Sequence[Append], connection: sqlite3.Connection) -> list[O
     return outcomes
 
 
-def _append(connection: sqlite3.Connection, append: Append, changes: Changes) -> Outcome:
-    user_id, request = append.user_id, append.idempotency
-    if request is not None:
-        key = (user_id, request.route, request.key)
-        row = connection.execute(_SELECT_RESPONSE, (*key, to_iso(oldest_kept()))).fetchone()
+def _append(connection: _Connection, append: Append, changes: Changes) -> Outcome:
+    user_id = append.user_id
+    if (stored := append.stored) is not None:
+        key = (user_id, stored.request.route, stored.request.key)
+        row = connection.execute(_SELECT_RESPONSE, (*key, to_iso(stored.kept_since))).fetchone()
         if row is not None:
-            return RepeatedAppend(*row)
+            request_sha256, body, chat_id, first_seq, parent_id, siblings = row
+            first = Appended(chat_id, first_seq, parent_id, siblings and orjson.loads(siblings))
+            return RepeatedAppend(request_sha256, body, first)
     chat_id, created = append.chat_id, False
     if append.key is not None:
         row = connection.execute(_CHAT_BY_KEY, (user_id, append.key)).fetchone()
         if row is not None:
             chat_id = row[0]
-        elif append.parent or append.lease_token is not None:
+        elif append.parent or append.lease_token is not None or append.if_match is not None:
             return NoSuchChat()
         else:
             chat_id, created = append.new_chat_id, True
             connection.execute(_CREATE_CHAT, (user_id, chat_id, append.key, to_iso(append.at)))
     assert chat_id is not None
-    if append.parent is not None and not _is_head(connection, user_id, chat_id, append.parent):
-        return NeedsBranch()
-    return _insert(connection, append, chat_id, changes, created)
-
-
-def _insert(connection: sqlite3.Connection, append: Append, chat_id: str, changes: Changes, created: bool) -> Outcome:
-    user_id, messages, at = append.user_id, append.new_messages, to_iso(append.at)
-    first, *rest = messages
-    # By the time of now: a lease may have ended while the append was waiting.
-    arguments = (*_columns(first), user_id, chat_id, to_iso(now()))
-    if append.lease_token is None:
-        row = connection.execute(_INSERT_WITHOUT_LEASE, arguments).fetchone()
-    else:
-        row = connection.execute(_INSERT_UNDER_LEASE, (*arguments, append.lease_token)).fetchone()
-    if row is None:
-        head = connection.execute(_HEAD, (user_id, chat_id)).fetchone()
-        # Whoever begins a branch looks at the lease again.
-        return NoSuchChat() if head is None else LeaseHeld() if head[2] else NeedsBranch()
-    first_seq, segment, of_chat = row
-    parent_id, platform = orjson.loads(of_chat)
-    if rest:
-        connection.executemany(
-            _INSERT_NEXT,
-            (
-                (user_id, chat_id, parent_seq + 1, parent_seq, segment, *_columns(message))
-                for parent_seq, message in enumerate(rest, first_seq)
-            ),
-        )
-    last_seq = first_seq + len(rest)
-    connection.execute(
-        _UPDATE_CHAT, (user_id, chat_id, last_seq, len(messages), *sum_tokens(messages), at, messages[-1].message_id)
-    )
-    if (request := append.idempotency) is not None:
-        body = to_json([message.remembered for message in messages])
-        response = (request.request_sha256, body, chat_id, first_seq, parent_id, at)
-        connection.execute(_STORE_RESPONSE, (user_id, request.route, request.key, *response))
+    result = _append_at_head(connection, append, chat_id) or _append_anywhere(connection, append, chat_id)
+    if not isinstance(result, tuple):
+        return result
+    appended, platform = result
+    if stored is not None and stored.body is not None:
+        siblings = None if appended.siblings is None else to_json(appended.siblings)
+        got = (chat_id, appended.first_seq, appended.parent_id, siblings, to_iso(append.at))
+        connection.execute(_STORE_RESPONSE, (*key, stored.request.request_sha256, stored.body, *got))
     user_changes = changes.setdefault(user_id, _UserChanges())
     if created:
-        user_changes.positions += 1
-        user_changes.entries.append(["chat.created", chat_id])
-        user_changes.counts.append(["chats", None, bucket_of(append.at), 1, 1, 0])
-    _add_appended(user_changes, chat_id, first_seq, platform, messages)
-    return Appended(chat_id, first_seq, parent_id)
+        user_changes.add_created(chat_id, append)
+    user_changes.add_appended(appended, platform, append.new_messages)
+    return appended
 
 
-def _is_head(connection: sqlite3.Connection, user_id: str, chat_id: str, parent: str) -> bool:
-    """Whether a message is the head. Where there is no chat, that is found later."""
-    row = connection.execute(_HEAD, (user_id, chat_id)).fetchone()
-    return row is None or parent in ((row[0], str(row[1])) if row[0] else ("",))
+def _append_at_head(connection: _Connection, append: Append, chat_id: str) -> tuple[Appended, str | None] | None:
+    """Appends where nothing has to be looked at first; None where nothing was stored, and something has to be.
+
+    Returns the chat's platform as well.
+    """
+    if append.parent is not None or append.lease_token is not None or append.if_match is not None:
+        return None
+    first = append.new_messages[0]
+    # By the time of now: a lease may have ended while the append was waiting.
+    arguments = (*_columns(first), append.user_id, chat_id, to_iso(now()))
+    row = connection.execute(_INSERT_FIRST, arguments).fetchone()
+    if row is None:
+        return None
+    first_seq, segment, of_chat = row
+    parent_id, platform = orjson.loads(of_chat)
+    _insert(connection, append, chat_id, segment, first_seq, append.new_messages[1:], first_seq)
+    _update(connection, append, chat_id, segment, first_seq)
+    return Appended(chat_id, first_seq, parent_id, None), platform
 
 
-def _add_appended(
-    changes: _UserChanges, chat_id: str, first_seq: int, platform: str | None, messages: Sequence[NewMessage]
-) -> None:
-    changes.positions += len(messages)
-    last = changes.entries[-1] if changes.entries else None
-    if last and last[:2] == ["appended", chat_id] and last[2] + last[3] == first_seq:
-        last[3] += len(messages)
-        changes.counts[-1][2] += counter_deltas(messages)
+def _append_anywhere(connection: _Connection, append: Append, chat_id: str) -> tuple[Appended, str | None] | Outcome:
+    """Appends by all of the rules. Returns the chat's platform as well."""
+    chat = (append.user_id, chat_id)
+    row = connection.execute(_HEAD, chat).fetchone()
+    if row is None:
+        return NoSuchChat()
+    last_seq, parent_seq, parent_id, segment, tree_version, last_segment, version, platform, token, until = row
+    if append.if_match is not None and not {"*", etag(chat_id, version)}.intersection(append.if_match):
+        return VersionMismatch()
+    is_held = until is not None and until > to_iso(now())
+    if is_held if append.lease_token is None else not is_held or token != append.lease_token:
+        return LeaseHeld()
+    is_moved = append.parent is not None and append.parent not in ((parent_id, str(parent_seq)) if parent_id else ("",))
+    if is_moved:
+        parent = _find_parent(connection, chat, append.parent or "")
+        if parent is None:
+            return NoSuchParent()
+        parent_seq, parent_id, parent_segment = parent
+        if parent_segment and not connection.execute(_LATER_IN_SEGMENT, (*chat, parent_segment, parent_seq)).fetchone():
+            segment = parent_segment
+        else:
+            segment = last_segment + 1
+            connection.execute(_INSERT_SEGMENT, (*chat, segment, parent_segment, parent_seq or 0))
+    siblings: list[str] = []
+    if is_moved or (tree_version and parent_seq != last_seq):
+        # Others may follow the same message.
+        siblings = _children(connection, chat, parent_seq)
+        tree = (tree_version + 1, max(last_segment, segment))
+        connection.execute(_UPDATE_TREE, (*tree, *chat))
+    first_seq = last_seq + 1
+    _insert(connection, append, chat_id, segment, parent_seq, append.new_messages, last_seq)
+    _update(connection, append, chat_id, segment, first_seq)
+    return Appended(chat_id, first_seq, parent_id, siblings or None), platform
+
+
+def _find_parent(connection: _Connection, chat: tuple[str, str], parent: str) -> tuple[Any, Any, Any] | None:
+    """The seq, id and segment of the message that an append follows; nulls for the root, None where there is none."""
+    if not parent:
+        return None, None, None
+    try:
+        column, value = parse_message_ref(parent)
+    except NotFound:
+        return None
+    row: tuple[Any, Any, Any] | None = connection.execute(_PARENT.format(column), (*chat, value)).fetchone()
+    return row
+
+
+def _children(connection: _Connection, chat: tuple[str, str], parent_seq: int | None) -> list[str]:
+    """The ids of the messages that follow a message, or of the roots, in order."""
+    if parent_seq is None:
+        rows = connection.execute(_ROOTS, chat).fetchall()
     else:
-        changes.entries.append(["appended", chat_id, first_seq, len(messages)])
-        changes.counts.append(["messages", platform, counter_deltas(messages)])
+        rows = connection.execute(_CHILDREN, (*chat, parent_seq)).fetchall()
+    return [row[0] for row in rows]
 
 
-def _record(connection: sqlite3.Connection, changes: Changes) -> None:
-    """Records what the group changed, as `app.events.log.record` does."""
-    rows = to_json([[user_id, own.positions, own.entries, own.counts] for user_id, own in changes.items()])
+def _insert(
+    connection: _Connection,
+    append: Append,
+    chat_id: str,
+    segment: int,
+    parent_seq: int | None,
+    messages: Sequence[NewMessage],
+    last_seq: int,
+) -> None:
+    """Inserts messages after the seq `last_seq`. The first follows `parent_seq`, each other the one before."""
+    if messages:
+        seqs = range(last_seq + 1, last_seq + 1 + len(messages))
+        parents = [parent_seq, *seqs]
+        rows = (
+            (append.user_id, chat_id, seq, parent, segment, *_columns(message))
+            for seq, parent, message in zip(seqs, parents, messages, strict=False)
+        )
+        connection.executemany(_INSERT, rows)
+
+
+def _update(connection: _Connection, append: Append, chat_id: str, segment: int, first_seq: int) -> None:
+    """Updates the chat after its messages are inserted, and opens the first for chunks where it is in progress."""
+    messages, at = append.new_messages, to_iso(append.at)
+    chat, last_seq = (append.user_id, chat_id), first_seq + len(messages) - 1
+    head = (last_seq, messages[-1].message_id, segment)
+    connection.execute(_UPDATE_CHAT, (*chat, *head, len(messages), *sum_tokens(messages), at))
+    if messages[0].status is not None:
+        text = messages[0].text
+        connection.execute(_START_STREAMING, (*chat, first_seq, len(text), append.lease_token, to_iso(now())))
+        if text:
+            connection.execute(_INSERT_CHUNK, (*chat, first_seq, text))
+
+
+def _record(connection: _Connection, changes: Changes) -> None:
+    """Records what the group changed, as `app.events.log.append_events` does."""
+    rows = to_json(
+        [
+            [
+                user_id,
+                sum(event.position_count for event in own.events),
+                [event.to_json() for event in own.events],
+                [delta.to_json() for delta in own.deltas],
+            ]
+            for user_id, own in changes.items()
+        ]
+    )
     connection.execute(_ADVANCE_FEEDS, (rows,))
     connection.execute(_INSERT_CHANGES, (rows, to_iso(now())))
 
@@ -214,4 +371,5 @@ def _columns(message: NewMessage) -> tuple[Any, ...]:
         to_iso(message.created_at),
         *extras,
         None if message.payload is None else to_json(message.payload),
+        message.status,
     )

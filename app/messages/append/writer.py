@@ -7,101 +7,21 @@ fails by itself, and nobody is answered before the commit.
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
-from typing import Protocol
+
+from sqlmodel.ext.asyncio.session import AsyncSession
 
 from app.db.commit_hooks import CommitHooks
+from app.db.database import CHANGED_USERS
 from app.http.database_errors import lost_a_race, problem_of, rolled_back
 from app.http.errors import Overloaded
-from app.http.idempotency import IdempotentRequest
-from app.messages.append.new_message import NewMessage
+from app.messages.append.contract import Append, Appended, CommitBackend, Outcome
 
 MAX_GROUP_APPENDS = 128
 MAX_GROUP_MESSAGES = 2000
 MAX_ATTEMPTS = 5
 
 
-@dataclass(frozen=True, slots=True)
-class Append:
-    """Messages for the active branch of one chat: all of them, next to each other, or none.
-
-    The chat is named by `chat_id` or by `key`; with a key, a chat that is not there yet is created as `new_chat_id`.
-    `parent` is the message they follow, by `message_id` or seq, "" for none and None for whatever the head is;
-    `lease_token` is that of the lease under which they are written.
-    """
-
-    user_id: str
-    chat_id: str | None
-    key: str | None
-    new_chat_id: str | None
-    new_messages: Sequence[NewMessage]
-    idempotency: IdempotentRequest | None
-    at: datetime
-    parent: str | None = None
-    lease_token: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Appended:
-    """The append is on disk: its messages have the seqs from `first_seq` on, and follow the message `parent_id`."""
-
-    chat_id: str
-    first_seq: int
-    parent_id: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class RepeatedAppend:
-    """The append is a retry of an earlier one: what that one asked for, and the messages it stored, as JSON.
-
-    Without `first_seq` that one was not made by a group, and `body` is its response.
-    """
-
-    chat_id: str
-    first_seq: int | None
-    parent_id: str | None
-    request_sha256: str
-    status: int
-    body: str
-
-
-@dataclass(frozen=True, slots=True)
-class NoSuchChat:
-    """There is no such chat for this user."""
-
-
-@dataclass(frozen=True, slots=True)
-class NeedsBranch:
-    """The append begins a branch, or may: a group does not do that. Nothing was stored.
-
-    Its parent is not the head; or the chat has branches, and its head is not the last message that was written, so that
-    others may follow it already. What a group appends has no siblings, and leaves the tree as it is.
-    """
-
-
-@dataclass(frozen=True, slots=True)
-class LeaseHeld:
-    """Somebody else holds the chat's lease, or that of the append has ended. Nothing was stored."""
-
-
-AppendResult = Appended | RepeatedAppend | NeedsBranch
-Outcome = AppendResult | NoSuchChat | LeaseHeld
 QueuedAppend = tuple[Append, asyncio.Future[Outcome]]
-
-
-class CommitBackend(Protocol):
-    """Commits a group of appends on one kind of database."""
-
-    async def commit(self, appends: Sequence[Append]) -> list[Outcome]:
-        """Commits the appends in one transaction, and returns an outcome for each, in their order.
-
-        Raises what the driver raises; where `rolled_back` says so of that, nothing of the group was stored.
-        """
-
-    async def close(self) -> None:
-        """Closes the connection."""
 
 
 class AppendWriter:
@@ -128,6 +48,17 @@ class AppendWriter:
         self._queue.append((append, future))
         self._wake.set()
         return await future
+
+    async def append_in(self, session: AsyncSession, append: Append) -> Outcome:
+        """The outcome of an append in a session's transaction; it is announced when that is committed.
+
+        The caller has locked the chat, so that chats are locked before feeds.
+        """
+        await session.flush()
+        outcome = await self._backend.append_in(session, append)
+        if isinstance(outcome, Appended):
+            session.info.setdefault(CHANGED_USERS, set()).add(append.user_id)
+        return outcome
 
     async def close(self) -> None:
         """Writes what is waiting, then stops."""

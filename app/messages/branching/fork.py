@@ -1,9 +1,9 @@
 """Forks: copies of a branch into a new chat of one segment."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Integer, bindparam, select, text, update
+from sqlalchemy import Integer, TextClause, bindparam, select, text, update
 from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 from uuid_utils import uuid7
@@ -13,26 +13,44 @@ from app.chats.store import ChatStore
 from app.db.driver import Row, SessionReader
 from app.db.types import Id
 from app.events.counter_deltas import all_message_deltas, chat_delta
+from app.events.events import ChatCreated, Event, MessagesAppended
 from app.events.log import append_events
 from app.http.errors import NotFound, Unprocessable
 from app.messages.append.new_message import token_counts
 from app.messages.branching.tree import SegmentRange, Tree
 from app.messages.branching.tree_cache import tree_of
 from app.messages.queries import add_to_counters, find_message, in_chat
-from app.models import Chat, Chunk, Message, metadata
+from app.models import Chat, Chunk, Message
+from app.models.registry import OwnedTable, owned_table, owned_tables
 
-# What a copy has of its own: where it is, its id, and whether it is still being written.
-_OWN = ("user_id", "chat_id", "seq", "message_id", "parent_seq", "segment", "status")
-_COPIED = [column.name for column in metadata.tables["messages"].columns if column.name not in _OWN]
-_COPY = text(
-    f"INSERT INTO messages ({', '.join((*_OWN, *_COPIED))}) "
-    "SELECT user_id, :copy, :seq, :message_id, :parent_seq, 0, "
-    f"CASE WHEN status = 'in_progress' THEN 'incomplete' ELSE status END, {', '.join(_COPIED)} "
-    "FROM messages WHERE user_id = :user_id AND chat_id = :chat_id AND seq = :original"
-).bindparams(
-    *(bindparam(name, type_=Id()) for name in ("copy", "message_id", "chat_id")),
-    *(bindparam(name, type_=Integer()) for name in ("seq", "parent_seq", "original")),
-)
+# What a copy of a message has of its own: where it is, its id, and whether it is still being written.
+_OWN = {
+    "chat_id": ":copy",
+    "seq": ":seq",
+    "message_id": ":message_id",
+    "parent_seq": ":parent_seq",
+    "segment": "0",
+    "status": "CASE WHEN status = 'in_progress' THEN 'incomplete' ELSE status END",
+}
+
+
+def _copy_statement(table: OwnedTable, own: Mapping[str, str]) -> TextClause:
+    """The statement that copies rows of a table: those of a chat or, where `own` has a seq, of one message."""
+    values = ", ".join(own.get(name, name) for name in table.columns)
+    where = "user_id = :user_id AND chat_id = :chat_id" + (" AND seq = :original" if "seq" in own else "")
+    sql = f"INSERT INTO {table.name} ({', '.join(table.columns)}) SELECT {values} FROM {table.name} WHERE {where}"
+    types: dict[str, Any] = {"copy": Id(), "message_id": Id(), "chat_id": Id()}
+    types |= {"seq": Integer(), "parent_seq": Integer(), "original": Integer()}
+    statement = text(sql)
+    return statement.bindparams(*(bindparam(name, type_=types[name]) for name in types if f":{name}" in sql))
+
+
+_COPY_MESSAGES = _copy_statement(owned_table("messages"), _OWN)
+# What else a fork copies, of the chat and of each message.
+_COPY_WITH_CHAT = [_copy_statement(table, {"chat_id": ":copy"}) for table in owned_tables("chat") if table.is_copied]
+_COPY_WITH_MESSAGE = [
+    _copy_statement(table, {"chat_id": ":copy", "seq": ":seq"}) for table in owned_tables("message") if table.is_copied
+]
 _BATCH = 1000
 _RANGES_PER_STATEMENT = 32
 
@@ -61,12 +79,15 @@ class ForkStore:
         copy.forked_from, copy.forked_at = chat.chat_id, head_id
         async for batch in _messages(session, chat, branch):
             await _copy(session, chat, copy, batch)
+        for statement in _COPY_WITH_CHAT:
+            key = {"user_id": chat.user_id, "chat_id": chat.chat_id, "copy": copy.chat_id}
+            await session.execute(statement, key)
         await session.flush()
-        entries: list[list[Any]] = [["chat.created", copy.chat_id]]
-        counts = [chat_delta(copy, 1, 1, 0), *await all_message_deltas(session, copy, 1)]
+        events: list[Event] = [ChatCreated(copy.chat_id)]
+        deltas = [chat_delta(copy, 1, 1, 0), *await all_message_deltas(session, copy, 1)]
         if copy.message_count:
-            entries.append(["appended", copy.chat_id, 1, copy.message_count])
-        await append_events(session, copy.user_id, *entries, deltas=counts)
+            events.append(MessagesAppended(copy.chat_id, 1, copy.message_count))
+        await append_events(session, copy.user_id, *events, deltas=deltas)
         return copy
 
 
@@ -125,7 +146,9 @@ async def _copy(session: AsyncSession, chat: Chat, copy: Chat, batch: Sequence[R
             totals[index] += added
         if status == "in_progress":
             in_progress.append((original, copy.last_seq))
-    await session.execute(_COPY, rows)
+    await session.execute(_COPY_MESSAGES, rows)
+    for statement in _COPY_WITH_MESSAGE:
+        await session.execute(statement, rows)
     add_to_counters(copy, len(batch), totals)
     for original, seq in in_progress:
         chunks = select(col(Chunk.text)).where(

@@ -1,6 +1,5 @@
-"""The store of a chat's branches: appends elsewhere than at the head, and moves the head."""
+"""The store of a chat's branches: makes another one the active branch."""
 
-from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import exists, select
@@ -8,46 +7,21 @@ from sqlalchemy.orm import aliased
 from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from app.events.events import HeadMoved
 from app.events.log import append_events
-from app.http.errors import NotFound, Unprocessable
-from app.messages.append.new_message import NewMessage
 from app.messages.queries import find_message, in_chat, record_activity
-from app.messages.store import MessageStore
 from app.models import Chat, Message, Segment
 
 
 class BranchStore:
     """Changes to the tree of a chat that a session has to itself."""
 
-    def __init__(self, messages: MessageStore) -> None:
-        self._messages = messages
-
-    async def append(
-        self,
-        session: AsyncSession,
-        chat: Chat,
-        parent: str | None,
-        new_messages: Sequence[NewMessage],
-        status: str | None = None,
-    ) -> None:
-        """Appends messages after any one of the chat's: a branch, if that is not the head. They are the head then.
-
-        `parent` is a `message_id` or seq, "" for none and None for the head. Raises Unprocessable (422).
-        """
-        if parent is not None:
-            try:
-                await self._move_head(session, chat, parent)
-            except NotFound:
-                raise Unprocessable("The parent is no message of this chat.") from None
-        record_activity(chat)
-        await self._messages.insert_new_messages(session, chat, new_messages, status)
-
     async def switch(self, session: AsyncSession, chat: Chat, head: str) -> None:
         """Makes the branch that ends at a message the active one. Raises NotFound."""
         if await self._move_head(session, chat, head):
             record_activity(chat)
             await session.flush()
-            await append_events(session, chat.user_id, ["head", chat.chat_id, chat.head_seq, chat.head_id])
+            await append_events(session, chat.user_id, HeadMoved(chat.chat_id, chat.head_seq, chat.head_id))
 
     async def _move_head(self, session: AsyncSession, chat: Chat, head: str) -> bool:
         """Moves the head to a message ("" for none), which is what appends follow. Returns whether it was elsewhere."""

@@ -17,7 +17,7 @@ from chatkeep.call import (
     without_unset,
 )
 from chatkeep.calls.chats import chat_path, is_stable_ref
-from chatkeep.models.messages import Message, MessageIn, MessageRef, Order, Role
+from chatkeep.models.messages import Message, MessageChanges, MessageIn, MessageRef, Order, Role
 from chatkeep.models.model import Item, Page, parse_items, parse_list, parse_model, parse_nothing, parse_page
 
 T = TypeVar("T")
@@ -161,38 +161,15 @@ def get(chat: str, message: MessageRef) -> Call[Message]:
 
 
 def edit(
-    chat: str,
-    message: MessageRef,
-    *,
-    content: str | Sequence[Json] | Unset | None = UNSET,
-    tool_calls: Sequence[Json] | Unset | None = UNSET,
-    tool_call_id: str | Unset | None = UNSET,
-    name: str | Unset | None = UNSET,
-    model: str | Unset | None = UNSET,
-    tokens: int | Unset | None = UNSET,
-    input_tokens: int | Unset | None = UNSET,
-    output_tokens: int | Unset | None = UNSET,
-    metadata: Json | Unset | None = UNSET,
-    turn: int | None = None,
+    chat: str, message: MessageRef, *, turn: int | None = None, **changes: Unpack[MessageChanges]
 ) -> Call[Message]:
     """Changes the fields that are given; None empties one, `metadata` is merged. What the message was is a revision."""
-    body = without_unset(
-        content=content,
-        tool_calls=tool_calls,
-        tool_call_id=tool_call_id,
-        name=name,
-        model=model,
-        tokens=tokens,
-        input_tokens=input_tokens,
-        output_tokens=output_tokens,
-        metadata=metadata,
-    )
     return Call(
         method="PATCH",
         path=message_path(chat, message),
         parse=parse_model(Message),
         headers=build_headers(turn=turn, json=True),
-        body=json_body(body),
+        body=json_body(changes),
         # Sent a second time, it would undo what others have edited since the first.
         retryable=False,
     )

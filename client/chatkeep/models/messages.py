@@ -14,12 +14,10 @@ MessageRef = str | int
 """A reference to a message: its `message_id` or its `seq`."""
 
 
-class MessageIn(TypedDict, total=False):
-    """A message to append. `content` may be left out where `tool_calls` or a `type` of its own says what it is."""
+class MessageChanges(TypedDict, total=False):
+    """What a message says, as far as it is given."""
 
-    role: Required[Role]
     content: str | Sequence[Mapping[str, Any]] | None
-    type: str
     tool_calls: Sequence[Mapping[str, Any]] | None
     tool_call_id: str | None
     name: str | None
@@ -28,6 +26,13 @@ class MessageIn(TypedDict, total=False):
     input_tokens: int | None
     output_tokens: int | None
     metadata: Mapping[str, Any] | None
+
+
+class MessageIn(MessageChanges, total=False):
+    """A message to append. `content` may be left out where `tool_calls` or a `type` of its own says what it is."""
+
+    role: Required[Role]
+    type: str
     created_at: datetime | str | None
 
 

@@ -1,0 +1,366 @@
+"""The contract of commit backends: the rules of appending, as one table of cases, on both databases and in both ways.
+
+One way is a group by itself, the other the transaction of a session. See `app.messages.append.contract`.
+"""
+
+import asyncio
+import contextlib
+import random
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Literal
+
+import asyncpg
+import httpx2
+import pytest
+from fastapi import FastAPI
+from uuid_utils import uuid7
+
+from app.chats.serialize import etag
+from app.db.database import Database
+from app.db.timestamps import now
+from app.http.idempotency import IdempotentRequest, oldest_kept
+from app.messages.append.contract import (
+    Append,
+    Appended,
+    CommitBackend,
+    LeaseHeld,
+    NoSuchChat,
+    NoSuchParent,
+    Outcome,
+    RepeatedAppend,
+    StoredAppend,
+    VersionMismatch,
+)
+from app.messages.append.new_message import new_messages_of
+from app.messages.append.postgres import PostgresCommitBackend
+from app.messages.append.sqlite import SqliteCommitBackend
+from app.messages.schemas import MessageToAppend
+from tests.callers import Json, every_item, ok
+from tests.profiles import count
+
+NOBODY = "01932c07-1f3e-7000-8000-abcdef012345"
+
+
+@dataclass(frozen=True)
+class Step:
+    """An append, and what it must come to.
+
+    Attributes:
+        outcome: the class of a refusal; or the first seq, the seq of the message it follows and how many siblings it
+            has; for a retry those of the first attempt.
+        parent: the seq of the message it follows, by its id with `by_id`; "" for none.
+        lease: a lease that is held meanwhile: `own`, `other`, or `ended` for one of its own that is over.
+        if_match: `now`, `old` or `*`.
+        key: the chat is named by this key and not by its id.
+        again: it has this idempotency key.
+    """
+
+    outcome: type[Outcome] | tuple[Any, ...]
+    messages: int = 1
+    parent: Any = None
+    by_id: bool = False
+    lease: str | None = None
+    if_match: str | None = None
+    key: str | None = None
+    chat_id: str | None = None
+    again: str | None = None
+    age: timedelta = timedelta()
+    in_progress: bool = False
+
+
+CASES: dict[str, Sequence[Step]] = {
+    "at the head": [Step((1, None, 0)), Step((2, 1, 0)), Step((3, 2, 0), messages=3), Step((6, 5, 0))],
+    "after the head, by name": [
+        Step((1, None, 0), parent=""),
+        Step((2, 1, 0), parent=1),
+        Step((3, 2, 0), parent=2, by_id=True),
+    ],
+    "branches": [
+        Step((1, None, 0), messages=3),
+        Step((4, 1, 1), parent=1),
+        Step((5, 1, 2), parent=1, by_id=True, messages=2),
+        Step((7, 6, 0)),
+        Step((8, 3, 0), parent=3),
+        Step((9, 4, 0), parent=4),
+        Step((10, 4, 1), parent=4),
+    ],
+    "roots": [
+        Step((1, None, 0), messages=2),
+        Step((3, None, 1), parent=""),
+        Step((4, None, 2), parent=""),
+        Step((5, 4, 0)),
+    ],
+    "no such parent": [
+        Step((1, None, 0)),
+        Step(NoSuchParent, parent=2),
+        Step(NoSuchParent, parent=NOBODY),
+        Step(NoSuchParent, parent="x"),
+        Step((2, 1, 0)),
+    ],
+    "no such chat": [
+        Step(NoSuchChat, chat_id=NOBODY),
+        Step(NoSuchChat, key="new", parent=1),
+        Step(NoSuchChat, key="new", if_match="*"),
+        Step(NoSuchChat, key="new", lease="ended"),
+        Step((1, None, 0), key="new", parent=""),
+        Step((2, 1, 0), key="new"),
+    ],
+    "versions": [
+        Step((1, None, 0), if_match="now"),
+        Step(VersionMismatch, if_match="old"),
+        Step((2, 1, 0), if_match="*"),
+        Step((3, 1, 1), parent=1, if_match="now"),
+        Step(VersionMismatch, parent=1, if_match="old"),
+    ],
+    "leases": [
+        Step((1, None, 0), lease="own"),
+        Step(LeaseHeld, lease="other"),
+        Step(LeaseHeld, lease="ended"),
+        Step((2, None, 1), parent="", lease="own"),
+        Step(LeaseHeld, parent="", lease="other"),
+        Step(VersionMismatch, if_match="old", lease="other"),
+    ],
+    "again": [
+        Step((1, None, 0), again="a", messages=2),
+        Step((3, 2, 0)),
+        Step(((1, None, 0),), again="a", messages=2),
+        Step((4, 1, 1), again="b", parent=1),
+        Step(((4, 1, 1),), again="b", parent=1),
+        Step(((4, 1, 1),), again="b", parent=NOBODY),
+        Step((5, 4, 0), again="a", age=timedelta(hours=25)),
+    ],
+    "in progress": [
+        Step((1, None, 0), in_progress=True),
+        Step((2, 1, 0)),
+        Step((3, 1, 1), parent=1, in_progress=True, lease="own"),
+    ],
+}
+
+
+class Appender:
+    """Appends to one chat in one of the ways, and knows what is in it."""
+
+    def __init__(self, db: Database, backend: CommitBackend, user: httpx2.AsyncClient, way: str) -> None:
+        self._db = db
+        self._backend = backend
+        self._user = user
+        self._way = way
+        self.chat: Json = {}
+        self.ids: list[str] = []
+
+    async def run(self, step: Step) -> None:
+        """Appends, and holds what that comes to against what it must."""
+        append = await self.append_of(step)
+        outcome = await self.commit(append)
+        if isinstance(step.outcome, type):
+            assert isinstance(outcome, step.outcome)
+            return
+        expected = step.outcome
+        if len(expected) == 1:
+            assert isinstance(outcome, RepeatedAppend)
+            assert (outcome.request_sha256, outcome.body) == ("hash", "body")
+            (expected,), appended = expected, outcome.appended
+        else:
+            assert isinstance(outcome, Appended), outcome
+            self.ids += [message.message_id for message in append.new_messages]
+            appended = outcome
+        first_seq, parent_seq, siblings = expected
+        parent_id = None if parent_seq is None else self.ids[parent_seq - 1]
+        assert (appended.first_seq, appended.parent_id, len(appended.siblings or ())) == (
+            first_seq,
+            parent_id,
+            siblings,
+        )
+        if step.key is not None:
+            self.chat = ok(await self._user.get(f"/chats/key:{step.key}"))
+        assert appended.chat_id == self.chat["chat_id"]
+
+    async def commit(self, append: Append) -> Outcome:
+        """The outcome of an append."""
+        if self._way == "group":
+            return (await self._backend.commit([append]))[0]
+        async with self._db.write() as session:
+            return await self._backend.append_in(session, append)
+
+    async def append_of(self, step: Step) -> Append:
+        """The append of a step, with the chat's lease as it says."""
+        status: Literal["in_progress"] | None = "in_progress" if step.in_progress else None
+        messages = [MessageToAppend(role="user", content=f"{n}", status=status) for n in range(step.messages)]
+        token = await self.lease_token(step)
+        chat: Json = {"chat_id": NOBODY, "version": 1}
+        if step.key is None:
+            chat = ok(await self._user.get(self.path))
+        parent = step.parent
+        if isinstance(parent, int):
+            parent = self.ids[parent - 1] if step.by_id else str(parent)
+        if_match = None
+        if step.if_match is not None:
+            version = chat["version"] - (step.if_match == "old")
+            if_match = ["*"] if step.if_match == "*" else ["x", etag(chat["chat_id"], version)]
+        stored = None
+        if step.again is not None:
+            stored = StoredAppend(IdempotentRequest("r", step.again, "hash"), "body", oldest_kept() + step.age)
+        return Append(
+            self._user.headers["X-User-Id"],
+            None if step.key else step.chat_id or chat["chat_id"],
+            step.key,
+            str(uuid7()) if step.key else None,
+            new_messages_of(messages),
+            now(),
+            stored,
+            parent,
+            token,
+            if_match,
+        )
+
+    async def lease_token(self, step: Step) -> int | None:
+        """The token to append under; gives the chat's lease to who has it meanwhile, or to nobody."""
+        await self.release()
+        if step.lease is None:
+            return None
+        if step.lease == "ended" and step.key:
+            return 1
+        self._lease = ok(await self._user.post(f"{self.path}/turn", json={}))["token"]
+        if step.lease == "ended":
+            token = self._lease
+            await self.release()
+            return token
+        return self._lease if step.lease == "own" else None
+
+    _lease: int | None = None
+
+    async def release(self) -> None:
+        """Ends the chat's lease."""
+        if self._lease is not None:
+            ok(await self._user.delete(f"{self.path}/turn", headers={"Turn-Token": str(self._lease)}))
+            self._lease = None
+
+    @property
+    def path(self) -> str:
+        """The chat's path."""
+        return f"/chats/{self.chat['chat_id']}"
+
+    async def check(self) -> None:
+        """What is stored, read as people do."""
+        messages = await every_item(self._user, f"{self.path}/messages", tree="true")
+        assert [message["message_id"] for message in messages] == self.ids
+        assert [message["seq"] for message in messages] == [*range(1, len(self.ids) + 1)]
+        chat = ok(await self._user.get(self.path))
+        assert (chat["message_count"], chat["last_seq"], chat["head_id"]) == (
+            len(self.ids),
+            len(self.ids),
+            self.ids[-1],
+        )
+        changes = ok(await self._user.get("/changes", params={"since": "start", "limit": 200}))["items"]
+        appended = [change["seq"] for change in changes if change["type"] == "message.appended"]
+        assert appended == [*range(1, len(self.ids) + 1)]
+
+
+@pytest.fixture
+async def backend(app: FastAPI) -> AsyncIterator[CommitBackend]:
+    """A commit backend of the test's own."""
+    made = backend_of(app.state.services.db)
+    yield made
+    await made.close()
+
+
+def backend_of(db: Database) -> CommitBackend:
+    """The commit backend for a database."""
+    return SqliteCommitBackend(db) if db.kind == "sqlite" else PostgresCommitBackend(db)
+
+
+@pytest.mark.parametrize("way", ["group", "session"])
+@pytest.mark.parametrize("case", CASES)
+async def test_the_rules(app: FastAPI, backend: CommitBackend, me: httpx2.AsyncClient, case: str, way: str) -> None:
+    appender = Appender(app.state.services.db, backend, me, way)
+    appender.chat = ok(await me.post("/chats", json={}))
+    for step in CASES[case]:
+        await appender.run(step)
+    await appender.release()
+    await appender.check()
+    for step in CASES[case]:
+        if step.in_progress and isinstance(step.outcome, tuple):
+            path = f"{appender.path}/messages/{step.outcome[0]}"
+            message = ok(await me.get(path))
+            assert (message["content"], message["status"]) == ("0", "in_progress")
+            if step.lease is None:
+                ok(await me.post(f"{path}/chunks", json={"offset": 1, "text": "more"}))
+
+
+async def test_a_group_is_one_transaction_whatever_is_in_it(
+    app: FastAPI, backend: CommitBackend, me: httpx2.AsyncClient
+) -> None:
+    appender = Appender(app.state.services.db, backend, me, "group")
+    appender.chat = chat = ok(
+        await me.post("/chats", json={"key": "k", "conversation": [{"role": "user", "content": "x"}]})
+    )
+    steps = [
+        Step((0,)),
+        Step((0,), key="k"),
+        Step(NoSuchChat, chat_id=NOBODY),
+        Step((0,), parent="", messages=2),
+        Step(NoSuchParent, parent="99"),
+        Step((0,), key="k"),
+        Step((0,), parent=""),
+        Step((0,), key="other"),
+        Step(VersionMismatch, if_match="old"),
+        Step((0,), key="other"),
+    ]
+    appends = [await appender.append_of(step) for step in steps]
+    outcomes = await backend.commit(appends)
+    got: dict[str, list[tuple[int, int]]] = {}
+    for step, append, outcome in zip(steps, appends, outcomes, strict=True):
+        if isinstance(step.outcome, type):
+            assert isinstance(outcome, step.outcome)
+        else:
+            assert isinstance(outcome, Appended)
+            got.setdefault(outcome.chat_id, []).append((outcome.first_seq, len(append.new_messages)))
+    other = ok(await me.get("/chats/key:other"))
+    # Each got seqs of its own, without a gap; those that begin a branch may come after the others.
+    assert {chat_id: sum(n for _, n in seqs) for chat_id, seqs in got.items()} == {
+        chat["chat_id"]: 6,
+        other["chat_id"]: 2,
+    }
+    for chat_id, first in ((chat["chat_id"], 2), (other["chat_id"], 1)):
+        taken = [seq + n for seq, size in sorted(got[chat_id]) for n in range(size)]
+        assert taken == [*range(first, first + len(taken))]
+    messages = await every_item(me, f"/chats/{chat['chat_id']}/messages", tree="true")
+    roots = [message for message in messages if message["parent_id"] is None]
+    assert [message["siblings"] for message in roots] == [[message["message_id"] for message in roots]] * 3
+
+
+@pytest.mark.more_with_all
+async def test_processes_that_name_the_same_chats_both_ways_never_wait_for_each_other(
+    app: FastAPI, me: httpx2.AsyncClient
+) -> None:
+    user_id = me.headers["X-User-Id"]
+    chats = [ok(await me.post("/chats", json={"key": f"k{n}"}))["chat_id"] for n in range(12)]
+
+    def append(number: int, by_key: bool) -> Append:
+        new = new_messages_of([MessageToAppend(role="user", content="x")])
+        if number >= len(chats):
+            # One that is created, in either order.
+            return Append(user_id, None, f"new{number}", str(uuid7()), new, now())
+        if by_key:
+            return Append(user_id, None, f"k{number}", str(uuid7()), new, now())
+        return Append(user_id, chats[number], None, None, new, now())
+
+    async def process(number: int) -> None:
+        chance, backend = random.Random(number), backend_of(app.state.services.db)
+        try:
+            for turn in range(count(fast=40, all=1500)):
+                numbers = chance.sample(range(len(chats)), 8)
+                appends = [append(each, by_key=chance.random() < 0.5) for each in numbers]
+                appends += [append(100 + turn * 4 + each, by_key=True) for each in chance.sample(range(4), 2)]
+                outcomes: Sequence[Outcome] = ()
+                while not outcomes:
+                    # Where another one has created the same chat, the writer tries again.
+                    with contextlib.suppress(asyncpg.UniqueViolationError):
+                        outcomes = await backend.commit(appends)
+                assert all(isinstance(outcome, Appended) for outcome in outcomes)
+        finally:
+            await backend.close()
+
+    await asyncio.gather(*map(process, range(3)))
