@@ -38,37 +38,39 @@ EXAMPLE_IN: dict[str, JsonValue] = {
 EXAMPLE_PATCH: dict[str, JsonValue] = {"title": "Boiled eggs", "metadata": {"done": True}}
 
 
-class ChatDetails(BaseModel):
-    """What a client says about a chat."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, json_schema_extra={"examples": [EXAMPLE_IN]})
-
-    key: Key | None = Field(default=None, description="The chat's name outside: unique among your chats.")
-    title: Title | None = None
-    summary: Summary | None = None
-    platform: Platform | None = Field(default=None, description="Where it takes place: `web`, `slack`, `feishu` …")
-    tags: Tags = []
-    is_pinned: bool = False
-    metadata: dict[str, Any] = Field(default={}, description="Any JSON object of yours.")
-    expires_at: Timestamp | None = Field(default=None, description="When it goes to the trash by itself.")
-
-
 class ChatPatch(BaseModel):
     """A JSON merge patch (RFC 7396) of a chat's details: what is left out stays, null takes away."""
 
     model_config = ConfigDict(extra="forbid", strict=True, json_schema_extra={"examples": [EXAMPLE_PATCH]})
 
-    key: Key | None = None
+    key: Key | None = Field(default=None, description="The chat's name outside: unique among your chats.")
     title: Title | None = None
     summary: Summary | None = None
-    platform: Platform | None = None
+    platform: Platform | None = Field(default=None, description="Where it takes place: `web`, `slack`, `feishu` …")
     tags: Tags | None = None
     is_pinned: bool | None = None
-    metadata: dict[str, Any] | None = None
-    expires_at: Timestamp | None = None
+    metadata: dict[str, Any] | None = Field(default=None, description="Any JSON object of yours.")
+    expires_at: Timestamp | None = Field(default=None, description="When it goes to the trash by itself.")
 
 
-class ChatOut(BaseModel):
+class ChatDetails(ChatPatch):
+    """What a client says about a chat."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [EXAMPLE_IN]})
+
+    # What a chat always has.
+    tags: Tags = []
+    is_pinned: bool = False
+    metadata: dict[str, Any] = Field(default={}, description="Any JSON object of yours.")
+
+
+EMPTY_DETAILS: dict[str, Any] = {
+    name: field.default for name, field in ChatDetails.model_fields.items() if field.default is not None
+}
+"""What a detail that a chat always has is where it is taken away."""
+
+
+class ChatOut(ChatDetails):
     """A chat."""
 
     model_config = example(
@@ -94,17 +96,10 @@ class ChatOut(BaseModel):
         last_activity_at="2026-01-31T12:00:04.000000Z",
         deleted_at=None,
         expires_at=None,
-    )
+    ) | ConfigDict(extra="ignore", json_schema_serialization_defaults_required=True)
 
     chat_id: str
     user_id: str
-    key: str | None
-    title: str | None
-    summary: str | None
-    platform: str | None
-    tags: list[str]
-    is_pinned: bool
-    metadata: dict[str, Any]
     message_count: int = Field(description="How many messages it has.")
     input_tokens: int
     output_tokens: int
@@ -120,7 +115,6 @@ class ChatOut(BaseModel):
     updated_at: datetime = Field(description="When its details last changed.")
     last_activity_at: datetime = Field(description="When its messages last changed.")
     deleted_at: datetime | None
-    expires_at: datetime | None
 
 
 class ChatList(BaseModel):

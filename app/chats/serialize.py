@@ -5,28 +5,34 @@ from typing import Any
 import orjson
 from starlette.responses import Response
 
+from app.chats.schemas import ChatDetails
 from app.db.driver import Row
 from app.db.timestamps import to_iso
 from app.http.idempotency import StoredResponse
 from app.models import Chat
+from app.models.registry import owned_table
 
-FIELDS = tuple(
-    "chat_id user_id key title summary platform tags is_pinned metadata message_count input_tokens output_tokens "
-    "total_tokens last_seq version head_id forked_from forked_at source created_at updated_at last_activity_at "
-    "deleted_at expires_at".split()
+FIELDS = (
+    "chat_id",
+    "user_id",
+    *(name for name in ChatDetails.model_fields if name != "expires_at"),
+    *"message_count input_tokens output_tokens total_tokens last_seq version head_id forked_from forked_at".split(),
+    *"source created_at updated_at last_activity_at deleted_at expires_at".split(),
 )
 COLUMNS = ", ".join(FIELDS)
+_TABLE = owned_table("chats")
 _VERSION = FIELDS.index("version")
-_IDS = ("chat_id", "head_id", "forked_from", "forked_at")
-_TIMESTAMPS = FIELDS[-5:]
+_IDS = _TABLE.id_columns.intersection(FIELDS)
+_TIMESTAMPS = _TABLE.timestamp_columns.intersection(FIELDS)
+_JSON = _TABLE.json_columns.intersection(FIELDS)
 
 
 def chat_json(row: Row) -> bytes:
     """The JSON of a chat from a row with COLUMNS."""
     chat = dict(zip(FIELDS, row, strict=True))
     chat["is_pinned"] = bool(chat["is_pinned"])
-    chat["tags"] = orjson.Fragment(chat["tags"])
-    chat["metadata"] = orjson.Fragment(chat["metadata"])
+    for name in _JSON:
+        chat[name] = orjson.Fragment(chat[name])
     if type(chat["chat_id"]) is not str or type(chat["created_at"]) is not str:
         # As Postgres gives them, and a Chat.
         for name in _IDS:
@@ -42,10 +48,8 @@ def chat_json(row: Row) -> bytes:
 
 def row_of(chat: Chat) -> Row:
     """The row with COLUMNS of a chat that is at hand as an object."""
-    row = [getattr(chat, "metadata_" if name == "metadata" else name) for name in FIELDS]
-    for index in (FIELDS.index("tags"), FIELDS.index("metadata")):
-        row[index] = orjson.dumps(row[index])
-    return row
+    fields = {name: getattr(chat, "metadata_" if name == "metadata" else name) for name in FIELDS}
+    return [orjson.dumps(value) if name in _JSON else value for name, value in fields.items()]
 
 
 def etag(chat_id: Any, version: int) -> str:

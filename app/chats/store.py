@@ -11,7 +11,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from app.chats.listing import ChatListing, JsonSql
 from app.chats.postgres import PostgresJson
-from app.chats.schemas import ChatDetails, ChatPatch
+from app.chats.schemas import EMPTY_DETAILS, ChatDetails, ChatPatch
 from app.chats.serialize import COLUMNS, etag_of, row_of
 from app.chats.sqlite import SqliteJson
 from app.db.database import Database
@@ -100,10 +100,8 @@ class ChatStore:
         """Merges a patch into a chat's details. Raises Conflict (409) when its new key is taken."""
         changes = patch.model_dump(exclude_unset=True)
         if "metadata" in changes:
-            changes["metadata"] = merge_patch(chat.metadata_, changes["metadata"] or {}) if changes["metadata"] else {}
-        for name, empty in (("tags", []), ("is_pinned", False)):
-            if name in changes and changes[name] is None:
-                changes[name] = empty
+            changes["metadata"] = merge_patch(chat.metadata_, changes["metadata"]) if changes["metadata"] else {}
+        changes |= {name: empty for name, empty in EMPTY_DETAILS.items() if name in changes and changes[name] is None}
         platform = chat.platform
         _set_details(chat, changes)
         await self.touch(session, chat, deltas=platform_deltas(chat, platform))

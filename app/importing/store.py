@@ -8,6 +8,7 @@ from sqlalchemy import update
 from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from app.chats.schemas import ChatDetails
 from app.chats.store import ChatStore
 from app.db.database import Database
 from app.events.counter_deltas import ChatsDelta, CounterDelta, MessagesDelta, bucket_of
@@ -19,6 +20,7 @@ from app.importing.bulk_insert import Loader
 from app.importing.chat_builder import COLUMNS, ChatBuilder, Rows
 from app.importing.conflict_policy import Existing, Plan, find_existing
 from app.models import Chat
+from app.models.registry import owned_table
 
 
 class ImportStore:
@@ -119,16 +121,11 @@ def _totals(plan: Plan) -> dict[str, Any]:
 
 def _chat_row(plan: Plan) -> dict[str, Any]:
     builder, chat = plan.builder, plan.builder.chat
-    return {
+    row = {
         "user_id": builder.user_id,
         "chat_id": plan.chat_id,
+        **{name: getattr(chat, name) for name in ChatDetails.model_fields},
         "key": plan.key,
-        "title": chat.title,
-        "summary": chat.summary,
-        "platform": chat.platform,
-        "tags": orjson.dumps(chat.tags).decode(),
-        "is_pinned": chat.is_pinned,
-        "metadata": orjson.dumps(chat.metadata).decode(),
         **_totals(plan),
         "last_seq": chat.last_seq,
         "head_seq": chat.head_seq,
@@ -136,8 +133,10 @@ def _chat_row(plan: Plan) -> dict[str, Any]:
         "forked_at": chat.forked_at,
         "source": plan.source,
         "version": plan.version,
-        **{name: builder.timestamp(getattr(chat, name)) for name in _TIMESTAMPS},
+        **{name: getattr(chat, name) for name in ("created_at", "updated_at", "last_activity_at", "deleted_at")},
     }
+    row |= {name: orjson.dumps(row[name]).decode() for name in _TABLE.json_columns}
+    return row | {name: builder.timestamp(row[name]) for name in _TABLE.timestamp_columns.intersection(row)}
 
 
-_TIMESTAMPS = ("created_at", "updated_at", "last_activity_at", "deleted_at", "expires_at")
+_TABLE = owned_table("chats")

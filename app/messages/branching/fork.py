@@ -51,6 +51,8 @@ _COPY_WITH_CHAT = [_copy_statement(table, {"chat_id": ":copy"}) for table in own
 _COPY_WITH_MESSAGE = [
     _copy_statement(table, {"chat_id": ":copy", "seq": ":seq"}) for table in owned_tables("message") if table.is_copied
 ]
+# The details that a copy has from its chat, unless it is given others.
+_INHERITED = ChatDetails.model_fields.keys() - {"key", "is_pinned", "expires_at"}
 _BATCH = 1000
 _RANGES_PER_STATEMENT = 32
 
@@ -72,8 +74,7 @@ class ForkStore:
         """
         tree = await tree_of(SessionReader(session), chat)
         branch, head_id = await _branch(session, chat, tree, at)
-        inherited: dict[str, Any] = {"title": chat.title, "summary": chat.summary, "platform": chat.platform}
-        inherited |= {"tags": list(chat.tags), "metadata": chat.metadata_}
+        inherited = {name: getattr(chat, "metadata_" if name == "metadata" else name) for name in _INHERITED}
         fields = inherited | {name: getattr(details, name) for name in details.model_fields_set}
         copy = await self._chats.add(session, str(uuid7()), ChatDetails.model_construct(**fields))
         copy.forked_from, copy.forked_at = chat.chat_id, head_id

@@ -131,31 +131,13 @@ def replace(
 def patch(
     chat: str,
     *,
-    key: str | Unset | None = UNSET,
-    title: str | Unset | None = UNSET,
-    summary: str | Unset | None = UNSET,
-    platform: str | Unset | None = UNSET,
-    tags: Sequence[str] | Unset | None = UNSET,
-    is_pinned: bool | Unset | None = UNSET,
-    metadata: Mapping[str, Any] | Unset | None = UNSET,
-    expires_at: Timestamp | Unset | None = UNSET,
     head: MessageRef | Unset | None = UNSET,
     if_match: str | None = None,
     turn: int | None = None,
+    **fields: Unpack[ChatFields],
 ) -> Call[Chat]:
     """Changes the fields that are given; None empties one, `metadata` is merged. `head` switches the branch."""
-    body = without_unset(
-        key=key,
-        title=title,
-        summary=summary,
-        platform=platform,
-        tags=tags,
-        is_pinned=is_pinned,
-        metadata=metadata,
-        expires_at=expires_at,
-        head=head,
-    )
-    return _write("PATCH", chat, body, if_match, turn)
+    return _write("PATCH", chat, {**fields, **without_unset(head=head)}, if_match, turn)
 
 
 def _write(
@@ -191,22 +173,8 @@ def restore(chat: str, *, idempotency_key: str | None = None) -> Call[Chat]:
 
 
 def fork(
-    chat: str,
-    *,
-    at: MessageRef | None = None,
-    key: str | None = None,
-    title: str | Unset | None = UNSET,
-    summary: str | Unset | None = UNSET,
-    platform: str | Unset | None = UNSET,
-    tags: Sequence[str] | Unset = UNSET,
-    is_pinned: bool | Unset = UNSET,
-    metadata: Mapping[str, Any] | Unset = UNSET,
-    expires_at: Timestamp | None = None,
-    idempotency_key: str | None = None,
+    chat: str, *, at: MessageRef | None = None, idempotency_key: str | None = None, **fields: Unpack[ChatFields]
 ) -> Call[Chat]:
     """Copies the branch that ends at `at`, or the active one, into a new chat. Fields not given are those of `chat`."""
-    details = without_unset(
-        title=title, summary=summary, platform=platform, tags=tags, is_pinned=is_pinned, metadata=metadata
-    )
-    body = without_none(at=at, key=key, expires_at=expires_at) | details
+    body = {**fields, **without_none(at=at)}
     return post_call(f"{chat_path(chat)}/fork", parse_chat, body, idempotency_key=idempotency_key)
