@@ -1,7 +1,10 @@
 """Kills the service while 16 clients write, and looks for what it had acknowledged: `python -m bench.crash`.
 
-Each round ends with a `kill -9` of the whole process group at a moment that nothing prepares, and a restart on the same
-data. What clients had under way then is of unknown fate: half of it is sent again with its Idempotency-Key and must be
+Appends of all kinds: at the head, as branches, under a condition, in progress, in batches. Each round ends with a
+`kill -9` of the whole process group at a moment that nothing prepares, and a restart on the same data. In the end
+`chatkeep check` counts everything again.
+
+What clients had under way at a kill is of unknown fate: half of it is sent again with its Idempotency-Key and must be
 there once, the other half is let go and must be there at most once. A batch is there whole or not at all.
 """
 
@@ -39,12 +42,14 @@ class Write:
     chat: str
     key: str
     contents: tuple[str, ...]
+    fields: dict[str, Any] = field(default_factory=dict)
+    headers: dict[str, str] = field(default_factory=dict)
 
     @property
     def body(self) -> dict[str, Any]:
         """As it is sent: one message, or a batch."""
         messages = [{"role": "user", "content": content} for content in self.contents]
-        return messages[0] if len(messages) == 1 else {"messages": messages}
+        return (messages[0] if len(messages) == 1 else {"messages": messages}) | self.fields
 
 
 @dataclass
@@ -98,7 +103,7 @@ class Clients:
         while len(self._outcome.faults) == faults:
             size = random.choice((1, 1, 1, random.randint(2, LARGEST_BATCH)))
             contents = tuple(f"{secrets.token_hex(8)} « {'x' * random.randint(0, 300)} »" for _ in range(size))
-            write = Write(random.choice(self._chats), secrets.token_hex(16), contents)
+            write = self._write_of(random.choice(self._chats), contents)
             try:
                 await self._send(client, write)
             except httpx2.TransportError:
@@ -106,16 +111,30 @@ class Clients:
                 self._unknown.append(write)
                 return
 
+    def _write_of(self, chat: str, contents: tuple[str, ...]) -> Write:
+        """An append of any kind: at the head, as a branch, under a condition, or one in progress."""
+        known = [message for message in self._acknowledged.values() if message["chat"] == chat]
+        kind = random.choice(("plain", "plain", "branch", "if_match", "in_progress")) if known else "plain"
+        fields: dict[str, Any] = {}
+        if kind == "branch":
+            fields["parent"] = random.choice(known)["message_id"]
+        elif kind == "in_progress" and len(contents) == 1:
+            fields["status"] = "in_progress"
+        headers = {"If-Match": "*"} if kind == "if_match" else {}
+        return Write(chat, secrets.token_hex(16), contents, fields, headers)
+
     async def _send(self, client: httpx2.AsyncClient, write: Write) -> None:
         answer = await client.post(
-            f"/chats/key:{write.chat}/messages", json=write.body, headers={"Idempotency-Key": write.key}
+            f"/chats/key:{write.chat}/messages",
+            json=write.body,
+            headers={"Idempotency-Key": write.key, **write.headers},
         )
         if answer.status_code != 201:
             self._outcome.faults.append(f"a write was answered {answer.status_code} {answer.text[:200]}")
             return
         body = answer.json()
         for message in body["messages"] if len(write.contents) > 1 else [body]:
-            self._acknowledged[message["content"]] = message
+            self._acknowledged[message["content"]] = _lasting(message) | {"chat": write.chat}
             self._outcome.acknowledged += 1
 
     async def recover(self) -> None:
@@ -139,8 +158,9 @@ class Clients:
             faults += [f"{name}: there twice: {content}" for content in twice]
             found |= {message["content"]: message for message in messages}
         for content, message in self._acknowledged.items():
-            if found.get(content) != message:
-                faults.append(f"acknowledged was {message}, stored is {found.get(content)}")
+            stored = found.get(content)
+            if stored is None or _lasting(stored) | {"chat": message["chat"]} != message:
+                faults.append(f"acknowledged was {message}, stored is {stored}")
         for write in self._unknown:
             seqs = [found[content]["seq"] for content in write.contents if content in found]
             if seqs and seqs != list(range(seqs[0], seqs[0] + len(write.contents))):
@@ -151,7 +171,7 @@ class Clients:
 
     async def _history(self, client: httpx2.AsyncClient, chat: str) -> list[dict[str, Any]]:
         messages: list[dict[str, Any]] = []
-        params: dict[str, Any] = {"limit": 200}
+        params: dict[str, Any] = {"limit": 200, "tree": "true"}
         while True:
             answer = await client.get(f"/chats/key:{chat}/messages", params=params)
             if answer.status_code == 404:
@@ -161,6 +181,11 @@ class Clients:
             if not page["next_cursor"]:
                 return messages
             params["cursor"] = page["next_cursor"]
+
+
+def _lasting(message: dict[str, Any]) -> dict[str, Any]:
+    """A message without what others change: its siblings, and its status once its writer is silent."""
+    return {name: value for name, value in message.items() if name not in ("siblings", "status")}
 
 
 def crash(
@@ -185,6 +210,8 @@ def crash(
     for _ in range(rounds):
         asyncio.run(one_round())
         say(outcome)
+    if (found := service.command("check")).returncode:
+        outcome.faults.append(f"`chatkeep check` found: {found.stdout.strip()}")
     return outcome
 
 

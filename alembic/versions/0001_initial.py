@@ -63,6 +63,7 @@ def upgrade() -> None:
         sa.Column("key", sa.Text()),
         sa.Column("title", sa.Text()),
         sa.Column("summary", sa.Text()),
+        sa.Column("summary_until_seq", sa.Integer()),
         sa.Column("platform", sa.Text()),
         sa.Column("tags", Json(), nullable=False),
         sa.Column("is_pinned", sa.Boolean(), nullable=False),

@@ -76,6 +76,9 @@ class FilterConditions:
         ):
             if value is not None:
                 self.conditions.append(f"{column} {operator} {self.parameter(value)}")
+        if query.key_prefix is not None:
+            prefix = self.parameter(query.key_prefix)
+            self.conditions.append(f"substr(key, 1, length(CAST({prefix} AS text))) = {prefix}")
         for tag in query.tag:
             self.conditions.append(json.has_element("tags", self.parameter(tag)))
         for name, text in metadata.items():

@@ -11,6 +11,7 @@ from app.http.references import MAX_KEY, is_key
 from app.http.timestamps import Timestamp
 
 MAX_TAGS = 64
+MAX_SEQ = 2**31 - 1
 DEFAULT_SECONDS = 60
 
 
@@ -46,6 +47,9 @@ class ChatPatch(BaseModel):
     key: Key | None = Field(default=None, description="The chat's name outside: unique among your chats.")
     title: Title | None = None
     summary: Summary | None = None
+    summary_until_seq: Annotated[int, Field(ge=1, le=MAX_SEQ)] | None = Field(
+        default=None, description="The `seq` of the last message that the summary covers."
+    )
     platform: Platform | None = Field(default=None, description="Where it takes place: `web`, `slack`, `feishu` …")
     tags: Tags | None = None
     is_pinned: bool | None = None
@@ -78,6 +82,7 @@ class ChatOut(ChatDetails):
         user_id="user123",
         **EXAMPLE_IN,
         summary=None,
+        summary_until_seq=None,
         is_pinned=False,
         metadata={},
         message_count=2,
@@ -130,6 +135,9 @@ class ChatFilters(BaseModel):
 
     state: Literal["active", "deleted", "all"] = Field(default="active", description="In use, in the trash, or both.")
     platform: Platform | None = None
+    key_prefix: Annotated[str, Field(min_length=1, max_length=MAX_KEY, pattern=_NO_NUL)] | None = Field(
+        default=None, description="Only chats whose key begins so."
+    )
     tag: list[Tag] = Field(default=[], max_length=8, description="Only chats with this tag; with several, all of them.")
     pinned: bool | None = None
     created_after: Timestamp | None = None

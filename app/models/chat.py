@@ -51,6 +51,7 @@ class Chat(SQLModel, table=True):
     key: str | None = Field(default=None, sa_type=Text)
     title: str | None = Field(default=None, sa_type=Text)
     summary: str | None = Field(default=None, sa_type=Text)
+    summary_until_seq: int | None = Field(default=None, sa_type=Integer)
     platform: str | None = Field(default=None, sa_type=Text)
     tags: list[str] = Field(default_factory=list, sa_type=Json)
     is_pinned: bool = Field(default=False, sa_type=Boolean)

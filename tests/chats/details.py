@@ -10,6 +10,7 @@ DETAILS: Json = {
     "key": "feishu:group:user123",
     "title": "Eggs 🥚",
     "summary": "How long\nthey take.",
+    "summary_until_seq": 2,
     "platform": "feishu",
     "tags": ["kitchen", "kitchen", "ägg"],
     "is_pinned": True,

@@ -290,6 +290,22 @@ async def test_a_fork_longer_than_a_batch(me: httpx2.AsyncClient) -> None:
     assert [one["content"] for one in copies] == [str(number) for number in range(2100)]
 
 
+async def test_what_the_summary_of_a_copy_covers(me: httpx2.AsyncClient) -> None:
+    chat = ok(await me.post("/chats", json={"conversation": [said(str(n)) for n in range(5)]}))
+    path = f"/chats/{chat['chat_id']}"
+    ok(await me.delete(f"{path}/messages/2"))
+    ok(await me.patch(path, json={"summary": "s", "summary_until_seq": 4}))
+    for body, until in (
+        ({}, 3),
+        ({"at": 1}, 1),
+        ({"summary": "another"}, None),
+        ({"summary": "another", "summary_until_seq": 2}, 2),
+    ):
+        assert ok(await me.post(f"{path}/fork", json=body))["summary_until_seq"] == until
+    ok(await me.patch(path, json={"summary_until_seq": None}))
+    assert ok(await me.post(f"{path}/fork"))["summary_until_seq"] is None
+
+
 async def test_a_fork_is_made_once(me: httpx2.AsyncClient) -> None:
     path, _ = await planted(me)
     again = {"Idempotency-Key": "fork"}

@@ -152,6 +152,13 @@ class ServiceProcess:
             start_new_session=True,
         )
 
+    def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """A command of `chatkeep` on the same database, when it has ended."""
+        command = [self._python, "-m", "app.cli", *arguments]
+        return subprocess.run(
+            command, cwd=self.folder, env=self._environment, capture_output=True, text=True, check=False
+        )
+
     def wait(self, seconds: float) -> int:
         """Waits for its end and gives its exit status. Raises subprocess.TimeoutExpired."""
         assert self._process

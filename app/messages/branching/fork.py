@@ -76,10 +76,16 @@ class ForkStore:
         branch, head_id = await _branch(session, chat, tree, at)
         inherited = {name: getattr(chat, "metadata_" if name == "metadata" else name) for name in _INHERITED}
         fields = inherited | {name: getattr(details, name) for name in details.model_fields_set}
+        fields["summary_until_seq"] = details.summary_until_seq
+        until = None if details.model_fields_set & {"summary", "summary_until_seq"} else chat.summary_until_seq
         copy = await self._chats.add(session, str(uuid7()), ChatDetails.model_construct(**fields))
         copy.forked_from, copy.forked_at = chat.chat_id, head_id
         async for batch in _messages(session, chat, branch):
             await _copy(session, chat, copy, batch)
+            if until is not None:
+                # The copies are numbered anew.
+                covered = sum(row[0] <= until for row in batch)
+                copy.summary_until_seq = ((copy.summary_until_seq or 0) + covered) or None
         for statement in _COPY_WITH_CHAT:
             key = {"user_id": chat.user_id, "chat_id": chat.chat_id, "copy": copy.chat_id}
             await session.execute(statement, key)

@@ -34,6 +34,7 @@ class ChatFields(TypedDict, total=False):
     key: str | None
     title: str | None
     summary: str | None
+    summary_until_seq: int | None
     platform: str | None
     tags: Sequence[str] | None
     is_pinned: bool | None
@@ -68,6 +69,7 @@ def page(
     *,
     state: State | None = None,
     platform: str | None = None,
+    key_prefix: str | None = None,
     tag: str | Sequence[str] | None = None,
     pinned: bool | None = None,
     created_after: Timestamp | None = None,
@@ -87,6 +89,7 @@ def page(
         parse_page(Chat),
         state=state,
         platform=platform,
+        key_prefix=key_prefix,
         tag=tag,
         pinned=pinned,
         created_after=created_after,

@@ -17,6 +17,7 @@ class Chat(Model):
     key: str | None
     title: str | None
     summary: str | None
+    summary_until_seq: int | None
     platform: str | None
     tags: list[str]
     is_pinned: bool
