@@ -20,6 +20,7 @@ class Filters(TypedDict, total=False):
     format: str | None
     state: State | None
     platform: str | None
+    key_prefix: str | None
     tag: str | Sequence[str] | None
     pinned: bool | None
     created_after: Timestamp | None
