@@ -1,5 +1,7 @@
 """Schemas of a chat together with its messages."""
 
+from typing import Any
+
 from pydantic import ConfigDict, Field
 
 from app.chats.schemas import EXAMPLE_IN, EXAMPLE_PATCH, ChatDetails, ChatOut, ChatPatch
@@ -36,7 +38,14 @@ class ChatChange(ChatPatch):
         return ChatPatch.model_construct(**{name: getattr(self, name) for name in self.model_fields_set - {"head"}})
 
 
+def _conversation_is_optional(schema: dict[str, Any]) -> None:
+    schema["required"].remove("conversation")
+    schema["examples"] = ChatOut.model_json_schema()["examples"]
+
+
 class ChatWithConversation(ChatOut):
     """A chat; with `include=conversation` its messages too."""
+
+    model_config = ConfigDict(json_schema_extra=_conversation_is_optional)
 
     conversation: list[MessageOut] | None = None
