@@ -16,9 +16,9 @@ from app.http import strict_json
 from app.http.errors import Unprocessable
 from app.http.references import is_uuid
 from app.http.timestamps import Timestamp
-from app.messages.branching.tree import MAX_SEQ
 from app.messages.feedback import FeedbackIn
 from app.messages.schemas import MessageFields, MessageIn, Role, Status
+from app.models.message import MAX_SEQ
 from app.models.registry import OwnedTable
 
 MAX_SOURCE = 512

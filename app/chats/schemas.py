@@ -9,9 +9,9 @@ from app.http.openapi import example
 from app.http.paging import DEFAULT_LIMIT, Cursor, Limit
 from app.http.references import MAX_KEY, is_key
 from app.http.timestamps import Timestamp
+from app.models.message import MAX_SEQ
 
 MAX_TAGS = 64
-MAX_SEQ = 2**31 - 1
 DEFAULT_SECONDS = 60
 
 

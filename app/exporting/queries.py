@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from app.archive_formats import records
+from app.models.registry import CHAT_KEY
 
 
 @dataclass(frozen=True)
@@ -32,17 +33,16 @@ class Table:
         return len(self.columns)
 
 
-_OWNER = ("user_id", "chat_id")
 CHATS = Table(
     "chats",
-    _OWNER,
+    CHAT_KEY,
     ("user_id", *(name for name in records.CHAT_FIELDS if name != "user_id"), "tree_version", "segment"),
     frozenset({"chat_id", "forked_from", "forked_at"}),
 )
 _OPTIONAL_COLUMNS = tuple(name for name in records.MESSAGE_FIELDS[6:] if name not in ("created_at", "edited_at"))
 MESSAGES = Table(
     "messages",
-    (*_OWNER, "seq"),
+    (*CHAT_KEY, "seq"),
     # The columns that every message has come first.
     (*records.MESSAGE_FIELDS[:6], "created_at", "segment", *_OPTIONAL_COLUMNS, "edited_at"),
     frozenset({"message_id"}),

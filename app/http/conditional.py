@@ -22,8 +22,8 @@ IF_MATCH = {
 """The same in the OpenAPI document, for a hot route, which reads its headers from the request."""
 
 
-def strong_etags(header: str | None) -> Sequence[str] | None:
-    """The strong ETags of an `If-Match`, or `*`; None where there is no such header."""
+def etags_of(header: str | None) -> Sequence[str] | None:
+    """The ETags of an `If-Match` or `If-None-Match`, or `*`; None where there is no such header."""
     if header is None:
         return None
     if header.strip() == "*":
@@ -31,22 +31,21 @@ def strong_etags(header: str | None) -> Sequence[str] | None:
     return [tag for tag in map(str.strip, header.split(",")) if tag != "*" and " " not in tag]
 
 
-def _names(header: str, etag: str, *, weak: bool) -> bool:
-    if header.strip() == "*":
-        return True
-    tags = (tag.strip() for tag in header.split(","))
-    return any(tag == etag or (weak and tag == f"W/{etag}") for tag in tags)
+def names(tags: Sequence[str], etag: str) -> bool:
+    """Whether the ETags of a header have this one, or are `*`."""
+    return etag in tags or "*" in tags
 
 
 def not_modified(request: Request, etag: str) -> Response | None:
     """A 304 if the client has this version already."""
-    header = request.headers.get("if-none-match")
-    if header is not None and _names(header, etag, weak=True):
+    tags = etags_of(request.headers.get("if-none-match"))
+    if tags is not None and (names(tags, etag) or f"W/{etag}" in tags):
         return Response(status_code=304, headers={"ETag": etag, "Cache-Control": "private, no-cache"})
     return None
 
 
 def require_match(if_match: str | None, etag: str) -> None:
     """Raises PreconditionFailed (412) if the client wants to change another version than this one."""
-    if if_match is not None and not _names(if_match, etag, weak=False):
+    tags = etags_of(if_match)
+    if tags is not None and not names(tags, etag):
         raise PreconditionFailed

@@ -16,7 +16,7 @@ from app.db.timestamps import to_iso
 from app.events.counter_deltas import MessageCounts, bucket_of
 from app.importing.segments import Segments
 from app.messages.append.new_message import plain_text, token_counts
-from app.messages.branching.tree import MAX_SEQ
+from app.models.message import MAX_SEQ
 from app.models.registry import OwnedTable, owned_table
 
 Row = tuple[Any, ...]

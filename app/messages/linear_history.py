@@ -10,9 +10,9 @@ from typing import Any
 
 from app.db.driver import Row
 from app.http.paging import MAX_LIMIT, decode_integer_cursor, encode_cursor
-from app.messages.branching.tree import MAX_SEQ
 from app.messages.schemas import HistoryQuery
 from app.messages.serialize import FIELDS, SELECT_WITH_PARENT, columns
+from app.models.message import MAX_SEQ
 
 _PARENT_ID = len(FIELDS)
 _IN_CHAT = "m.user_id = $1 AND m.chat_id = $2"

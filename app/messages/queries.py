@@ -11,8 +11,8 @@ from app.db.timestamps import now
 from app.http.errors import NotFound
 from app.http.references import is_uuid
 from app.messages.append.new_message import token_counts
-from app.messages.branching.tree import MAX_SEQ
 from app.models import Chat, Message
+from app.models.message import MAX_SEQ
 
 
 def in_chat(chat: Chat) -> ColumnElement[bool]:

@@ -17,11 +17,10 @@ from app.http.openapi import LINK_HEADER, READ_ERRORS, documented, example
 from app.http.paging import Page, decode_integer_cursor, encode_cursor, page_body, page_response
 from app.http.references import ChatPath, ChatRef, MessagePath
 from app.http.services import service
-from app.messages.branching.tree import MAX_SEQ
 from app.messages.queries import parse_message_ref
 from app.messages.schemas import OptionalFields, PageQuery, Role
 from app.messages.serialize import dumps
-from app.models.message import REVISED_FIELDS
+from app.models.message import MAX_SEQ, REVISED_FIELDS
 from app.models.registry import owned_table
 
 _JSON = owned_table("revisions").json_columns

@@ -14,7 +14,7 @@ from app.chats.lease import is_held, lease_conflict
 from app.db.database import Database
 from app.db.driver import Reader, SessionReader
 from app.db.timestamps import now
-from app.http.conditional import strong_etags
+from app.http.conditional import etags_of
 from app.http.errors import NotFound, PreconditionFailed, Problem, Unprocessable
 from app.http.idempotency import IdempotentRequest, oldest_kept
 from app.http.references import ChatRef
@@ -31,7 +31,7 @@ from app.messages.append.contract import (
 from app.messages.append.new_message import NewMessage, new_messages_of, to_json
 from app.messages.append.writer import AppendWriter
 from app.messages.branching.branch_reader import BranchReader
-from app.messages.branching.tree import LINEAR, MAX_SEQ, Tree
+from app.messages.branching.tree import LINEAR, Tree
 from app.messages.branching.tree_cache import TreeCache, load_tree, tree_of
 from app.messages.cache import HistoryCache
 from app.messages.history import HistoryReader
@@ -40,6 +40,7 @@ from app.messages.queries import in_chat
 from app.messages.schemas import MessageIn
 from app.messages.serialize import message_json
 from app.models import Chat, Message
+from app.models.message import MAX_SEQ
 
 _LEASE = "SELECT lease_holder, lease_until FROM chats WHERE user_id = $1 AND {} = $2 AND deleted_at IS NULL"
 _INSTRUCTIONS = "m.role IN ('system', 'developer')"
@@ -124,7 +125,7 @@ class MessageStore:
             stored,
             parent,
             lease_token,
-            strong_etags(if_match),
+            etags_of(if_match),
         )
         return await self._result_of(ref, await self._writer.append(append))
 

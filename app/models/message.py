@@ -9,6 +9,9 @@ from sqlmodel import Field, SQLModel
 from app.db.types import Id, Json, UtcDateTime, partial_index
 from app.models.registry import owned, owned_table
 
+MAX_SEQ = 2**31 - 1
+"""The highest seq that its column holds."""
+
 # Most chats have one segment, and cost nothing here.
 NOT_FIRST_SEGMENT = text("segment > 0")
 IS_INSTRUCTION = text("role IN ('system', 'developer')")

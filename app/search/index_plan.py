@@ -16,10 +16,10 @@ from app.events.events import (
     MessagesAppended,
     MessagesCleared,
 )
+from app.models.message import MAX_SEQ
 
 # A chat's title and summary are indexed as if they were its message 0.
 CHAT_SEQ = 0
-MAX_SEQ = 2**31 - 1
 
 
 class Progress(NamedTuple):

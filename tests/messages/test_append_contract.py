@@ -149,6 +149,7 @@ class Appender:
         self._way = way
         self.chat: Json = {}
         self.ids: list[str] = []
+        self._lease: int | None = None
 
     async def run(self, step: Step) -> None:
         """Appends, and holds what that comes to against what it must."""
@@ -228,8 +229,6 @@ class Appender:
             await self.release()
             return token
         return self._lease if step.lease == "own" else None
-
-    _lease: int | None = None
 
     async def release(self) -> None:
         """Ends the chat's lease."""

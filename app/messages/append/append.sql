@@ -3,14 +3,15 @@
 --
 -- Parameters are columns. `a_*` have one element for each append, and at their end one that is NULL. `m_*` have one
 -- element for each message: `m_append` is the number of its append (from 1), `m_index` its index there (from 0),
--- `m_extras` the columns that most messages do not have, which stand in braces here until the file is installed. `a_if_match` has ETags between spaces, or ` * `. `a_counts`
--- is what the append adds to the counters: `MessageCounts` as JSON arrays, separated by commas. A response that was
--- stored before `a_kept_since` is not repeated; one without `a_body` is not stored. The events and counter deltas come ready made, but for what is known
--- only here: `appended_event` and the others are formats. `at` is now.
+-- `m_extras` the columns that most messages do not have, which stand in braces here until the file is installed.
+-- `a_if_match` has ETags between spaces, or ` * `. `a_counts` is what the append adds to the counters: `MessageCounts`
+-- as JSON arrays, separated by commas. A response that was stored before `a_kept_since` is not repeated; one without
+-- `a_body` is not stored. The events and counter deltas come ready made, but for what is known only here:
+-- `appended_event` and the others are formats. `at` is now.
 --
--- Outcomes are `appended`, `repeated`, `no_such_chat`, `no_such_parent`, `version_mismatch` and `lease_held`; and `again`
--- for an append that must wait for those before it, and has to be called for once more. At the end each user's changes
--- are recorded: the row of a user's position is locked last of all.
+-- Outcomes are `appended`, `repeated`, `no_such_chat`, `no_such_parent`, `version_mismatch` and `lease_held`; and
+-- `again` for an append that must wait for those before it, and has to be called for once more. At the end each user's
+-- changes are recorded: the row of a user's position is locked last of all.
 CREATE OR REPLACE FUNCTION chatkeep_append(
     a_user_id text[], a_chat_id uuid[], a_key text[], a_new_chat_id uuid[], a_messages int[],
     a_input_tokens bigint[], a_output_tokens bigint[], a_total_tokens bigint[],
@@ -95,7 +96,7 @@ BEGIN
         IF a.user_id IS DISTINCT FROM current_owner OR a.target IS DISTINCT FROM run_target
             OR a.target IS NULL AND a.key IS DISTINCT FROM run_key THEN
             IF run_appends > 0 THEN
-                -- Once for the run: a row that is written over and over in one transaction gets slower to find each time.
+                -- Once for the run: a row written over and over in one transaction gets slower to find each time.
                 UPDATE chats c SET
                     last_seq = head.last_seq,
                     head_seq = head.head_seq,

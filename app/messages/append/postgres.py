@@ -56,9 +56,9 @@ _REFUSALS: dict[str, Refusal] = {
 }
 # Events and counter deltas ready made, but for `%s`, which only the function knows: the chat's id, the first seq and
 # the number of messages; the chat's platform and the counts.
-_APPENDED_EVENT = to_json([MessagesAppended.kind, "%s", "first", "count"]).replace('"first","count"', "%s,%s")
+_APPENDED_EVENT = f'["{MessagesAppended.kind}","%s",%s,%s]'
 _CREATED_EVENT = to_json(ChatCreated("%s").to_json())
-_MESSAGES_DELTA = to_json([MessagesDelta.kind, "platform", "counts"]).replace('"platform","counts"', "%s,[%s]")
+_MESSAGES_DELTA = f'["{MessagesDelta.kind}",%s,[%s]]'
 
 
 def extraction() -> dict[str, str]:

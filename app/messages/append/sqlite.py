@@ -15,6 +15,7 @@ from app.db.database import Database
 from app.db.timestamps import now, to_iso
 from app.events.counter_deltas import ChatsDelta, CounterDelta, MessagesDelta, bucket_of
 from app.events.events import ChatCreated, Event, MessagesAppended
+from app.http.conditional import names
 from app.http.errors import NotFound
 from app.messages.append.contract import (
     Append,
@@ -255,7 +256,7 @@ def _append_anywhere(connection: _Connection, append: Append, chat_id: str) -> t
     if row is None:
         return NoSuchChat()
     last_seq, parent_seq, parent_id, segment, tree_version, last_segment, version, platform, token, until = row
-    if append.if_match is not None and not {"*", etag(chat_id, version)}.intersection(append.if_match):
+    if append.if_match is not None and not names(append.if_match, etag(chat_id, version)):
         return VersionMismatch()
     is_held = until is not None and until > to_iso(now())
     if is_held if append.lease_token is None else not is_held or token != append.lease_token:

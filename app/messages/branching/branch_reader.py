@@ -13,9 +13,10 @@ from typing import Any
 
 from app.db.driver import Reader, Row
 from app.http.errors import NotFound
-from app.messages.branching.tree import MAX_SEQ, SegmentRange, cut, last_before
+from app.messages.branching.tree import SegmentRange, cut, last_before
 from app.messages.linear_history import PageSpec, RowWithParent
 from app.messages.serialize import FIELDS, columns
+from app.models.message import MAX_SEQ
 
 # How many seqs a window has for each message that is asked for, and at most.
 _WINDOW_FACTOR, _MAX_WINDOW = 4, 1000

@@ -8,11 +8,12 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from app.db.driver import SessionReader
 from app.messages.branching.branch_reader import BranchReader
-from app.messages.branching.tree import MAX_SEQ, SegmentRange, Tree, common_upto, cut
+from app.messages.branching.tree import SegmentRange, Tree, common_upto, cut
 from app.messages.linear_history import PageSpec
 from app.messages.queries import find_message
 from app.messages.serialize import dumps, message_fields
 from app.models import Chat
+from app.models.message import MAX_SEQ
 
 
 @dataclass(frozen=True, slots=True)

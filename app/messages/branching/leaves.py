@@ -11,9 +11,10 @@ from typing import Any
 from app.db.driver import Reader
 from app.db.timestamps import to_iso
 from app.http.paging import decode_integer_cursor, encode_cursor
-from app.messages.branching.tree import MAX_SEQ, SegmentRange, Tree
+from app.messages.branching.tree import SegmentRange, Tree
 from app.messages.serialize import dumps
 from app.models import Chat
+from app.models.message import MAX_SEQ
 
 # The first and the last message of each segment but the first one.
 _SEGMENTS = """

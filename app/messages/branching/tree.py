@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
-MAX_SEQ = 2**31 - 1
+from app.models.message import MAX_SEQ
 
 
 @dataclass(frozen=True, slots=True)
