@@ -113,7 +113,6 @@ def upgrade() -> None:
         sa.Column("role", sa.Text(), nullable=False),
         sa.Column("type", sa.Text(), nullable=False),
         sa.Column("content", Json()),
-        sa.Column("text", sa.Text(), nullable=False),
         sa.Column("tool_calls", Json()),
         sa.Column("tool_call_id", sa.Text()),
         sa.Column("name", sa.Text()),

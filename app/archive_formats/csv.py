@@ -13,7 +13,7 @@ import orjson
 
 from app.archive_formats import ExportFormat
 from app.archive_formats.records import Record
-from app.messages.append.new_message import plain_text
+from app.models.plain_text import plain_text
 
 _CHAT_COLUMNS = ("chat_id", "key", "title")
 _MESSAGE_COLUMNS = (

@@ -15,7 +15,7 @@ from app.archive_formats.schemas import ChatRecord, InvalidRecord, MessageRecord
 from app.db.timestamps import to_iso
 from app.events.counter_deltas import MessageCounts, bucket_of
 from app.importing.segments import Segments
-from app.messages.append.new_message import plain_text, token_counts
+from app.messages.append.new_message import token_counts
 from app.models.message import MAX_SEQ
 from app.models.registry import OwnedTable, owned_table
 
@@ -132,7 +132,7 @@ class ChatBuilder:
         if more_fields:
             self._count_tokens(counters, token_counts(tokens, input_tokens, output_tokens))
         text = orjson.dumps(content).decode()
-        self.bytes += 2 * len(text) + 256
+        self.bytes += len(text) + 256
         fields = {
             "user_id": self.user_id,
             "chat_id": self.chat_id,
@@ -143,7 +143,6 @@ class ChatBuilder:
             "role": role,
             "type": kind,
             "content": text,
-            "text": content,
             "created_at": created if self._timestamp is None else timestamp,
             "model": model,
             "tokens": tokens,
@@ -164,7 +163,7 @@ class ChatBuilder:
         counters[0] += 1
         self._count_tokens(counters, token_counts(*tokens))
         fields = self._values(owned_table("messages"), message)
-        fields |= {"message_id": message_id, "segment": segment, "text": plain_text(message.content)}
+        fields |= {"message_id": message_id, "segment": segment}
         self.rows["messages"].append(_message_row(fields))
 
     def add_owned(self, kind: str, record: records.Record) -> None:

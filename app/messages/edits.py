@@ -26,7 +26,7 @@ from app.events.events import Event, MessageDeleted, MessageEdited, MessagesClea
 from app.events.log import append_events
 from app.http.errors import Conflict, Unprocessable
 from app.http.merge_patch import merge_patch
-from app.messages.append.new_message import plain_text, to_json
+from app.messages.append.new_message import to_json
 from app.messages.branching.tree_cache import first_of_segments, tree_of
 from app.messages.queries import add_to_counters, find_message, in_chat, record_activity, tokens_of
 from app.messages.schemas import MessagePatch
@@ -81,8 +81,6 @@ class EditStore:
                 setattr(message, name, value)
                 # SQLAlchemy would leave out what is equal to Python, such as a true in the place of a 1.
                 flag_modified(message, name)
-            if "content" in changes:
-                message.text = plain_text(message.content)
             message.edited_at = at
             after = tokens_of(message)
             add_to_counters(chat, 0, (after[0] - before[0], after[1] - before[1], after[2] - before[2]))

@@ -75,7 +75,6 @@ class Message(_MessageFields, table=True):
     message_id: str = Field(sa_type=Id)
     parent_seq: int | None = Field(default=None, sa_type=Integer)
     segment: int = Field(default=0, sa_type=Integer)
-    text: str = Field(default="", sa_type=Text)
     payload: Any = Field(default=None, sa_type=Json, nullable=True)
     created_at: datetime = Field(sa_type=UtcDateTime)
     edited_at: datetime | None = Field(default=None, sa_type=UtcDateTime)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from app.db.driver import Reader, Row
+from app.models.plain_text import plain_text_sql
 from app.search.index_plan import CHAT_SEQ
 from app.search.queries import NIL_UUID
 from app.search.tokenizer import TOKENIZER_VERSION, tokenize
@@ -13,8 +14,8 @@ PAGE_SIZE = 200
 
 # A message in progress is not indexed yet.
 _MESSAGES = f"""
-SELECT CAST(m.chat_id AS text), m.seq, m.role, CASE WHEN coalesce(m.status, '') = 'in_progress' THEN '' ELSE m.text END,
-    d.role, d.words
+SELECT CAST(m.chat_id AS text), m.seq, m.role,
+    CASE WHEN coalesce(m.status, '') = 'in_progress' THEN '' ELSE {{text}} END, d.role, d.words
 FROM messages m LEFT JOIN documents d ON d.user_id = m.user_id AND d.chat_id = m.chat_id AND d.seq = m.seq
 WHERE m.user_id = $1 AND (m.chat_id, m.seq) > ({{}}, $3) ORDER BY m.chat_id, m.seq LIMIT {PAGE_SIZE}
 """
@@ -53,6 +54,7 @@ class IndexCheck:
 
     def __init__(self, reader: Reader, database_kind: str) -> None:
         self._reader = reader
+        self._text = plain_text_sql(database_kind, "m.content")
         self._after = "CAST(CAST($2 AS text) AS uuid)" if database_kind == "postgres" else "$2"
 
     async def is_current(self, user_id: str) -> bool:
@@ -70,7 +72,7 @@ class IndexCheck:
         mismatches = [DocumentMismatch(row[0], row[1], "stray") for row in strays]
         after: tuple[str, int] = (NIL_UUID, 0)
         while len(mismatches) < limit:
-            rows = await self._reader.fetch(_MESSAGES.format(self._after), user_id, *after)
+            rows = await self._reader.fetch(_MESSAGES.format(self._after, text=self._text), user_id, *after)
             mismatches += _compare(rows)
             if len(rows) < PAGE_SIZE:
                 break

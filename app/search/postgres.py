@@ -9,12 +9,13 @@ from typing import Any
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from app.db.timestamps import to_datetime
+from app.models.plain_text import plain_text_sql
 from app.search.bucket_allocation import BucketRow, allocate_buckets, max_numbers_needed
 from app.search.index_plan import IndexPlan, MessageRange, NewDocument, Progress, document_row
 from app.search.queries import LONG_TEXT_CHARACTERS, SNIPPET_CHARACTERS, IndexQueries, select_current, to_progress
 
-# octet_length() tells how long a text is without reading it.
-_TEXT = f"CASE WHEN octet_length(text) <= {LONG_TEXT_CHARACTERS} THEN text END AS text"
+_PLAIN_TEXT = plain_text_sql("postgres", "content")
+_TEXT = f"CASE WHEN coalesce(octet_length(content::text), 0) <= {LONG_TEXT_CHARACTERS} THEN {_PLAIN_TEXT} END AS text"
 _READY = "status IS DISTINCT FROM 'in_progress'"
 _CHAT_TEXT = "concat_ws(E'\\n', title, summary) AS text"
 _ADD_PROGRESS = """
@@ -102,7 +103,7 @@ SELECT * FROM (
     FROM messages WHERE user_id = $1 AND (chat_id, seq) > ($2, $3) ORDER BY chat_id, seq LIMIT $4)
 ) AS page ORDER BY chat_id, seq LIMIT $4
 """
-    text_sql = f"SELECT text FROM messages WHERE user_id = $1 AND chat_id = $2 AND seq = $3 AND {_READY}"
+    text_sql = f"SELECT {_PLAIN_TEXT} FROM messages WHERE user_id = $1 AND chat_id = $2 AND seq = $3 AND {_READY}"
     hits_sql = f"""
 SELECT w.ordinality - 1, c.title, c.summary, c.created_at, m.message_id, m.role, m.created_at, m.text
 FROM unnest($2::uuid[], $3::int[]) WITH ORDINALITY AS w(chat_id, seq)
@@ -110,7 +111,7 @@ CROSS JOIN LATERAL (
     SELECT title, summary, created_at FROM chats WHERE user_id = $1 AND chat_id = w.chat_id LIMIT 1
 ) AS c
 LEFT JOIN LATERAL (
-    SELECT message_id, role, created_at, left(text, {SNIPPET_CHARACTERS}) AS text FROM messages
+    SELECT message_id, role, created_at, left({_PLAIN_TEXT}, {SNIPPET_CHARACTERS}) AS text FROM messages
     WHERE user_id = $1 AND chat_id = w.chat_id AND seq = w.seq LIMIT 1
 ) AS m ON TRUE
 WHERE w.seq = 0 OR m.message_id IS NOT NULL

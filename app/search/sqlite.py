@@ -12,11 +12,13 @@ import orjson
 
 from app.db import sqlite
 from app.db.database import Database
+from app.models.plain_text import plain_text_sql
 from app.search.bucket_allocation import BucketRow, allocate_buckets, max_numbers_needed
 from app.search.index_plan import IndexPlan, MessageRange, NewDocument, Progress, document_row
 from app.search.queries import LONG_TEXT_CHARACTERS, SNIPPET_CHARACTERS, IndexQueries, select_current
 
-_TEXT = f"CASE WHEN length(text) <= {LONG_TEXT_CHARACTERS} THEN text END"
+_PLAIN_TEXT = plain_text_sql("sqlite", "messages.content")
+_TEXT = f"CASE WHEN coalesce(length(messages.content), 0) <= {LONG_TEXT_CHARACTERS} THEN {_PLAIN_TEXT} END"
 _READY = "status IS NOT 'in_progress'"
 _CHAT_TEXT = "trim(coalesce(title, '') || char(10) || coalesce(summary, ''), char(10))"
 _GET_PROGRESS = """
@@ -62,9 +64,9 @@ SELECT w.key, 0, NULL, c.created_at, {_CHAT_TEXT} FROM json_each($1) w
 CROSS JOIN chats c ON c.user_id = w.value ->> 0 AND c.chat_id = w.value ->> 1
 """
     messages_sql = f"""
-SELECT w.key, m.seq, m.role, m.created_at, {_TEXT} FROM json_each($1) w
-CROSS JOIN messages m ON m.user_id = w.value ->> 0 AND m.chat_id = w.value ->> 1
-    AND m.seq BETWEEN w.value ->> 2 AND w.value ->> 3
+SELECT w.key, seq, role, messages.created_at, {_TEXT} FROM json_each($1) w
+CROSS JOIN messages ON user_id = w.value ->> 0 AND chat_id = w.value ->> 1
+    AND seq BETWEEN w.value ->> 2 AND w.value ->> 3
 WHERE {_READY}
 """
     page_sql = f"""
@@ -80,10 +82,10 @@ SELECT * FROM (
     )
 ) ORDER BY chat_id, seq LIMIT $4
 """
-    text_sql = f"SELECT text FROM messages WHERE user_id = $1 AND chat_id = $2 AND seq = $3 AND {_READY}"
+    text_sql = f"SELECT {_PLAIN_TEXT} FROM messages WHERE user_id = $1 AND chat_id = $2 AND seq = $3 AND {_READY}"
     hits_sql = f"""
 SELECT w.key, c.title, c.summary, c.created_at, m.message_id, m.role, m.created_at,
-    substr(m.text, 1, {SNIPPET_CHARACTERS})
+    substr({plain_text_sql("sqlite", "m.content")}, 1, {SNIPPET_CHARACTERS})
 FROM json_each($2) w CROSS JOIN chats c ON c.user_id = $1 AND c.chat_id = w.value ->> 0
 LEFT JOIN messages m ON m.user_id = $1 AND m.chat_id = w.value ->> 0 AND m.seq = w.value ->> 1
 WHERE w.value ->> 1 = 0 OR m.message_id IS NOT NULL

@@ -15,10 +15,10 @@ from app.events.events import MessageEdited
 from app.http.errors import Conflict
 from app.http.merge_patch import merge_patch
 from app.http.references import ChatRef
-from app.messages.append.new_message import plain_text
 from app.messages.edits import EditStore, message_as_json
 from app.messages.queries import add_to_counters, find_message, tokens_of
 from app.models import Chat, Message, StreamingMessage
+from app.models.plain_text import plain_text
 from app.streaming import queries
 from app.streaming.queries import MessageLocation
 from app.streaming.schemas import CompleteIn, FailIn
@@ -100,7 +100,6 @@ class Finalizer:
             setattr(message, name, value)
         if message.content is None and not message.tool_calls and message.type == "message":
             message.content = ""
-        message.text = plain_text(message.content)
         message.status = status
         new = tokens_of(message)
         add_to_counters(chat, 0, (new[0] - old[0], new[1] - old[1], new[2] - old[2]))
@@ -117,7 +116,7 @@ def _is_result_of(message: Message, body: CompleteIn | FailIn) -> bool:
     metadata = fields.pop("metadata", None)
     if fields.get("content") is None:
         fields.pop("content", None)
-        if offset is not None and offset != len(message.text):
+        if offset is not None and offset != len(plain_text(message.content)):
             return False
     if metadata is not None and merge_patch(message.metadata_, metadata) != (message.metadata_ or {}):
         return False

@@ -8,6 +8,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from app.db.timestamps import now, to_datetime
 from app.models import Chat, Chunk, StreamingMessage, metadata
+from app.models.plain_text import plain_text_sql
 
 # The longest text of a chunk's row, in characters, and how many rows are read together.
 MAX_CHUNK_LENGTH = 65_536
@@ -19,10 +20,12 @@ FROM chats c JOIN messages m ON m.user_id = c.user_id AND m.chat_id = c.chat_id
 LEFT JOIN streaming_messages a ON a.user_id = m.user_id AND a.chat_id = m.chat_id AND a.seq = m.seq
 WHERE c.user_id = $1 AND c.{} = $2 AND c.deleted_at IS NULL AND m.{} = $3
 """
-MESSAGE_TEXT = f"""
-SELECT m.status, length(m.text), substr(m.text, $4, {MAX_CHUNK_LENGTH})
-FROM chats c JOIN messages m ON m.user_id = c.user_id AND m.chat_id = c.chat_id
-WHERE c.user_id = $1 AND c.chat_id = $2 AND c.deleted_at IS NULL AND m.seq = $3
+_MESSAGE_TEXT = """
+SELECT status, length(text), substr(text, $4, {max_length}) FROM (
+    SELECT m.status, {plain_text} AS text
+    FROM chats c JOIN messages m ON m.user_id = c.user_id AND m.chat_id = c.chat_id
+    WHERE c.user_id = $1 AND c.chat_id = $2 AND c.deleted_at IS NULL AND m.seq = $3
+) AS message
 """
 CHUNKS = f"""
 SELECT a.stored, p.start, p.text FROM streaming_messages a
@@ -59,6 +62,11 @@ SET_STORED_LENGTH = (
     .where(_user_id == bindparam("of_user"), _chat_id == bindparam("of_chat"), _seq == bindparam("of_seq"))
     .values(stored=bindparam("now_stored"), touched_at=bindparam("at"))
 )
+
+
+def message_text(database_kind: str) -> str:
+    """The statement for a part of a message's text: its status, the length of all of it, and the part from $4 on."""
+    return _MESSAGE_TEXT.format(max_length=MAX_CHUNK_LENGTH, plain_text=plain_text_sql(database_kind, "m.content"))
 
 
 async def load_text(session: AsyncSession, location: MessageLocation) -> str:

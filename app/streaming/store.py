@@ -103,7 +103,7 @@ class StreamingMessageStore:
             page = await self._read_chunks(location, offset)
             if page is not None:
                 return page
-            row = await self._db.driver.fetch_one(queries.MESSAGE_TEXT, *location, offset + 1)
+            row = await self._db.driver.fetch_one(queries.message_text(self._db.kind), *location, offset + 1)
             if row is None:
                 return None
             status, length, text = row

@@ -17,7 +17,7 @@ CREATE OR REPLACE FUNCTION chatkeep_append(
     a_input_tokens bigint[], a_output_tokens bigint[], a_total_tokens bigint[],
     a_head_id uuid[], a_parent text[], a_lease_token bigint[], a_if_match text[], a_counts text[],
     a_route text[], a_idempotency_key text[], a_request_sha256 text[], a_body text[], a_kept_since timestamptz[],
-    m_append int[], m_index int[], m_message_id uuid[], m_role text[], m_type text[], m_content json[], m_text text[],
+    m_append int[], m_index int[], m_message_id uuid[], m_role text[], m_type text[], m_content json[],
     m_extras json[], m_created_at timestamptz[],
     appended_event text, created_event text, messages_delta text, created_delta text, streaming boolean,
     at timestamptz
@@ -279,16 +279,16 @@ BEGIN
     END LOOP;
 
     INSERT INTO messages (
-        user_id, chat_id, seq, parent_seq, segment, message_id, role, type, content, text, created_at, {extra_columns}
+        user_id, chat_id, seq, parent_seq, segment, message_id, role, type, content, created_at, {extra_columns}
     )
     SELECT
         a_user_id[m.append], got_chat[m.append], got_first[m.append] + m.index,
         CASE m.index WHEN 0 THEN got_parent[m.append] ELSE got_first[m.append] + m.index - 1 END,
-        got_segment[m.append], m.message_id, m.role, m.type, m.content, m.text, m.created_at, {extra_values}
+        got_segment[m.append], m.message_id, m.role, m.type, m.content, m.created_at, {extra_values}
     FROM unnest(
-        m_append, m_index, m_message_id, m_role, m_type, m_content, m_text, m_extras, m_created_at
+        m_append, m_index, m_message_id, m_role, m_type, m_content, m_extras, m_created_at
     ) AS m (
-        append, index, message_id, role, type, content, text, extras, created_at
+        append, index, message_id, role, type, content, extras, created_at
     )
     WHERE got_chat[m.append] IS NOT NULL;
 
@@ -296,14 +296,14 @@ BEGIN
         -- What a message in progress begins with is its first chunk.
         INSERT INTO streaming_messages (user_id, chat_id, seq, stored, lease_token, touched_at)
         SELECT
-            a_user_id[m.append], got_chat[m.append], got_first[m.append] + m.index, length(m.text),
-            a_lease_token[m.append], at
-        FROM unnest(m_append, m_index, m_text, m_extras) AS m (append, index, text, extras)
+            a_user_id[m.append], got_chat[m.append], got_first[m.append] + m.index,
+            coalesce(length(m.content #>> '{}'), 0), a_lease_token[m.append], at
+        FROM unnest(m_append, m_index, m_content, m_extras) AS m (append, index, content, extras)
         WHERE got_chat[m.append] IS NOT NULL AND m.extras ->> 'status' IS NOT NULL;
         INSERT INTO chunks (user_id, chat_id, seq, start, text)
-        SELECT a_user_id[m.append], got_chat[m.append], got_first[m.append] + m.index, 0, m.text
-        FROM unnest(m_append, m_index, m_text, m_extras) AS m (append, index, text, extras)
-        WHERE got_chat[m.append] IS NOT NULL AND m.extras ->> 'status' IS NOT NULL AND m.text <> '';
+        SELECT a_user_id[m.append], got_chat[m.append], got_first[m.append] + m.index, 0, m.content #>> '{}'
+        FROM unnest(m_append, m_index, m_content, m_extras) AS m (append, index, content, extras)
+        WHERE got_chat[m.append] IS NOT NULL AND m.extras ->> 'status' IS NOT NULL AND m.content #>> '{}' <> '';
     END IF;
 
     IF user_count > 0 THEN

@@ -20,7 +20,6 @@ class NewMessage:
 
     Attributes:
         content: its content as JSON; None where it has none.
-        text: its plain text.
         extras: those of `EXTRAS` that it has, by name.
         public: the message as it is answered, without what is known when it is stored: its chat, seq and parent.
         payload: what gives back the item that it was decoded from, see `app.codecs.decode_item`; None without one.
@@ -31,7 +30,6 @@ class NewMessage:
     role: str
     type: str
     content: str | None
-    text: str
     created_at: datetime
     extras: dict[str, Any]
     public: dict[str, Any]
@@ -71,7 +69,6 @@ def new_message(message: MessageIn, at: datetime) -> NewMessage:
         message.role,
         message.type,
         to_json(content) if "content" in fields else None,
-        plain_text(content),
         created_at,
         extras,
         public,
@@ -89,16 +86,6 @@ def new_messages_of(messages: Iterable[MessageIn]) -> list[NewMessage]:
 def to_json(value: Any) -> str:
     """A JSON value as the text that is stored."""
     return orjson.dumps(value).decode()
-
-
-def plain_text(content: Any) -> str:
-    """The text of a content, for search and CSV: the content itself, or the texts of its parts, one on each line."""
-    if isinstance(content, str):
-        return content
-    if not isinstance(content, list):
-        return ""
-    texts = (part.get("text") for part in content if isinstance(part, dict))
-    return "\n".join(text for text in texts if isinstance(text, str))
 
 
 def token_counts(tokens: int | None, input_tokens: int | None, output_tokens: int | None) -> tuple[int, int, int]:

@@ -38,7 +38,7 @@ from app.models.registry import owned_table
 _APPEND_TYPES = (
     "text uuid text uuid int bigint bigint bigint uuid text bigint text text text text text text timestamptz".split()
 )
-_MESSAGE_TYPES = "int int uuid text text json text json timestamptz".split()
+_MESSAGE_TYPES = "int int uuid text text json json timestamptz".split()
 _PARAMETERS = [
     *(f"{name}[]" for name in (*_APPEND_TYPES, *_MESSAGE_TYPES)),
     *"text text text text boolean timestamptz".split(),
@@ -140,7 +140,6 @@ def _arguments(appends: Sequence[Append]) -> list[Any]:
             message.role,
             message.type,
             message.content,
-            message.text,
             _extras(message),
             message.created_at,
         )

@@ -30,6 +30,7 @@ from app.messages.append.contract import (
 from app.messages.append.new_message import NewMessage, message_counts, sum_tokens, to_json
 from app.messages.queries import parse_message_ref
 from app.messages.serialize import EXTRAS
+from app.models.plain_text import plain_text
 
 _SELECT_RESPONSE = """
 SELECT request_sha256, body, chat_id, first_seq, parent_id, siblings FROM idempotency
@@ -46,9 +47,9 @@ INSERT INTO chats (user_id, chat_id, key, tags, is_pinned, metadata, message_cou
     total_tokens, last_seq, segment, tree_version, last_segment, version, created_at, updated_at, last_activity_at)
 VALUES (?1, ?2, ?3, '[]', 0, '{}', 0, 0, 0, 0, 0, 0, 0, 0, 1, ?4, ?4, ?4)
 """
-_COLUMNS = f"""user_id, chat_id, seq, parent_seq, segment, message_id, role, type, content, text, created_at,
+_COLUMNS = f"""user_id, chat_id, seq, parent_seq, segment, message_id, role, type, content, created_at,
     {", ".join(EXTRAS)}, payload, status"""
-_VALUES = ", ".join("?" * (8 + len(EXTRAS)))
+_VALUES = ", ".join("?" * (7 + len(EXTRAS)))
 # Finds the chat, takes the next seq and stores the first message at once: each statement more costs the thread a
 # wait for the interpreter's lock. In a chat with branches only what follows the message that was written last is known
 # to have no siblings.
@@ -332,7 +333,7 @@ def _update(connection: _Connection, append: Append, chat_id: str, segment: int,
     head = (last_seq, messages[-1].message_id, segment)
     connection.execute(_UPDATE_CHAT, (*chat, *head, len(messages), *sum_tokens(messages), at))
     if messages[0].status is not None:
-        text = messages[0].text
+        text = plain_text(messages[0].public.get("content"))
         connection.execute(_START_STREAMING, (*chat, first_seq, len(text), append.lease_token, to_iso(now())))
         if text:
             connection.execute(_INSERT_CHUNK, (*chat, first_seq, text))
@@ -368,7 +369,6 @@ def _columns(message: NewMessage) -> tuple[Any, ...]:
         message.role,
         message.type,
         message.content,
-        message.text,
         to_iso(message.created_at),
         *extras,
         None if message.payload is None else to_json(message.payload),

@@ -164,4 +164,4 @@ async def _copy(session: AsyncSession, chat: Chat, copy: Chat, batch: Sequence[R
         if content := "".join((await session.execute(chunks.order_by(col(Chunk.start)))).scalars()):
             # The text of a message in progress that is on disk stands in its chunks.
             copied = update(Message).where(in_chat(copy), col(Message.seq) == seq)
-            await session.execute(copied.values(content=content, text=content))
+            await session.execute(copied.values(content=content))
