@@ -1,7 +1,5 @@
 """Everything that lives as long as the application does: made in one place, opened once, closed once."""
 
-import asyncio
-import contextlib
 import gc
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -19,7 +17,7 @@ from app.events.stream_authorizer import StreamAuthorizer
 from app.exporting.exporter import ExportRunner
 from app.exporting.snapshot import snapshot_opener
 from app.http.shutdown import on_shutdown_signal
-from app.jobs.housekeeping import run_housekeeping
+from app.jobs.housekeeping import Housekeeping
 from app.messages.append.contract import CommitBackend
 from app.messages.append.postgres import PostgresCommitBackend
 from app.messages.append.sqlite import SqliteCommitBackend
@@ -124,13 +122,11 @@ async def _background(services: Services) -> AsyncIterator[None]:
     consumers = [Consumer(db, "counting", counters.aggregate, counters.users_behind, services.pause_gate)]
     if indexer is not None:
         consumers.append(Consumer(db, "indexing", indexer.index_users, indexer.users_behind, services.pause_gate))
-    housekeeping = asyncio.create_task(run_housekeeping(db, services.settings.changes_kept_days), name="housekeeping")
+    housekeeping = Housekeeping(db, services.settings.changes_kept_days)
     try:
         yield
     finally:
-        housekeeping.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await housekeeping
+        await housekeeping.close()
         for consumer in consumers:
             await consumer.close()
 

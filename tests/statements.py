@@ -11,7 +11,7 @@ from sqlalchemy import event
 from app.db.database import Database
 from app.db.driver import Driver, Row
 
-BACKGROUND = {"Consumer._run", "run_reaper", "run_housekeeping"}
+BACKGROUND = {"Consumer._run", "run_reaper", "Housekeeping._run"}
 """What runs by itself from time to time."""
 
 

@@ -19,6 +19,7 @@ MESSAGE = (*CHAT, "seq")
 # In the order in which they are made: a table comes after the one that it refers to.
 TABLES = (
     "chats",
+    "moved_chats",
     "messages",
     "segments",
     "revisions",
@@ -88,6 +89,7 @@ def upgrade() -> None:
         sa.Column("created_at", UtcDateTime(), nullable=False),
         sa.Column("updated_at", UtcDateTime(), nullable=False),
         sa.Column("last_activity_at", UtcDateTime(), nullable=False),
+        sa.Column("listed_at", UtcDateTime(), nullable=False),
         sa.Column("deleted_at", UtcDateTime()),
         sa.Column("expires_at", UtcDateTime()),
         sa.PrimaryKeyConstraint(*CHAT, name="pk_chats"),
@@ -96,12 +98,22 @@ def upgrade() -> None:
         "ix_chats_expires_at", "chats", ["expires_at"], **_where("expires_at IS NOT NULL AND deleted_at IS NULL")
     )
     for name, condition in (("live", "deleted_at IS NULL"), ("trash", "deleted_at IS NOT NULL")):
-        for order in ("last_activity_at", "created_at", "updated_at"):
+        for order in ("listed_at", "created_at", "updated_at"):
             op.create_index(f"ix_chats_{name}_{order}", "chats", ["user_id", order, "chat_id"], **_where(condition))
     op.create_index(
         "uq_chats_key", "chats", ["user_id", "key"], unique=True, **_where("key IS NOT NULL AND deleted_at IS NULL")
     )
     op.create_index("uq_chats_source", "chats", ["user_id", "source"], unique=True, **_where("source IS NOT NULL"))
+    if _is_postgres():
+        # Room on each page for what appends change of a chat: with it, they leave the indexes alone.
+        op.execute("ALTER TABLE chats SET (fillfactor = 50)")
+    op.create_table(
+        "moved_chats",
+        sa.Column("user_id", sa.Text(), nullable=False),
+        sa.Column("chat_id", Id(), nullable=False),
+        sa.PrimaryKeyConstraint(*CHAT, name="pk_moved_chats"),
+        _belongs_to("chats", CHAT, "fk_moved_chats_chat"),
+    )
     op.create_table(
         "messages",
         sa.Column("user_id", sa.Text(), nullable=False),

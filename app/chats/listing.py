@@ -1,4 +1,8 @@
-"""The SQL of a list of chats. Hot: it runs on the driver, as one range of one index for each state asked for."""
+"""The SQL of a list of chats. Hot: it runs on the driver, as one range of one index for each state asked for.
+
+The list by last activity has a second part for each: the chats of `moved_chats`, which the index has where they were.
+These are few, and sorted on the way.
+"""
 
 import re
 from collections.abc import Mapping
@@ -56,6 +60,9 @@ class JsonSql(Protocol):
     def member_name(self, name: str) -> str:
         """What to pass as the parameter of `member`."""
 
+    def is_one_of(self, column: str, subquery: str) -> str:
+        """SQL: the column has one of the few values that a subquery gives, each looked up in an index."""
+
 
 class FilterConditions:
     """The conditions of a list's filters on `chats`, but for its state, with `$1`, `$2` …, and their arguments.
@@ -98,6 +105,7 @@ class ChatListing:
 
     def __init__(self, user_id: str, query: ChatQuery, metadata: Mapping[str, str], json: JsonSql) -> None:
         self._query = query
+        self._json = json
         filters = FilterConditions(user_id, query, metadata, json)
         self._arguments, self._conditions = filters.arguments, filters.conditions
         fields = {"order_by": query.order_by, "order": query.order}
@@ -119,14 +127,19 @@ class ChatListing:
         # Written out, as the planner should know that a page is short.
         limit = f"LIMIT {self._query.limit + 1}"
         order = f"ORDER BY {by} {'DESC' if descending else 'ASC'}, chat_id {'DESC' if descending else 'ASC'}"
-        ranges = [
-            f"SELECT * FROM (SELECT {COLUMNS} FROM chats WHERE {' AND '.join([state, *conditions])} "
-            f"{order} {limit}) AS page"
-            for state in _STATES[self._query.state]
-        ]
+        parts = [" AND ".join((state, *conditions)) + f" {order}" for state in _STATES[self._query.state]]
+        if by == "last_activity_at":
+            parts = [part for both in map(self._settled_and_moved, parts) for part in both]
+        ranges = [f"SELECT * FROM (SELECT {COLUMNS} FROM chats WHERE {part} {limit}) AS page" for part in parts]
         if len(ranges) == 1:
             return ranges[0], arguments
         return f"{' UNION ALL '.join(ranges)} {order} {limit}", arguments
+
+    def _settled_and_moved(self, part: str) -> tuple[str, str]:
+        """The same conditions and order for the chats that the index has where they are, and for the others."""
+        settled = part.replace("last_activity_at", "listed_at")
+        moved = self._json.is_one_of("chat_id", "SELECT chat_id FROM moved_chats WHERE user_id = $1")
+        return f"listed_at = last_activity_at AND {settled}", f"{moved} AND {part}"
 
     def total(self) -> tuple[str, list[Any]]:
         """The statement that counts every chat of the list, and its arguments."""

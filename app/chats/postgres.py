@@ -12,3 +12,7 @@ class PostgresJson:
 
     def member_name(self, name: str) -> str:
         return name
+
+    def is_one_of(self, column: str, subquery: str) -> str:
+        # An array, so that no plan reads all chats of a user whatever it expects of the subquery.
+        return f"{column} = ANY (ARRAY({subquery}))"

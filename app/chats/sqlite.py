@@ -12,3 +12,6 @@ class SqliteJson:
 
     def member_name(self, name: str) -> str:
         return f'$."{name}"'
+
+    def is_one_of(self, column: str, subquery: str) -> str:
+        return f"{column} IN ({subquery})"

@@ -82,7 +82,9 @@ class ChatStore:
     async def add(self, session: AsyncSession, chat_id: str, details: ChatDetails) -> Chat:
         """A new chat, to be recorded by the caller. Raises Conflict (409) when its key is taken."""
         at = now()
-        chat = Chat(user_id=self._user_id, chat_id=chat_id, created_at=at, updated_at=at, last_activity_at=at)
+        chat = Chat(
+            user_id=self._user_id, chat_id=chat_id, created_at=at, updated_at=at, last_activity_at=at, listed_at=at
+        )
         _set_details(chat, details.model_dump())
         session.add(chat)
         await _flush(session)

@@ -1,4 +1,4 @@
-"""`chatkeep check`: compares counters and search documents with the messages, straight on the database."""
+"""`chatkeep check`: compares counters, search documents and all that belongs to chats, straight on the database."""
 
 import asyncio
 import sys
@@ -13,6 +13,7 @@ from sqlalchemy import delete, event
 from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from app.chats.check import stray_rows
 from app.cli.database import failure, open_database, read_settings
 from app.cli.options import JsonOutput
 from app.cli.terminal import format_json
@@ -30,7 +31,7 @@ from app.stats.repair import repair_chat, repair_user
 
 MAX_SHOWN = 100
 _MAX_REPAIRS = 10_000
-_CHAT_KINDS = ("chat", "last_seq")
+_CHAT_KINDS = ("chat", "last_seq", "list")
 _COUNTER_KINDS = ("total", "role", "model", "platform", "time_bucket", "longest")
 
 
@@ -142,6 +143,8 @@ async def _compare(db: Database, session: AsyncSession, settings: Settings, repo
         report.users += 1
         for difference in await recount.differences(user_id):
             report.add_counter(difference)
+        for table, chat_id in await stray_rows(reader, user_id):
+            report.add({"user_id": user_id, "what": "stray", "name": chat_id, "table": table})
         if settings.search and not await index.is_current(user_id):
             report.not_indexed += 1
         elif settings.search:

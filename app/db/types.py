@@ -9,6 +9,9 @@ from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from app.db.timestamps import to_datetime, to_iso
 
+NIL_UUID = "00000000-0000-0000-0000-000000000000"
+"""No id is lower."""
+
 
 class UtcDateTime(TypeDecorator[datetime]):
     """A timestamp: `timestamptz` on Postgres, sortable ISO 8601 text on SQLite. A naive datetime is refused."""

@@ -134,6 +134,7 @@ def _chat_row(plan: Plan) -> dict[str, Any]:
         "source": plan.source,
         "version": plan.version,
         **{name: getattr(chat, name) for name in ("created_at", "updated_at", "last_activity_at", "deleted_at")},
+        "listed_at": chat.last_activity_at,
     }
     row |= {name: orjson.dumps(row[name]).decode() for name in _TABLE.json_columns}
     return row | {name: builder.timestamp(row[name]) for name in _TABLE.timestamp_columns.intersection(row)}

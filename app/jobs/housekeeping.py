@@ -1,10 +1,11 @@
 """Periodic housekeeping.
 
-Once a minute, expired chats are moved to the trash, and stored responses and tickets that are too old are deleted. Once
-an hour, the event log is pruned.
+Every few seconds the list's index is told of the chats that moved. Once a minute, expired chats are moved to the trash,
+and stored responses and tickets that are too old are deleted. Once an hour, the event log is pruned.
 """
 
 import asyncio
+import contextlib
 import time
 from datetime import timedelta
 
@@ -12,6 +13,7 @@ import structlog
 from sqlalchemy import delete, select, update
 from sqlmodel import col
 
+from app.chats.moved import settle_moved_chats
 from app.db.database import Database
 from app.db.timestamps import now
 from app.events.counter_deltas import ChatsDelta
@@ -22,23 +24,50 @@ from app.http.idempotency import oldest_kept
 from app.models import Chat, Idempotency, Ticket
 
 _log = structlog.get_logger("chatkeep.housekeeping")
+SETTLE_INTERVAL_SECONDS = 5
 INTERVAL_SECONDS = 60
 PRUNE_INTERVAL_SECONDS = 3600
+CLOSE_SECONDS = 5
+# A chat that nobody wrote to for so long is told to the list.
+IDLE_SECONDS = 10
 CHATS_PER_BATCH = 200
 
 
-async def run_housekeeping(db: Database, changes_kept_days: int) -> None:
-    """Runs `run_pass` once a minute until it is cancelled, and prunes. Several processes may do so at once."""
-    pruned_at = float("-inf")
-    while True:
-        try:
-            await run_pass(db)
-            if time.monotonic() >= pruned_at + PRUNE_INTERVAL_SECONDS:
-                await prune(db, now() - timedelta(days=changes_kept_days))
-                pruned_at = time.monotonic()
-        except Exception as error:  # noqa: BLE001 - whatever it was, the next minute has its own chance
-            _log.warning("housekeeping failed, and will be tried again", error=type(error).__name__)
-        await asyncio.sleep(INTERVAL_SECONDS)
+class Housekeeping:
+    """Runs beside the requests until it is closed. Several processes may do so at once."""
+
+    def __init__(self, db: Database, changes_kept_days: int) -> None:
+        self._db = db
+        self._changes_kept = timedelta(days=changes_kept_days)
+        self._passed_at = self._pruned_at = float("-inf")
+        self._closing = asyncio.Event()
+        self._task = asyncio.create_task(self._run(), name="housekeeping")
+
+    async def close(self) -> None:
+        """Stops it between two jobs, or in the middle of one that takes too long."""
+        self._closing.set()
+        await asyncio.wait([self._task], timeout=CLOSE_SECONDS)
+        self._task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._task
+
+    async def _run(self) -> None:
+        while not self._closing.is_set():
+            try:
+                await self._do_what_is_due()
+            except Exception as error:  # noqa: BLE001 - whatever it was, the next time has its own chance
+                _log.warning("housekeeping failed, and will be tried again", error=type(error).__name__)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._closing.wait(), SETTLE_INTERVAL_SECONDS)
+
+    async def _do_what_is_due(self) -> None:
+        await settle_moved_chats(self._db, now() - timedelta(seconds=IDLE_SECONDS))
+        if time.monotonic() >= self._passed_at + INTERVAL_SECONDS:
+            self._passed_at = time.monotonic()
+            await run_pass(self._db)
+        if time.monotonic() >= self._pruned_at + PRUNE_INTERVAL_SECONDS:
+            await prune(self._db, now() - self._changes_kept)
+            self._pruned_at = time.monotonic()
 
 
 async def run_pass(db: Database) -> None:

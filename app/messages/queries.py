@@ -58,4 +58,7 @@ def add_to_counters(chat: Chat, messages: int, tokens: Sequence[int]) -> None:
 def record_activity(chat: Chat) -> None:
     """Raises the version of a chat whose messages change, and the time of its last activity."""
     chat.version += 1
+    is_moved = chat.listed_at < chat.last_activity_at
     chat.last_activity_at = max(chat.last_activity_at, now())
+    if not is_moved:
+        chat.listed_at = chat.last_activity_at

@@ -7,6 +7,7 @@ from sqlmodel import SQLModel
 
 from app.models.api_key import ApiKey as ApiKey
 from app.models.chat import Chat as Chat
+from app.models.chat import MovedChat as MovedChat
 from app.models.document import Bucket as Bucket
 from app.models.document import Document as Document
 from app.models.document import Indexing as Indexing

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, Boolean, Integer, PrimaryKeyConstraint, Text, text
+from sqlalchemy import BigInteger, Boolean, ForeignKeyConstraint, Integer, PrimaryKeyConstraint, Text, text
 from sqlmodel import Field, SQLModel
 
 from app.db.types import Id, Json, UtcDateTime, partial_index
@@ -24,6 +24,9 @@ class Chat(SQLModel, table=True):
 
     `source` says where an imported chat came from: its format and its id there.
 
+    `listed_at` is where the indexes have it in the list by last activity. An append moves `last_activity_at` on and
+    leaves the indexes alone: until housekeeping tells them, the chat is in `moved_chats`.
+
     `version` grows by one with every change to the chat or its messages. Its lease is held by `lease_holder`
     until `lease_until`; `lease_token`, the fencing token, grows with each lease.
     """
@@ -41,7 +44,7 @@ class Chat(SQLModel, table=True):
         *(
             partial_index(f"ix_chats_{name}_{order}", "user_id", order, "chat_id", where=condition)
             for name, condition in (("live", NOT_DELETED), ("trash", DELETED))
-            for order in ("last_activity_at", "created_at", "updated_at")
+            for order in ("listed_at", "created_at", "updated_at")
         ),
         partial_index("ix_chats_expires_at", "expires_at", where=text("expires_at IS NOT NULL AND deleted_at IS NULL")),
     )
@@ -76,5 +79,29 @@ class Chat(SQLModel, table=True):
     created_at: datetime = Field(sa_type=UtcDateTime)
     updated_at: datetime = Field(sa_type=UtcDateTime)
     last_activity_at: datetime = Field(sa_type=UtcDateTime)
+    listed_at: datetime = Field(sa_type=UtcDateTime)
     deleted_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     expires_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+
+
+def belongs_to(table: str, name: str, *columns: str) -> ForeignKeyConstraint:
+    """A foreign key to the columns of another table that are called alike; what belongs to a row goes with it."""
+    return ForeignKeyConstraint(columns, [f"{table}.{column}" for column in columns], name=name, ondelete="CASCADE")
+
+
+class InChat(SQLModel):
+    """The columns that every table of what belongs to a chat begins with."""
+
+    user_id: str = Field(sa_type=Text)
+    chat_id: str = Field(sa_type=Id)
+
+
+@owned("chat")
+class MovedChat(InChat, table=True):
+    """A chat whose `last_activity_at` is later than its `listed_at`."""
+
+    __tablename__ = "moved_chats"
+    __table_args__ = (
+        PrimaryKeyConstraint("user_id", "chat_id", name="pk_moved_chats"),
+        belongs_to("chats", "fk_moved_chats_chat", "user_id", "chat_id"),
+    )

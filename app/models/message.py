@@ -3,10 +3,11 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, ForeignKeyConstraint, Index, Integer, PrimaryKeyConstraint, Text, text
-from sqlmodel import Field, SQLModel
+from sqlalchemy import BigInteger, Index, Integer, PrimaryKeyConstraint, Text, text
+from sqlmodel import Field
 
 from app.db.types import Id, Json, UtcDateTime, partial_index
+from app.models.chat import InChat, belongs_to
 from app.models.registry import owned, owned_table
 
 MAX_SEQ = 2**31 - 1
@@ -17,18 +18,6 @@ NOT_FIRST_SEGMENT = text("segment > 0")
 IS_INSTRUCTION = text("role IN ('system', 'developer')")
 # What follows a message is the one with the next seq, or in this index.
 FOLLOWS_ANOTHER = text("parent_seq IS NULL OR parent_seq < seq - 1")
-
-
-def belongs_to(table: str, name: str, *columns: str) -> ForeignKeyConstraint:
-    """A foreign key to the columns of another table that are called alike; what belongs to a row goes with it."""
-    return ForeignKeyConstraint(columns, [f"{table}.{column}" for column in columns], name=name, ondelete="CASCADE")
-
-
-class InChat(SQLModel):
-    """The columns that every table of what belongs to a chat begins with."""
-
-    user_id: str = Field(sa_type=Text)
-    chat_id: str = Field(sa_type=Id)
 
 
 class _MessageFields(InChat):

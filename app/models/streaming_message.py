@@ -6,7 +6,7 @@ from sqlalchemy import BigInteger, Index, Integer, PrimaryKeyConstraint, Text
 from sqlmodel import Field
 
 from app.db.types import UtcDateTime
-from app.models.message import InChat, belongs_to
+from app.models.chat import InChat, belongs_to
 from app.models.registry import owned
 
 

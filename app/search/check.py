@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from app.db.driver import Reader, Row
+from app.db.types import NIL_UUID
 from app.models.plain_text import plain_text_sql
 from app.search.index_plan import CHAT_SEQ
-from app.search.queries import NIL_UUID
 from app.search.tokenizer import TOKENIZER_VERSION, tokenize
 
 # Messages read at once; they may be long.

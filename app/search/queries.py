@@ -11,6 +11,7 @@ import orjson
 from app.db.database import Database
 from app.db.driver import Row
 from app.db.timestamps import to_datetime
+from app.db.types import NIL_UUID
 from app.events.events import Event, event_from_json
 from app.search.index_plan import DocumentSource, IndexPlan, IndexState, MessageRange, NewDocument, Progress
 
@@ -18,7 +19,6 @@ from app.search.index_plan import DocumentSource, IndexPlan, IndexState, Message
 LONG_TEXT_CHARACTERS = 50_000
 # So much of a message is read for its snippet: one more than is searched, to see whether it goes on.
 SNIPPET_CHARACTERS = 64 * 1024 + 1
-NIL_UUID = "00000000-0000-0000-0000-000000000000"
 
 Changes = dict[str, list[tuple[int, list[Event]]]]
 """Rows of users' feeds: a position and its events each."""

@@ -73,6 +73,11 @@ SELECT CAST(c.chat_id AS text), 'head' FROM chats c WHERE c.user_id = $1 AND (
 UNION ALL SELECT CAST(c.chat_id AS text), 'last_seq' FROM chats c WHERE c.user_id = $1 AND EXISTS (
     SELECT 1 FROM messages m WHERE m.user_id = $1 AND m.chat_id = c.chat_id AND m.seq > c.last_seq
 )
+UNION ALL SELECT CAST(c.chat_id AS text), 'list' FROM chats c WHERE c.user_id = $1 AND (
+    c.listed_at > c.last_activity_at OR (c.listed_at < c.last_activity_at) <> EXISTS (
+        SELECT 1 FROM moved_chats m WHERE m.user_id = $1 AND m.chat_id = c.chat_id
+    )
+)
 LIMIT {MAX_DIFFERENCES}
 """
 _LONGEST = """
@@ -86,7 +91,8 @@ class Difference:
 
     Attributes:
         what: `total`, `role`, `model`, `platform`, `time_bucket` and `longest` are a user's counters, `chat` those of a
-            chat; `head` and `last_seq` of a chat name no message, or not the last one.
+            chat; `head` and `last_seq` of a chat name no message, or not the last one; `list` is a chat whose
+            position in the list by last activity is wrong.
         name: which role, model, chat and so on it is.
         missing: how much each wrong counter is too small; negative where it is too large.
     """

@@ -14,7 +14,7 @@ from app.db.timestamps import now
 from app.events.counter_deltas import shrunk_deltas
 from app.events.events import ChatUpdated
 from app.events.log import append_events
-from app.models import Chat, Feed, Usage, UsageBy, UsageTimeBucket
+from app.models import Chat, Feed, MovedChat, Usage, UsageBy, UsageTimeBucket
 from app.stats.check import actual_totals
 from app.stats.deltas import BUCKET_TOTALS, TOTALS
 
@@ -26,7 +26,7 @@ FROM messages WHERE user_id = $1 AND chat_id = $2
 
 
 async def repair_chat(db: Database, user_id: str, chat_id: str) -> None:
-    """Counts a chat's messages and tokens again, and its `last_seq` where a message is beyond it."""
+    """Counts a chat's messages and tokens again, its `last_seq` where a message is beyond it, and lists it anew."""
     async with db.write() as session:
         chat = await session.get(Chat, (user_id, chat_id), with_for_update=True)
         if chat is None:
@@ -36,8 +36,11 @@ async def repair_chat(db: Database, user_id: str, chat_id: str) -> None:
         before = chat.message_count
         chat.message_count, chat.input_tokens, chat.output_tokens, chat.total_tokens, last_seq = map(int, row)
         chat.last_seq = max(chat.last_seq, last_seq)
+        chat.listed_at = chat.last_activity_at
         chat.version += 1
         chat.updated_at = now()
+        moved = (col(MovedChat.user_id) == user_id, col(MovedChat.chat_id) == chat_id)
+        await session.execute(delete(MovedChat).where(*moved))
         await session.flush()
         # The longest chat of the user may be another one than before.
         await append_events(session, user_id, ChatUpdated(chat_id), deltas=shrunk_deltas(before))

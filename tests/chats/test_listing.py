@@ -12,7 +12,7 @@ from hypothesis import given
 from sqlalchemy import insert
 from uuid_utils import uuid7
 
-from app.models import Chat
+from app.models import Chat, MovedChat
 from tests.callers import Json, acting, every_item, ok, problem
 from tests.invalid_cursors import CORRUPTIONS, FORGED_POSITIONS, Corrupt, forged
 from tests.profiles import examples
@@ -29,7 +29,7 @@ async def many(
 ) -> AsyncIterator[httpx2.AsyncClient]:
     """A client whose user has 250 chats, of which a fifth is in the trash; many have moments in common."""
     user_id = make_user()
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "user_id": user_id,
             "chat_id": str(uuid7()),
@@ -41,12 +41,18 @@ async def many(
             "created_at": BEGIN + timedelta(microseconds=n // 40),
             "updated_at": BEGIN + timedelta(days=n * 37 % COUNT),
             "last_activity_at": BEGIN + timedelta(seconds=n % 7),
+            # A third of them moved, and the index does not know where to.
+            "listed_at": BEGIN + timedelta(seconds=n % 7 if n % 3 else -n),
             "deleted_at": BEGIN if n % 5 == 2 else None,
         }
         for n in range(COUNT)
     ]
     async with app.state.services.db.write() as session:
         await session.execute(insert(Chat), [{**row, "metadata_": row.pop("metadata")} for row in rows])
+        moved = [row for row in rows if row["listed_at"] < row["last_activity_at"]]
+        await session.execute(
+            insert(MovedChat), [{name: row[name] for name in ("user_id", "chat_id")} for row in moved]
+        )
     async with acting(app, as_user(user_id)) as client:
         yield client
 

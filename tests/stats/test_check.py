@@ -103,6 +103,7 @@ DAMAGE = {
     "chat": "UPDATE chats SET message_count = 9, total_tokens = 1",
     "head": "UPDATE chats SET head_seq = 1",
     "last_seq": "UPDATE chats SET last_seq = 1",
+    "list": "UPDATE chats SET listed_at = '2100-01-01T00:00:00.000000Z'",
     "document": "DELETE FROM documents WHERE seq = 2",
 }
 
@@ -132,6 +133,13 @@ async def test_a_difference_says_by_how_much(own: FastAPI, ann: httpx2.AsyncClie
     await execute(own, "UPDATE usage_by SET messages = messages + 3 WHERE kind = 'role' AND name = '\"user\"'")
     (found,) = report(await elsewhere(check, "--json"))["differences"]
     assert found == {"user_id": "ann", "what": "role", "name": "user", "missing": {"messages": -3}}
+
+
+async def test_rows_without_a_chat_are_found(own: FastAPI, ann: httpx2.AsyncClient, check: Command) -> None:
+    ok(await ann.post("/chats", json={"key": "new"}, headers={"Idempotency-Key": "once"}))
+    await execute(own, "UPDATE idempotency SET chat_id = '00000000-0000-7000-8000-000000000000' WHERE key = 'once'")
+    (found,) = report(await elsewhere(check, "--json"))["differences"]
+    assert (found["what"], found["table"]) == ("stray", "idempotency")
 
 
 @pytest.mark.parametrize(

@@ -111,6 +111,9 @@ BEGIN
                     version = head.version,
                     last_activity_at = greatest(c.last_activity_at, at)
                 WHERE c.user_id = current_owner AND c.chat_id = target;
+                IF head.listed_at = head.last_activity_at AND head.listed_at < at THEN
+                    INSERT INTO moved_chats (user_id, chat_id) VALUES (current_owner, target);
+                END IF;
                 user_count := user_count + run_messages;
                 user_events := user_events || ',' || format(appended_event, target, run_first, run_messages);
                 user_deltas := user_deltas || ','
@@ -138,7 +141,7 @@ BEGIN
             run_counts := '';
             -- The lock comes first: a retry that another process is answering waits here until its key can be seen.
             SELECT c.last_seq, c.head_seq, c.head_id, c.segment, c.tree_version, c.last_segment, c.version,
-                c.lease_token, c.lease_until, c.platform, c.key INTO head FROM chats c
+                c.lease_token, c.lease_until, c.platform, c.key, c.last_activity_at, c.listed_at INTO head FROM chats c
             WHERE c.user_id = a.user_id AND c.chat_id = target AND c.deleted_at IS NULL
             FOR NO KEY UPDATE;
         END IF;
@@ -185,11 +188,14 @@ BEGIN
                 INSERT INTO chats (
                     user_id, chat_id, key, tags, is_pinned, metadata, message_count, input_tokens, output_tokens,
                     total_tokens, last_seq, segment, tree_version, last_segment, version, created_at, updated_at,
-                    last_activity_at
-                ) VALUES (a.user_id, a.new_chat_id, a.key, '[]', false, '{}', 0, 0, 0, 0, 0, 0, 0, 0, 1, at, at, at);
+                    last_activity_at, listed_at
+                ) VALUES (
+                    a.user_id, a.new_chat_id, a.key, '[]', false, '{}', 0, 0, 0, 0, 0, 0, 0, 0, 1, at, at, at, at
+                );
                 SELECT 0 AS last_seq, NULL::int AS head_seq, NULL::uuid AS head_id, 0 AS segment, 0 AS tree_version,
                     0 AS last_segment, 1::bigint AS version, NULL::bigint AS lease_token,
-                    NULL::timestamptz AS lease_until, NULL::text AS platform, a.key AS key INTO head;
+                    NULL::timestamptz AS lease_until, NULL::text AS platform, a.key AS key, at AS last_activity_at,
+                    at AS listed_at INTO head;
                 user_count := user_count + 1;
                 user_events := user_events || ',' || format(created_event, target);
                 user_deltas := user_deltas || ',' || created_delta;

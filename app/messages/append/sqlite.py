@@ -44,8 +44,9 @@ VALUES (?, ?, ?, ?, 201, ?, '{}', ?, ?, ?, ?, ?)
 _CHAT_BY_KEY = "SELECT chat_id FROM chats WHERE user_id = ? AND key = ? AND deleted_at IS NULL"
 _CREATE_CHAT = """
 INSERT INTO chats (user_id, chat_id, key, tags, is_pinned, metadata, message_count, input_tokens, output_tokens,
-    total_tokens, last_seq, segment, tree_version, last_segment, version, created_at, updated_at, last_activity_at)
-VALUES (?1, ?2, ?3, '[]', 0, '{}', 0, 0, 0, 0, 0, 0, 0, 0, 1, ?4, ?4, ?4)
+    total_tokens, last_seq, segment, tree_version, last_segment, version, created_at, updated_at, last_activity_at,
+    listed_at)
+VALUES (?1, ?2, ?3, '[]', 0, '{}', 0, 0, 0, 0, 0, 0, 0, 0, 1, ?4, ?4, ?4, ?4)
 """
 _COLUMNS = f"""user_id, chat_id, seq, parent_seq, segment, message_id, role, type, content, created_at,
     {", ".join(EXTRAS)}, payload, status"""
@@ -59,12 +60,13 @@ SELECT user_id, chat_id, last_seq + 1, head_seq, segment, {_VALUES} FROM chats
 WHERE user_id = ? AND chat_id = ? AND deleted_at IS NULL AND (tree_version = 0 OR head_seq = last_seq)
     AND (lease_until IS NULL OR lease_until <= ?)
 RETURNING seq, segment, (
-    SELECT json_array(c.head_id, c.platform) FROM chats c
+    SELECT json_array(c.head_id, c.platform, c.listed_at, c.last_activity_at) FROM chats c
     WHERE c.user_id = messages.user_id AND c.chat_id = messages.chat_id
 )
 """
 _HEAD = """
-SELECT last_seq, head_seq, head_id, segment, tree_version, last_segment, version, platform, lease_token, lease_until
+SELECT last_seq, head_seq, head_id, segment, tree_version, last_segment, version, platform, lease_token, lease_until,
+    listed_at, last_activity_at
 FROM chats WHERE user_id = ? AND chat_id = ? AND deleted_at IS NULL
 """
 _PARENT = "SELECT seq, message_id, segment FROM messages WHERE user_id = ? AND chat_id = ? AND {} = ?"
@@ -92,6 +94,7 @@ UPDATE chats SET last_seq = ?3, head_seq = ?3, head_id = ?4, segment = ?5, messa
     version = version + 1, last_activity_at = max(last_activity_at, ?10)
 WHERE user_id = ?1 AND chat_id = ?2
 """
+_MOVE_CHAT = "INSERT INTO moved_chats (user_id, chat_id) VALUES (?, ?)"
 _UPDATE_TREE = "UPDATE chats SET tree_version = ?, last_segment = ? WHERE user_id = ? AND chat_id = ?"
 _START_STREAMING = """
 INSERT INTO streaming_messages (user_id, chat_id, seq, stored, lease_token, touched_at) VALUES (?, ?, ?, ?, ?, ?)
@@ -244,9 +247,9 @@ def _append_at_head(connection: _Connection, append: Append, chat_id: str) -> tu
     if row is None:
         return None
     first_seq, segment, of_chat = row
-    parent_id, platform = orjson.loads(of_chat)
+    parent_id, platform, *listed = orjson.loads(of_chat)
     _insert(connection, append, chat_id, segment, first_seq, append.new_messages[1:], first_seq)
-    _update(connection, append, chat_id, segment, first_seq)
+    _update(connection, append, chat_id, segment, first_seq, listed)
     return Appended(chat_id, first_seq, parent_id, None), platform
 
 
@@ -256,7 +259,7 @@ def _append_anywhere(connection: _Connection, append: Append, chat_id: str) -> t
     row = connection.execute(_HEAD, chat).fetchone()
     if row is None:
         return NoSuchChat()
-    last_seq, parent_seq, parent_id, segment, tree_version, last_segment, version, platform, token, until = row
+    last_seq, parent_seq, parent_id, segment, tree_version, last_segment, version, platform, token, until = row[:10]
     if append.if_match is not None and not names(append.if_match, etag(chat_id, version)):
         return VersionMismatch()
     is_held = until is not None and until > to_iso(now())
@@ -281,7 +284,7 @@ def _append_anywhere(connection: _Connection, append: Append, chat_id: str) -> t
         connection.execute(_UPDATE_TREE, (*tree, *chat))
     first_seq = last_seq + 1
     _insert(connection, append, chat_id, segment, parent_seq, append.new_messages, last_seq)
-    _update(connection, append, chat_id, segment, first_seq)
+    _update(connection, append, chat_id, segment, first_seq, row[10:])
     return Appended(chat_id, first_seq, parent_id, siblings or None), platform
 
 
@@ -326,12 +329,20 @@ def _insert(
         connection.executemany(_INSERT, rows)
 
 
-def _update(connection: _Connection, append: Append, chat_id: str, segment: int, first_seq: int) -> None:
-    """Updates the chat after its messages are inserted, and opens the first for chunks where it is in progress."""
+def _update(
+    connection: _Connection, append: Append, chat_id: str, segment: int, first_seq: int, listed: Sequence[str]
+) -> None:
+    """Updates the chat after its messages are inserted, and opens the first for chunks where it is in progress.
+
+    `listed` are its `listed_at` and `last_activity_at` as they were.
+    """
     messages, at = append.new_messages, to_iso(append.at)
     chat, last_seq = (append.user_id, chat_id), first_seq + len(messages) - 1
     head = (last_seq, messages[-1].message_id, segment)
     connection.execute(_UPDATE_CHAT, (*chat, *head, len(messages), *sum_tokens(messages), at))
+    listed_at, last_activity_at = listed
+    if listed_at == last_activity_at < at:
+        connection.execute(_MOVE_CHAT, chat)
     if messages[0].status is not None:
         text = plain_text(messages[0].public.get("content"))
         connection.execute(_START_STREAMING, (*chat, first_seq, len(text), append.lease_token, to_iso(now())))
