@@ -14,11 +14,13 @@ from app.db.timestamps import to_iso
 from app.http.errors import BadRequest, InvalidCursor
 from app.http.paging import decode_cursor, encode_cursor, parse_cursor_timestamp
 from app.http.references import is_uuid
+from app.models.chat import ACTIVE, ARCHIVED, DELETED
 
 _STATES = {
-    "active": ("deleted_at IS NULL",),
-    "deleted": ("deleted_at IS NOT NULL",),
-    "all": ("deleted_at IS NULL", "deleted_at IS NOT NULL"),
+    "active": (ACTIVE,),
+    "archived": (ARCHIVED,),
+    "deleted": (DELETED,),
+    "all": (ACTIVE, ARCHIVED, DELETED),
 }
 
 

@@ -183,6 +183,10 @@ def check_version(chat: Chat, if_match: str | None) -> None:
 
 def _set_details(chat: Chat, details: dict[str, Any]) -> None:
     for name, value in details.items():
+        if name == "is_archived":
+            # One that is archived keeps since when.
+            chat.archived_at = (chat.archived_at or now()) if value else None
+            continue
         column = "metadata_" if name == "metadata" else name
         setattr(chat, column, value)
         if name == "metadata":

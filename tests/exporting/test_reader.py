@@ -66,6 +66,7 @@ class Rows:
                 "metadata": self.random.choice([{}, {"a": LONG}, {"a": 1.0, "b": None}]),
                 "tags": self.random.choice([[], ["x", "y"]]),
                 "is_pinned": self.random.choice([True, False]),
+                "archived_at": self.random.choice([None, *TIMES]),
                 "title": self.random.choice([None, "", "T\0".strip("\0"), "Ä"]),
                 **said,
             },
