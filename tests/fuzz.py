@@ -171,6 +171,7 @@ FIELDS: dict[str, Callable[[random.Random], str]] = {
     "platform": text,
     "key": text,
     "is_pinned": lambda source: source.choice(["true", "false", "1"]),
+    "is_archived": lambda source: source.choice(["true", "false", "1"]),
     "tags": lambda source: f"[{text(source)}, {text(source)}]",
     "conversation": messages,
     "messages": messages,
@@ -188,7 +189,7 @@ FIELDS: dict[str, Callable[[random.Random], str]] = {
     "items": items,
 }
 MESSAGE = ["role", "content", "content", *list(FIELDS)[2:8], "type", "name", "model", "tool_call_id"]
-CHAT = ["title", "summary", "platform", "key", "is_pinned", "tags", "metadata", "expires_at"]
+CHAT = ["title", "summary", "platform", "key", "is_pinned", "is_archived", "tags", "metadata", "expires_at"]
 ENDING = ["offset", "content", *list(FIELDS)[2:7], "model"]
 # By a part of the path; the first one that is in it.
 NAMES = {

@@ -90,6 +90,7 @@ def upgrade() -> None:
         sa.Column("updated_at", UtcDateTime(), nullable=False),
         sa.Column("last_activity_at", UtcDateTime(), nullable=False),
         sa.Column("listed_at", UtcDateTime(), nullable=False),
+        sa.Column("archived_at", UtcDateTime()),
         sa.Column("deleted_at", UtcDateTime()),
         sa.Column("expires_at", UtcDateTime()),
         sa.PrimaryKeyConstraint(*CHAT, name="pk_chats"),
@@ -97,7 +98,11 @@ def upgrade() -> None:
     op.create_index(
         "ix_chats_expires_at", "chats", ["expires_at"], **_where("expires_at IS NOT NULL AND deleted_at IS NULL")
     )
-    for name, condition in (("live", "deleted_at IS NULL"), ("trash", "deleted_at IS NOT NULL")):
+    for name, condition in (
+        ("active", "deleted_at IS NULL AND archived_at IS NULL"),
+        ("archived", "deleted_at IS NULL AND archived_at IS NOT NULL"),
+        ("trash", "deleted_at IS NOT NULL"),
+    ):
         for order in ("listed_at", "created_at", "updated_at"):
             op.create_index(f"ix_chats_{name}_{order}", "chats", ["user_id", order, "chat_id"], **_where(condition))
     op.create_index(

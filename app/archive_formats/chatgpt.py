@@ -30,6 +30,7 @@ class ChatGPT(ItemFormat):
             "title": foreign_chat.title_text(item.get("title")),
             "platform": "chatgpt",
             "is_pinned": item.get("is_starred") is True,
+            "is_archived": item.get("is_archived") is True,
             "created_at": foreign_chat.parse_timestamp(item.get("create_time")),
             "updated_at": foreign_chat.parse_timestamp(item.get("update_time")),
             **foreign_chat.extra_metadata(self.name, item, *_CHAT_FIELDS),
@@ -39,7 +40,9 @@ class ChatGPT(ItemFormat):
         yield from foreign_chat.chat_records(self.name, location, foreign_id, raw, details, nodes, head)
 
 
-_CHAT_FIELDS = ("mapping", "title", "create_time", "update_time", "conversation_id", "id", "current_node", "is_starred")
+_CHAT_FIELDS = (
+    *"mapping title create_time update_time conversation_id id current_node is_starred is_archived".split(),
+)
 
 
 def _node(node_id: str, value: Any) -> MessageNode:

@@ -12,7 +12,7 @@ from app.archive_formats.item_format import ItemFormat
 from app.archive_formats.records import Record
 from app.archive_formats.source_file import LocatedRecord
 
-_CHAT = ("conversationId", "title", "messages", "exportAt", "branches", "recursive", "createdAt", "updatedAt", "tags")
+_CHAT = tuple("conversationId title messages exportAt branches recursive createdAt updatedAt tags isArchived".split())
 _MESSAGE = (
     *"_id __v messageId conversationId parentMessageId createdAt updatedAt isCreatedByUser".split(),
     *"text content model tokenCount user children unfinished error".split(),
@@ -31,6 +31,7 @@ class LibreChat(ItemFormat):
             "title": foreign_chat.title_text(item.get("title")),
             "platform": "librechat",
             "tags": foreign_chat.tag_names(item.get("tags")),
+            "is_archived": item.get("isArchived") is True,
             "created_at": foreign_chat.parse_timestamp(item.get("createdAt")),
             "updated_at": foreign_chat.parse_timestamp(item.get("updatedAt")),
             **foreign_chat.extra_metadata(self.name, item, *_CHAT),

@@ -13,7 +13,7 @@ from app.archive_formats.item_format import ItemFormat
 from app.archive_formats.records import Record
 from app.archive_formats.source_file import LocatedRecord
 
-_ROW = ("id", "user_id", "title", "chat", "created_at", "updated_at", "pinned", "meta", "summary", "share_id")
+_ROW = tuple("id user_id title chat created_at updated_at pinned archived meta summary share_id".split())
 _CHAT = ("id", "title", "history", "messages", "timestamp", "tags", "files", "userId")
 _MESSAGE = (
     *"id parentId childrenIds role content timestamp model".split(),
@@ -41,6 +41,7 @@ class OpenWebUI(ItemFormat):
             "platform": "openwebui",
             "tags": foreign_chat.tag_names(chat.get("tags") or meta.get("tags")),
             "is_pinned": row.get("pinned") is True,
+            "is_archived": row.get("archived") is True,
             "created_at": foreign_chat.parse_timestamp(row.get("created_at") or chat.get("timestamp")),
             "updated_at": foreign_chat.parse_timestamp(row.get("updated_at")),
             **foreign_chat.extra_metadata(self.name, others, *_ROW),

@@ -15,7 +15,7 @@ from typing import Any
 
 import orjson
 
-from app.chats.schemas import ChatDetails
+from app.chats.schemas import DETAIL_COLUMNS
 from app.db.timestamps import to_iso
 from app.messages.serialize import EXTRAS
 from app.models.registry import OwnedTable, archived_tables, owned_table
@@ -29,9 +29,9 @@ _OPTIONS = orjson.OPT_UTC_Z | orjson.OPT_NAIVE_UTC
 CHAT_FIELDS = (
     "chat_id",
     "user_id",  # only in exports over all users
-    *(name for name in ChatDetails.model_fields if name != "expires_at"),
+    *(name for name in DETAIL_COLUMNS if name != "expires_at"),
     *"source forked_from forked_at message_count last_seq head_seq version".split(),
-    *"created_at updated_at last_activity_at deleted_at expires_at".split(),
+    *"created_at updated_at last_activity_at archived_at deleted_at expires_at".split(),
 )
 MESSAGE_FIELDS = (
     "message_id",

@@ -46,7 +46,10 @@ Seq = Annotated[int, Field(ge=1, le=MAX_SEQ)]
 
 
 class ChatRecord(ChatDetails):
-    """A `chat` record. What a foreign format does not have is left out."""
+    """A `chat` record. What a foreign format does not have is left out.
+
+    An archived chat has `archived_at`, or only `is_archived` where its format does not say since when.
+    """
 
     chat_id: Uuid | None = None
     user_id: Annotated[str, AfterValidator(_user_id)] | None = None
@@ -60,6 +63,7 @@ class ChatRecord(ChatDetails):
     created_at: Timestamp
     updated_at: Timestamp
     last_activity_at: Timestamp
+    archived_at: Timestamp | None = None
     deleted_at: Timestamp | None = None
 
 

@@ -18,11 +18,13 @@ from app.db.timestamps import to_iso
 from app.http.errors import BadRequest, InvalidCursor
 from app.http.paging import decode_cursor, encode_cursor, parse_cursor_timestamp
 from app.http.references import is_uuid
+from app.models.chat import ACTIVE, ARCHIVED, DELETED
 
 _STATES = {
-    "active": ("deleted_at IS NULL",),
-    "deleted": ("deleted_at IS NOT NULL",),
-    "all": ("deleted_at IS NULL", "deleted_at IS NOT NULL"),
+    "active": (ACTIVE,),
+    "archived": (ARCHIVED,),
+    "deleted": (DELETED,),
+    "all": (ACTIVE, ARCHIVED, DELETED),
 }
 
 
@@ -48,8 +50,8 @@ def metadata_filters(request: Request) -> dict[str, str]:
     return filters
 
 
-class JsonSql(Protocol):
-    """How a kind of database looks into JSON columns."""
+class ListSql(Protocol):
+    """What differs between databases in the SQL of a list."""
 
     def has_element(self, column: str, parameter: str) -> str:
         """SQL: the column's array of texts has the parameter's text."""
@@ -60,8 +62,8 @@ class JsonSql(Protocol):
     def member_name(self, name: str) -> str:
         """What to pass as the parameter of `member`."""
 
-    def is_one_of(self, column: str, subquery: str) -> str:
-        """SQL: the column has one of the few values that a subquery gives, each looked up in an index."""
+    def select_moved(self, columns: str, conditions: str) -> str:
+        """SQL: columns of the chats of the user `$1` that are in `moved_chats` and meet conditions, each looked up."""
 
 
 class FilterConditions:
@@ -70,7 +72,7 @@ class FilterConditions:
     Without a user they are those for the chats of all users.
     """
 
-    def __init__(self, user_id: str | None, query: ChatFilters, metadata: Mapping[str, str], json: JsonSql) -> None:
+    def __init__(self, user_id: str | None, query: ChatFilters, metadata: Mapping[str, str], sql: ListSql) -> None:
         self.arguments: list[Any] = []
         self.conditions = [] if user_id is None else [f"user_id = {self.parameter(user_id)}"]
         for column, operator, value in (
@@ -87,9 +89,9 @@ class FilterConditions:
             prefix = self.parameter(query.key_prefix)
             self.conditions.append(f"substr(key, 1, length(CAST({prefix} AS text))) = {prefix}")
         for tag in query.tag:
-            self.conditions.append(json.has_element("tags", self.parameter(tag)))
+            self.conditions.append(sql.has_element("tags", self.parameter(tag)))
         for name, text in metadata.items():
-            member = json.member("metadata", self.parameter(json.member_name(name)))
+            member = sql.member("metadata", self.parameter(sql.member_name(name)))
             # `5` finds the number 5 and the text "5": a query string cannot say which was meant.
             as_text = self.parameter(orjson.dumps(text).decode())
             self.conditions.append(f"{member} IN ({as_text}, {self.parameter(text)})")
@@ -103,10 +105,10 @@ class FilterConditions:
 class ChatListing:
     """A list of one user's chats: its filters and order, and the SQL for its pages."""
 
-    def __init__(self, user_id: str, query: ChatQuery, metadata: Mapping[str, str], json: JsonSql) -> None:
+    def __init__(self, user_id: str, query: ChatQuery, metadata: Mapping[str, str], sql: ListSql) -> None:
         self._query = query
-        self._json = json
-        filters = FilterConditions(user_id, query, metadata, json)
+        self._sql = sql
+        filters = FilterConditions(user_id, query, metadata, sql)
         self._arguments, self._conditions = filters.arguments, filters.conditions
         fields = {"order_by": query.order_by, "order": query.order}
         fields |= query.model_dump(mode="json", exclude={"limit", "cursor", "include_total"})
@@ -127,19 +129,25 @@ class ChatListing:
         # Written out, as the planner should know that a page is short.
         limit = f"LIMIT {self._query.limit + 1}"
         order = f"ORDER BY {by} {'DESC' if descending else 'ASC'}, chat_id {'DESC' if descending else 'ASC'}"
-        parts = [" AND ".join((state, *conditions)) + f" {order}" for state in _STATES[self._query.state]]
-        if by == "last_activity_at":
-            parts = [part for both in map(self._settled_and_moved, parts) for part in both]
-        ranges = [f"SELECT * FROM (SELECT {COLUMNS} FROM chats WHERE {part} {limit}) AS page" for part in parts]
-        if len(ranges) == 1:
-            return ranges[0], arguments
-        return f"{' UNION ALL '.join(ranges)} {order} {limit}", arguments
+        selects = [
+            f"{select} {limit}"
+            for state in _STATES[self._query.state]
+            for select in self._selects(" AND ".join((state, *conditions)), order)
+        ]
+        if len(selects) == 1:
+            return selects[0], arguments
+        pages = " UNION ALL ".join(f"SELECT * FROM ({select}) AS page" for select in selects)
+        return f"{pages} {order} {limit}", arguments
 
-    def _settled_and_moved(self, part: str) -> tuple[str, str]:
-        """The same conditions and order for the chats that the index has where they are, and for the others."""
-        settled = part.replace("last_activity_at", "listed_at")
-        moved = self._json.is_one_of("chat_id", "SELECT chat_id FROM moved_chats WHERE user_id = $1")
-        return f"listed_at = last_activity_at AND {settled}", f"{moved} AND {part}"
+    def _selects(self, conditions: str, order: str) -> list[str]:
+        """The chats of a state, each in one of them: a range of the index, and those that it has elsewhere."""
+        if self._query.order_by != "last_activity_at":
+            return [f"SELECT {COLUMNS} FROM chats WHERE {conditions} {order}"]
+        settled = f"{conditions} {order}".replace("last_activity_at", "listed_at")
+        return [
+            f"SELECT {COLUMNS} FROM chats WHERE listed_at = last_activity_at AND {settled}",
+            f"{self._sql.select_moved(COLUMNS, conditions)} {order}",
+        ]
 
     def total(self) -> tuple[str, list[Any]]:
         """The statement that counts every chat of the list, and its arguments."""

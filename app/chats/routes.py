@@ -36,7 +36,7 @@ router = authenticated_router("/chats", "chats")
 async def list_chats(request: Request, user: Reader, query: Annotated[ChatQuery, Query()]) -> Response:
     """The caller's chats, those with the latest activity first."""
     store = chat_store(request, user)
-    listing = ChatListing(user.user_id, query, metadata_filters(request), store.json)
+    listing = ChatListing(user.user_id, query, metadata_filters(request), store.list_sql)
     rows, next_cursor = await store.page(listing, query.limit)
     extra = {"total": await store.count(listing)} if query.include_total else {}
     return page_response(request, page_body(map(chat_json, rows), next_cursor, **extra), next_cursor, {})

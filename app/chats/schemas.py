@@ -53,6 +53,9 @@ class ChatPatch(BaseModel):
     platform: Platform | None = Field(default=None, description="Where it takes place: `web`, `slack`, `feishu` …")
     tags: Tags | None = None
     is_pinned: bool | None = None
+    is_archived: bool | None = Field(
+        default=None, description="Put away: it is left out of the list unless `state` asks for it. All else works."
+    )
     metadata: dict[str, Any] | None = Field(default=None, description="Any JSON object of yours.")
     expires_at: Timestamp | None = Field(default=None, description="When it goes to the trash by itself.")
 
@@ -65,8 +68,14 @@ class ChatDetails(ChatPatch):
     # What a chat always has.
     tags: Tags = []
     is_pinned: bool = False
+    is_archived: bool = Field(
+        default=False, description="Put away: it is left out of the list unless `state` asks for it. All else works."
+    )
     metadata: dict[str, Any] = Field(default={}, description="Any JSON object of yours.")
 
+
+DETAIL_COLUMNS = tuple(name for name in ChatDetails.model_fields if name != "is_archived")
+"""The details that are columns of `chats` by the same name. Whether it is archived stands in `archived_at`."""
 
 EMPTY_DETAILS: dict[str, Any] = {
     name: field.default for name, field in ChatDetails.model_fields.items() if field.default is not None
@@ -84,6 +93,7 @@ class ChatOut(ChatDetails):
         summary=None,
         summary_until_seq=None,
         is_pinned=False,
+        is_archived=False,
         metadata={},
         message_count=2,
         input_tokens=0,
@@ -99,6 +109,7 @@ class ChatOut(ChatDetails):
         created_at="2026-01-31T12:00:00.000000Z",
         updated_at="2026-01-31T12:00:00.000000Z",
         last_activity_at="2026-01-31T12:00:04.000000Z",
+        archived_at=None,
         deleted_at=None,
         expires_at=None,
     ) | ConfigDict(extra="ignore", json_schema_serialization_defaults_required=True)
@@ -115,10 +126,11 @@ class ChatOut(ChatDetails):
     forked_from: str | None = Field(description="The `chat_id` of the chat it is a copy of, if it is one.")
     forked_at: str | None = Field(description="The `message_id` there that the copy ends with.")
     source: str | None = Field(description="Of an imported chat: the format it came in, and its id there.")
-    is_active: bool = Field(description="False in the trash.")
+    is_active: bool = Field(description="False in the trash. Of an archived chat it is true.")
     created_at: datetime
     updated_at: datetime = Field(description="When its details last changed.")
     last_activity_at: datetime = Field(description="When its messages last changed.")
+    archived_at: datetime | None = Field(description="Since when it is archived.")
     deleted_at: datetime | None
 
 
@@ -130,10 +142,12 @@ class ChatList(BaseModel):
     total: int | None = Field(default=None, description="With `include_total=true`: how many there are in all.")
 
 
-class ChatFilters(BaseModel):
-    """Which chats are meant. `metadata.<name>=<value>` filters by metadata as well."""
+State = Literal["active", "archived", "deleted", "all"]
 
-    state: Literal["active", "deleted", "all"] = Field(default="active", description="In use, in the trash, or both.")
+
+class ChatFilters(BaseModel):
+    """Which chats are meant, but for their state. `metadata.<name>=<value>` filters by metadata as well."""
+
     platform: Platform | None = None
     key_prefix: Annotated[str, Field(min_length=1, max_length=MAX_KEY, pattern=_NO_NUL)] | None = Field(
         default=None, description="Only chats whose key begins so."
@@ -149,6 +163,11 @@ class ChatFilters(BaseModel):
 class ChatQuery(ChatFilters):
     """Which chats to list, and in which order. `metadata.<name>=<value>` filters by metadata as well."""
 
+    state: State = Field(
+        default="active",
+        description="`active`: neither archived nor in the trash. `archived`: archived, and not in the trash. "
+        "`deleted`: in the trash, archived or not. `all`: all of them.",
+    )
     order_by: Literal["last_activity_at", "created_at", "updated_at"] = "last_activity_at"
     order: Literal["asc", "desc"] = "desc"
     include_total: bool = Field(default=False, description="Count them all as well, which costs more than a page.")

@@ -5,7 +5,7 @@ from typing import Any
 import orjson
 from starlette.responses import Response
 
-from app.chats.schemas import ChatDetails
+from app.chats.schemas import DETAIL_COLUMNS
 from app.db.driver import Row
 from app.db.timestamps import to_iso
 from app.http.idempotency import StoredResponse
@@ -15,9 +15,9 @@ from app.models.registry import owned_table
 FIELDS = (
     "chat_id",
     "user_id",
-    *(name for name in ChatDetails.model_fields if name != "expires_at"),
+    *(name for name in DETAIL_COLUMNS if name != "expires_at"),
     *"message_count input_tokens output_tokens total_tokens last_seq version head_id forked_from forked_at".split(),
-    *"source created_at updated_at last_activity_at deleted_at expires_at".split(),
+    *"source created_at updated_at last_activity_at archived_at deleted_at expires_at".split(),
 )
 COLUMNS = ", ".join(FIELDS)
 _TABLE = owned_table("chats")
@@ -42,6 +42,7 @@ def chat_json(row: Row) -> bytes:
             if chat[name] is not None and not chat[name].microsecond:
                 # orjson would leave the zeros out, and every timestamp is to be written alike.
                 chat[name] = to_iso(chat[name])
+    chat["is_archived"] = chat["archived_at"] is not None
     chat["is_active"] = chat["deleted_at"] is None
     return orjson.dumps(chat, option=orjson.OPT_UTC_Z | orjson.OPT_NAIVE_UTC)
 

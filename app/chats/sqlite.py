@@ -1,8 +1,8 @@
-"""SQL that looks into JSON columns, on SQLite (https://www.sqlite.org/json1.html)."""
+"""SQL of the list of chats that differs between databases, on SQLite (https://www.sqlite.org/json1.html)."""
 
 
-class SqliteJson:
-    """`JsonSql` for SQLite."""
+class SqliteListSql:
+    """`ListSql` for SQLite."""
 
     def has_element(self, column: str, parameter: str) -> str:
         return f"EXISTS (SELECT 1 FROM json_each({column}) AS e WHERE e.value = {parameter})"
@@ -13,5 +13,6 @@ class SqliteJson:
     def member_name(self, name: str) -> str:
         return f'$."{name}"'
 
-    def is_one_of(self, column: str, subquery: str) -> str:
-        return f"{column} IN ({subquery})"
+    def select_moved(self, columns: str, conditions: str) -> str:
+        moved = "SELECT chat_id AS moved_id FROM moved_chats WHERE user_id = $1"
+        return f"SELECT {columns} FROM ({moved}) CROSS JOIN chats ON chat_id = moved_id WHERE {conditions}"

@@ -9,11 +9,11 @@ from sqlalchemy.orm.attributes import flag_modified
 from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from app.chats.listing import ChatListing, JsonSql
-from app.chats.postgres import PostgresJson
+from app.chats.listing import ChatListing, ListSql
+from app.chats.postgres import PostgresListSql
 from app.chats.schemas import EMPTY_DETAILS, ChatDetails, ChatPatch
 from app.chats.serialize import COLUMNS, etag_of, row_of
-from app.chats.sqlite import SqliteJson
+from app.chats.sqlite import SqliteListSql
 from app.db.database import Database
 from app.db.driver import Row
 from app.db.timestamps import now
@@ -45,9 +45,9 @@ class ChatStore:
         self._user_id = user_id
 
     @property
-    def json(self) -> JsonSql:
-        """How this database looks into JSON columns."""
-        return SqliteJson() if self._db.kind == "sqlite" else PostgresJson()
+    def list_sql(self) -> ListSql:
+        """What differs between databases in the SQL of a list."""
+        return SqliteListSql() if self._db.kind == "sqlite" else PostgresListSql()
 
     async def get(self, ref: ChatRef) -> Row:
         """A chat's row. Raises NotFound."""
@@ -185,6 +185,10 @@ def check_version(chat: Chat, if_match: str | None) -> None:
 
 def _set_details(chat: Chat, details: dict[str, Any]) -> None:
     for name, value in details.items():
+        if name == "is_archived":
+            # One that is archived keeps since when.
+            chat.archived_at = (chat.archived_at or now()) if value else None
+            continue
         column = "metadata_" if name == "metadata" else name
         setattr(chat, column, value)
         if name == "metadata":

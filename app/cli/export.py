@@ -49,7 +49,9 @@ def export(
     format_: Format = None,
     output: Output = STANDARD_OUTPUT,
     every: Annotated[bool, typer.Option("--all", help="The chats of all users; the key must have admin.")] = False,
-    state: Annotated[str | None, typer.Option(help="active (unless said otherwise), deleted or all.")] = None,
+    state: Annotated[
+        str | None, typer.Option(help="active, archived, deleted or all. Without it: all but the trash.")
+    ] = None,
     platform: Annotated[str | None, typer.Option(help="Only of this platform.")] = None,
     tag: TagFilter = None,
     pinned: Annotated[bool | None, typer.Option("--pinned/--not-pinned", help="Only those.")] = None,

@@ -12,7 +12,7 @@ from app.auth.dependencies import AuthenticatedRoute, Reader, ReaderOrAdmin
 from app.auth.owner_scope import OwnerQuery, owner_of
 from app.chats.dependencies import chat_store
 from app.chats.listing import METADATA_PARAMETER, FilterConditions, metadata_filters
-from app.chats.schemas import ChatFilters
+from app.chats.schemas import ChatFilters, State
 from app.chats.serialize import FIELDS
 from app.chats.store import ChatStore
 from app.db.database import Database
@@ -25,8 +25,15 @@ from app.http.errors import NotFound, responses
 from app.http.openapi import READ_ERRORS
 from app.http.references import ChatPath, ChatRef
 from app.http.services import service
+from app.models.chat import ACTIVE, ARCHIVED, DELETED
 
-_STATES = {"active": ("deleted_at IS NULL",), "deleted": ("deleted_at IS NOT NULL",), "all": ()}
+_STATES: dict[State | None, tuple[str, ...]] = {
+    None: ("deleted_at IS NULL",),
+    "active": (ACTIVE,),
+    "archived": (ARCHIVED,),
+    "deleted": (DELETED,),
+    "all": (),
+}
 
 router = APIRouter(tags=["export and import"], route_class=AuthenticatedRoute)
 
@@ -60,6 +67,12 @@ def _success(description: str, *, many: bool) -> dict[int | str, dict[str, Any]]
 class ExportQuery(OwnerQuery, ChatFilters):
     """Which chats to export, and how."""
 
+    # Not that of the list: an export is also a backup, where archived chats must not be missing.
+    state: State | None = Field(
+        default=None,
+        description="Not given: all but the trash. `active`: those that are not archived either. `archived`: archived, "
+        "and not in the trash. `deleted`: in the trash, archived or not. `all`: all of them.",
+    )
     format: Format = Field(default="jsonl", description="In which format.")
 
 
@@ -106,12 +119,12 @@ async def export_chat(request: Request, user: Reader, chat: ChatPath, format_: C
     openapi_extra={"parameters": [METADATA_PARAMETER, _ACCEPT_ENCODING]},
 )
 async def export_chats(request: Request, caller: ReaderOrAdmin, query: Annotated[ExportQuery, Query()]) -> Response:
-    """The caller's chats, all those that the filters leave: the trash with `state=deleted`, and with it `state=all`.
+    """The caller's chats, all those that the filters leave: archived ones too, and the trash with `state=all`.
 
     With the scope `admin`, those of another user (`user_id`), or of all of them together (`all_users=true`).
     """
     user_id = owner_of(caller, query)
     db = service(request, Database)
-    filters = FilterConditions(user_id, query, metadata_filters(request), ChatStore(db, "").json)
+    filters = FilterConditions(user_id, query, metadata_filters(request), ChatStore(db, "").list_sql)
     conditions = (*filters.conditions, *_STATES[query.state])
     return await _response(request, Selection(user_id, conditions, tuple(filters.arguments)), query.format, many=True)

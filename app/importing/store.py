@@ -8,7 +8,7 @@ from sqlalchemy import update
 from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from app.chats.schemas import ChatDetails
+from app.chats.schemas import DETAIL_COLUMNS
 from app.chats.store import ChatStore
 from app.db.database import Database
 from app.events.counter_deltas import ChatsDelta, CounterDelta, MessagesDelta, bucket_of
@@ -124,7 +124,7 @@ def _chat_row(plan: Plan) -> dict[str, Any]:
     row = {
         "user_id": builder.user_id,
         "chat_id": plan.chat_id,
-        **{name: getattr(chat, name) for name in ChatDetails.model_fields},
+        **{name: getattr(chat, name) for name in DETAIL_COLUMNS},
         "key": plan.key,
         **_totals(plan),
         "last_seq": chat.last_seq,
@@ -135,6 +135,7 @@ def _chat_row(plan: Plan) -> dict[str, Any]:
         "version": plan.version,
         **{name: getattr(chat, name) for name in ("created_at", "updated_at", "last_activity_at", "deleted_at")},
         "listed_at": chat.last_activity_at,
+        "archived_at": chat.archived_at or (chat.updated_at if chat.is_archived else None),
     }
     row |= {name: orjson.dumps(row[name]).decode() for name in _TABLE.json_columns}
     return row | {name: builder.timestamp(row[name]) for name in _TABLE.timestamp_columns.intersection(row)}

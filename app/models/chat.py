@@ -9,8 +9,10 @@ from sqlmodel import Field, SQLModel
 from app.db.types import Id, Json, UtcDateTime, partial_index
 from app.models.registry import owned
 
-NOT_DELETED = text("deleted_at IS NULL")
-DELETED = text("deleted_at IS NOT NULL")
+# Each chat is in one of these states.
+ACTIVE = "deleted_at IS NULL AND archived_at IS NULL"
+ARCHIVED = "deleted_at IS NULL AND archived_at IS NOT NULL"
+DELETED = "deleted_at IS NOT NULL"
 
 
 @owned("user")
@@ -40,10 +42,11 @@ class Chat(SQLModel, table=True):
         ),
         # What was imported once is known again.
         partial_index("uq_chats_source", "user_id", "source", unique=True, where=text("source IS NOT NULL")),
-        # One index for each order of the list, for the chats in use and for the trash: every page is a range of one.
+        # One index for each order of the list, for each state: every page is a range of one, however many chats are
+        # archived or in the trash.
         *(
-            partial_index(f"ix_chats_{name}_{order}", "user_id", order, "chat_id", where=condition)
-            for name, condition in (("live", NOT_DELETED), ("trash", DELETED))
+            partial_index(f"ix_chats_{name}_{order}", "user_id", order, "chat_id", where=text(condition))
+            for name, condition in (("active", ACTIVE), ("archived", ARCHIVED), ("trash", DELETED))
             for order in ("listed_at", "created_at", "updated_at")
         ),
         partial_index("ix_chats_expires_at", "expires_at", where=text("expires_at IS NOT NULL AND deleted_at IS NULL")),
@@ -80,6 +83,7 @@ class Chat(SQLModel, table=True):
     updated_at: datetime = Field(sa_type=UtcDateTime)
     last_activity_at: datetime = Field(sa_type=UtcDateTime)
     listed_at: datetime = Field(sa_type=UtcDateTime)
+    archived_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     deleted_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     expires_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from app.chats.postgres import PostgresJson
+from app.chats.postgres import PostgresListSql
 from app.db.timestamps import to_datetime
 from app.search.query_parser import Phrase, Query
 from app.search.ranking import RANKED_CHARACTERS
@@ -49,7 +49,7 @@ class PostgresMatchSql:
         return f"strpos(words, {parameter}) > 0"
 
     def has_element(self, column: str, parameter: str) -> str:
-        return PostgresJson().has_element(column, parameter)
+        return PostgresListSql().has_element(column, parameter)
 
 
 def _phrase(phrase: Phrase, bucket: int) -> str:

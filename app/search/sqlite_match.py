@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from app.chats.sqlite import SqliteJson
+from app.chats.sqlite import SqliteListSql
 from app.db.timestamps import to_iso
 from app.search.query_parser import Phrase, Query
 from app.search.ranking import RANKED_CHARACTERS
@@ -49,7 +49,7 @@ class SqliteMatchSql:
         return f"instr(words, {parameter}) > 0"
 
     def has_element(self, column: str, parameter: str) -> str:
-        return SqliteJson().has_element(column, parameter)
+        return SqliteListSql().has_element(column, parameter)
 
 
 def _phrase(phrase: Phrase, bucket: int) -> str:

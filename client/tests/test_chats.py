@@ -1,11 +1,13 @@
 """`client.chats`, `client.branches` and `client.turns`."""
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from chatkeep import Chatkeep, Conflict, NotFound, PreconditionFailed, Unprocessable
+from chatkeep.calls.chats import State
 from tests.proxy import Proxy
 
 EGGS: list[dict[str, Any]] = [
@@ -45,6 +47,21 @@ def test_a_chat_is_created_read_changed_and_deleted(client: Chatkeep, user: str)
     assert client.chats.restore(chat.chat_id).is_active
     client.chats.delete(chat.chat_id, hard=True)
     assert list(client.chats.list(state="all")) == []
+
+
+def test_an_archived_chat_is_in_its_own_list(client: Chatkeep, tmp_path: Path) -> None:
+    chat = client.chats.create(key="away", is_archived=True, conversation=EGGS)
+    assert chat.is_archived
+    assert chat.archived_at is not None
+    assert list(client.chats.list()) == list(client.chats.list(state="active")) == []
+    assert [one.archived_at for one in client.chats.list(state="archived")] == [chat.archived_at]
+    states: list[tuple[State | None, bool]] = [(None, True), ("archived", True), ("active", False)]
+    for state, there in states:
+        file = client.export(state=state).to_file(tmp_path / f"{state}.jsonl")
+        assert (chat.chat_id in file.read_text()) == there
+    back = client.chats.patch("key:away", is_archived=False)
+    assert (back.is_archived, back.archived_at) == (False, None)
+    assert client.chats.replace("key:away", is_archived=True).is_archived
 
 
 @pytest.mark.parametrize("key", KEYS)

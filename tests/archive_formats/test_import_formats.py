@@ -35,7 +35,7 @@ async def test_chatgpt(me: httpx2.AsyncClient) -> None:
         "d": ("c", "user", "and?"),
         "e": ("a", "user", "late"),
     }
-    chat = chatgpt("Branches", tree, "d", is_starred=True, gizmo_id="g", conversation_id=ID)
+    chat = chatgpt("Branches", tree, "d", is_starred=True, is_archived=True, gizmo_id="g", conversation_id=ID)
     parts: list[Any] = ["look", {"content_type": "image_asset_pointer", "asset_pointer": "file://x", "width": 1}]
     chat["mapping"]["d"]["message"]["content"] = {"content_type": "multimodal_text", "parts": parts}
     chat["mapping"]["e"]["message"] |= {
@@ -48,6 +48,8 @@ async def test_chatgpt(me: httpx2.AsyncClient) -> None:
     assert (report["format"], report["errors"]) == ("chatgpt", [])
     ((found, messages),) = await trees(me)
     assert (found["chat_id"], found["title"], found["is_pinned"]) == (ID, "Branches", True)
+    # When it was archived is not said: by its last change at the latest.
+    assert found["archived_at"] == found["updated_at"]
     assert (found["created_at"], found["updated_at"]) == ("2024-01-07T12:18:35.250000Z", "2024-01-08T12:37:22.500000Z")
     assert found["metadata"] == {"chatgpt": {"gizmo_id": "g"}}
     image = {"type": "image_asset_pointer", "asset_pointer": "file://x", "width": 1}
@@ -93,13 +95,21 @@ async def test_librechat(me: httpx2.AsyncClient, recursive: bool) -> None:
         for one in messages[1:]:
             by_id[one["parentMessageId"]].setdefault("children", []).append(one)
         messages = messages[:1]
-    file = {"conversationId": ID, "endpoint": "openAI", "title": "T", "messages": messages, "options": {"model": "m"}}
+    file: Json = {
+        "conversationId": ID,
+        "endpoint": "openAI",
+        "title": "T",
+        "messages": messages,
+        "options": {"model": "m"},
+    }
+    file["isArchived"] = recursive
     assert (await imported(me, file))["format"] == "librechat"
     ((chat, found),) = await trees(me)
     parts = [{"type": "text", "text": "x"}, {"type": "think"}]
     assert turns(found) == [("user", "q"), ("assistant", "one"), ("assistant", "two"), ("assistant", parts)]
     assert parents(found) == [None, 1, 1, 3]
-    assert (chat["title"], chat["metadata"]["librechat"]["options"]) == ("T", {"model": "m"})
+    assert (chat["title"], chat["is_archived"]) == ("T", recursive)
+    assert chat["metadata"]["librechat"] == {"endpoint": "openAI", "options": {"model": "m"}}
     assert (found[0]["tokens"], found[1]["model"], found[2]["status"]) == (9, "gpt-4o", "incomplete")
     assert found[1]["metadata"]["librechat"] == {"sender": "GPT-4", "finish_reason": "stop"}
     assert found[0]["created_at"] == "2024-05-28T18:08:51.014000Z"
@@ -155,7 +165,8 @@ async def test_openwebui(me: httpx2.AsyncClient, bare: bool) -> None:
     assert (found["title"], found["tags"], found["is_pinned"]) == ("T" if bare else "Row", ["x", "y"], not bare)
     assert found["created_at"] == ("2023-11-14T22:13:20.123000Z" if bare else "2023-11-14T22:13:20.000000Z")
     extra = found["metadata"]["openwebui"]
-    assert extra == {"models": ["llama"]} | ({} if bare else {"archived": True})
+    assert extra == {"models": ["llama"]}
+    assert found["archived_at"] == (None if bare else found["updated_at"])
 
 
 @pytest.mark.parametrize("version", [1, 4])

@@ -19,12 +19,14 @@ EMPTY: Json = {
     "platform": None,
     "tags": [],
     "is_pinned": False,
+    "is_archived": False,
     "metadata": {},
     "expires_at": None,
 }
 COUNTS: Json = {"message_count": 0, "input_tokens": 0, "output_tokens": 0, "total_tokens": 0, "last_seq": 0}
 TREE: Json = {"head_id": None, "forked_from": None, "forked_at": None, "source": None}
-LIFE: Json = {"created_at": ANY, "updated_at": ANY, "last_activity_at": ANY, "deleted_at": None, "is_active": True}
+LIFE: Json = {"created_at": ANY, "updated_at": ANY, "last_activity_at": ANY, "is_active": True}
+LIFE |= {"archived_at": None, "deleted_at": None}
 # What any client can get wrong in a body that is otherwise good.
 NOBODY = "01932c07-1f3e-7000-8000-abcdef012345"
 

@@ -73,6 +73,19 @@ def test_one_chat_and_filters(command: Command, ann: str, chats: list[str]) -> N
     refused(command("export", *owner_of, "--json"), "--output", code=2)
 
 
+def test_a_plain_export_has_archived_chats(command: Command, api: httpx2.Client, ann: str, chats: list[str]) -> None:
+    ok(api.patch(f"/chats/{chats[0]}", json={"is_archived": True}))
+    for state, expected in (
+        ((), chats),
+        (("--state", "active"), chats[1:]),
+        (("--state", "archived"), chats[:1]),
+        (("--state", "deleted"), []),
+        (("--state", "all"), chats),
+    ):
+        found = good(command("export", "--user", ann, *state)).stdout.splitlines()
+        assert [json.loads(line)["chat_id"] for line in found if '"chat_id"' in line] == expected
+
+
 def test_a_file_that_cannot_be_written_or_read(command: Command, ann: str, chats: list[str], tmp_path: Path) -> None:
     nowhere = tmp_path / "none" / "a.jsonl"
     refused(command("export", "--user", ann, "--output", nowhere), str(nowhere), "cannot be written")

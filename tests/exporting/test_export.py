@@ -157,23 +157,28 @@ async def test_filters_are_those_of_the_list(me: httpx2.AsyncClient) -> None:
         "plain": {},
         "web": {"platform": "web", "tags": ["a", "b"], "metadata": {"n": 5}},
         "pinned": {"is_pinned": True, "tags": ["a"]},
+        "archived": {"is_archived": True, "platform": "web"},
         "trash": {"platform": "web"},
+        "archived trash": {"is_archived": True},
     }.items():
         chats[key] = ok(await me.put(f"/chats/key:{key}", json=said))["chat_id"]
-    ok(await me.delete("/chats/key:trash"))
+    for key in ("trash", "archived trash"):
+        ok(await me.delete(f"/chats/key:{key}"))
     middle = ok(await me.get("/chats/key:web"))["created_at"]
     for query, keys in (
-        ({}, {"plain", "web", "pinned"}),
-        ({"state": "deleted"}, {"trash"}),
-        ({"state": "all"}, {"plain", "web", "pinned", "trash"}),
-        ({"platform": "web"}, {"web"}),
-        ({"platform": "web", "state": "all"}, {"web", "trash"}),
+        ({}, {"plain", "web", "pinned", "archived"}),
+        ({"state": "active"}, {"plain", "web", "pinned"}),
+        ({"state": "archived"}, {"archived"}),
+        ({"state": "deleted"}, {"trash", "archived trash"}),
+        ({"state": "all"}, {"plain", "web", "pinned", "archived", "trash", "archived trash"}),
+        ({"platform": "web"}, {"web", "archived"}),
+        ({"platform": "web", "state": "all"}, {"web", "archived", "trash"}),
         ({"tag": ["a", "b"]}, {"web"}),
         ({"tag": "a"}, {"web", "pinned"}),
         ({"pinned": "true"}, {"pinned"}),
         ({"metadata.n": "5"}, {"web"}),
         ({"metadata.n": "6"}, set()),
-        ({"created_after": middle}, {"pinned"}),
+        ({"created_after": middle}, {"pinned", "archived"}),
         ({"created_before": middle}, {"plain"}),
         ({"active_after": middle, "tag": "a"}, {"pinned"}),
     ):
@@ -181,7 +186,8 @@ async def test_filters_are_those_of_the_list(me: httpx2.AsyncClient) -> None:
         assert {one["key"] for one in of("chat", found)} == keys, query
         assert [one["chat_id"] for one in of("chat", found)] == sorted(chats[key] for key in keys)
         listed = ok(await me.get("/chats", params=query))["items"]
-        assert {one["key"] for one in listed} == keys
+        # A list without a state leaves the archived ones out; an export must not.
+        assert {one["key"] for one in listed} == (keys if "state" in query else keys - {"archived"})
 
 
 async def test_a_deleted_chat_is_exported_with_the_trash_only(me: httpx2.AsyncClient) -> None:
@@ -191,6 +197,20 @@ async def test_a_deleted_chat_is_exported_with_the_trash_only(me: httpx2.AsyncCl
     found = await lines(me, state="deleted")
     assert of("chat", found)[0]["deleted_at"]
     assert found[-1] == {"record": "end", "chats": 1, "messages": 5}
+
+
+async def test_an_archived_chat_is_exported_with_since_when(me: httpx2.AsyncClient, admin: Json, app: FastAPI) -> None:
+    chat = ok(await me.put("/chats/key:k", json={"is_archived": True, "conversation": CONVERSATION}))
+    (one,) = of("chat", await lines(me))
+    assert one["archived_at"] == chat["archived_at"]
+    assert "is_archived" not in one
+    assert ok(await me.get("/chats/key:k/export"))["conversation"]["archived_at"] == chat["archived_at"]
+    async with acting(app, admin) as nobody:
+        queries: list[tuple[Json, bool]] = [({}, True), ({"state": "archived"}, True), ({"state": "active"}, False)]
+        for query, there in queries:
+            for scope in ({"user_id": me.headers["X-User-Id"]}, {"all_users": "true"}):
+                found = of("chat", await lines(nobody, **scope, **query))
+                assert (chat["chat_id"] in [one["chat_id"] for one in found]) == there
 
 
 async def test_an_answer_in_progress(me: httpx2.AsyncClient) -> None:

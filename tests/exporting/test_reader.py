@@ -61,11 +61,12 @@ class Rows:
             "chats",
             **{
                 **owner,
-                **dict.fromkeys(("created_at", "updated_at", "last_activity_at"), at),
+                **dict.fromkeys(("created_at", "updated_at", "last_activity_at", "listed_at"), at),
                 **counters,
                 "metadata": self.random.choice([{}, {"a": LONG}, {"a": 1.0, "b": None}]),
                 "tags": self.random.choice([[], ["x", "y"]]),
                 "is_pinned": self.random.choice([True, False]),
+                "archived_at": self.random.choice([None, *TIMES]),
                 "title": self.random.choice([None, "", "T\0".strip("\0"), "Ä"]),
                 **said,
             },
@@ -97,7 +98,6 @@ class Rows:
                 "role": random.choice(["user", "assistant"]),
                 "type": "message",
                 "content": content,
-                "text": "",
                 "created_at": random.choice(TIMES),
                 "tool_calls": None,
                 **(extra if random.random() < 0.3 else dict.fromkeys(extra)),
@@ -270,7 +270,7 @@ async def test_an_answer_in_progress_is_exported_with_the_text_on_disk(both: Any
 async def test_filters(both: Any, dialect_name: str) -> None:
     rows, dbs = both
     db = dbs[dialect_name]
-    filters = FilterConditions(None, ChatFilters(pinned=True, tag=["x"]), {"a": "1.0"}, ChatStore(db, "").json)
+    filters = FilterConditions(None, ChatFilters(pinned=True, tag=["x"]), {"a": "1.0"}, ChatStore(db, "").list_sql)
     selection = Selection(None, (*filters.conditions, "deleted_at IS NULL"), tuple(filters.arguments))
     lines = [orjson.loads(line) for line in (await exported(db, "jsonl", selection)).splitlines()]
     expected = [

@@ -9,7 +9,7 @@ ANSWER: Json = {"role": "assistant", "content": "Eight minutes.", "model": "gpt-
 
 
 async def a_bit_of_everything(client: httpx2.AsyncClient) -> None:
-    """Makes chats with branches, edits, feedback, an answer that failed, nulls, and some in the trash."""
+    """Makes chats with branches, edits, feedback, an answer that failed, nulls, some archived, some in the trash."""
     ok(await client.post("/chats", json={}))
     details = {
         "key": "a:key",
@@ -45,6 +45,9 @@ async def a_bit_of_everything(client: httpx2.AsyncClient) -> None:
     ok(await client.delete(f"/chats/{fork['chat_id']}"))
     emptied = ok(await client.post("/chats", json={"key": "emptied", "conversation": [HELLO]}))
     ok(await client.delete(f"/chats/{emptied['chat_id']}/messages"))
+    ok(await client.post("/chats", json={"key": "away", "is_archived": True, "conversation": [HELLO]}))
+    away = ok(await client.post("/chats", json={"is_archived": True, "conversation": [HELLO]}))
+    ok(await client.delete(f"/chats/{away['chat_id']}"))
     gone = ok(await client.post("/chats", json={"key": "gone", "conversation": [HELLO, ANSWER]}))
     ok(await client.delete(f"/chats/{gone['chat_id']}"))
     rooted = ok(await client.post("/chats", json={"conversation": [HELLO]}))

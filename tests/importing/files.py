@@ -29,9 +29,10 @@ async def imported(client: httpx2.AsyncClient, file: bytes | str | Any, **query:
 
 
 async def trees(client: httpx2.AsyncClient) -> list[tuple[Json, list[Json]]]:
-    """Every chat in use, by the time it was created, with all its messages."""
-    chats = await every_item(client, "/chats", order_by="created_at", order="asc")
-    return [(chat, await every_item(client, f"/chats/{chat['chat_id']}/messages", tree=True)) for chat in chats]
+    """Every chat that is not in the trash, by the time it was created, with all its messages."""
+    chats = await every_item(client, "/chats", order_by="created_at", order="asc", state="all")
+    in_use = [chat for chat in chats if chat["is_active"]]
+    return [(chat, await every_item(client, f"/chats/{chat['chat_id']}/messages", tree=True)) for chat in in_use]
 
 
 async def exported(client: httpx2.AsyncClient, form: str = "jsonl", **query: str) -> bytes:

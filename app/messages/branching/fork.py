@@ -52,7 +52,7 @@ _COPY_WITH_MESSAGE = [
     _copy_statement(table, {"chat_id": ":copy", "seq": ":seq"}) for table in owned_tables("message") if table.is_copied
 ]
 # The details that a copy has from its chat, unless it is given others.
-_INHERITED = ChatDetails.model_fields.keys() - {"key", "is_pinned", "expires_at"}
+_INHERITED = ChatDetails.model_fields.keys() - {"key", "is_pinned", "is_archived", "expires_at"}
 _BATCH = 1000
 _RANGES_PER_STATEMENT = 32
 
@@ -68,7 +68,8 @@ class ForkStore:
 
         The copies have ids of their own, and seqs from 1 on; revisions and feedback are not copied. A message that is
         still in progress is copied as far as it is on disk, as incomplete. Of the chat's details the copy has those
-        that `details` does not name, but for its key, its pin and its expiry.
+        that `details` does not name, but for its key, its pin and its expiry, and whether
+        it is archived.
 
         The session has the chat to itself. Raises Unprocessable (422) and Conflict (409) when the key is taken.
         """

@@ -22,7 +22,7 @@ from chatkeep.models.chats import Chat, parse_chat
 from chatkeep.models.messages import MessageIn, MessageRef, Order
 from chatkeep.models.model import Page, parse_nothing, parse_page
 
-State = Literal["active", "deleted", "all"]
+State = Literal["active", "archived", "deleted", "all"]
 OrderBy = Literal["last_activity_at", "created_at", "updated_at"]
 Timestamp = datetime | str
 Conversation = Sequence[MessageIn | Json]
@@ -38,6 +38,7 @@ class ChatFields(TypedDict, total=False):
     platform: str | None
     tags: Sequence[str] | None
     is_pinned: bool | None
+    is_archived: bool | None
     metadata: Mapping[str, Any] | None
     expires_at: Timestamp | None
 
@@ -83,7 +84,10 @@ def page(
     limit: int | None = None,
     cursor: str | None = None,
 ) -> Call[Page[Chat]]:
-    """The caller's chats that match the filters, by last activity by default. A chat must have each `tag` given."""
+    """The caller's chats that match the filters, by last activity by default. A chat must have each `tag` given.
+
+    Archived chats are left out unless `state` asks for them.
+    """
     return get_call(
         "/chats",
         parse_page(Chat),

@@ -33,7 +33,10 @@ class Filters(TypedDict, total=False):
 
 
 def export(**filters: Unpack[Filters]) -> Call[None]:
-    """The caller's chats that match the filters, as a file; `format` is `jsonl` by default."""
+    """The caller's chats that match the filters, as a file; `format` is `jsonl` by default.
+
+    Without a `state` it has all but the trash: archived chats too.
+    """
     return _file(get_call("/export", parse_nothing, **filters))
 
 

@@ -21,6 +21,7 @@ class Chat(Model):
     platform: str | None
     tags: list[str]
     is_pinned: bool
+    is_archived: bool
     metadata: dict[str, Any]
     message_count: int
     input_tokens: int
@@ -36,6 +37,7 @@ class Chat(Model):
     created_at: AwareDatetime
     updated_at: AwareDatetime
     last_activity_at: AwareDatetime
+    archived_at: AwareDatetime | None
     deleted_at: AwareDatetime | None
     expires_at: AwareDatetime | None
     conversation: list[Message] | None = None
