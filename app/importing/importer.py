@@ -245,6 +245,11 @@ class Importer:
             self._report.add_error(location, plan.reason)
         else:
             self._report.add_chat(_OUTCOMES[plan.action], 0 if plan.action == "skip" else plan.builder.count)
+            if plan.action != "skip" and (seqs := plan.builder.repeated_keys):
+                reason = (
+                    f"key: {len(seqs)} messages (the first is {seqs[0]}) have that of one before them; they are without"
+                )
+                self._report.add_error(location, reason, is_chat=False)
 
     def _advance(self) -> None:
         if self._progress is not None:

@@ -162,6 +162,7 @@ class Appender:
         if len(expected) == 1:
             assert isinstance(outcome, RepeatedAppend)
             assert (outcome.request_sha256, outcome.body) == ("hash", "body")
+            assert outcome.appended is not None
             (expected,), appended = expected, outcome.appended
         else:
             assert isinstance(outcome, Appended), outcome

@@ -20,6 +20,7 @@ from app.http.errors import NotFound
 from app.messages.append.contract import (
     Append,
     Appended,
+    KeyTaken,
     LeaseHeld,
     NoSuchChat,
     NoSuchParent,
@@ -65,6 +66,10 @@ RETURNING seq, segment, (
 _HEAD = """
 SELECT last_seq, head_seq, head_id, segment, tree_version, last_segment, version, platform, lease_token, lease_until
 FROM chats WHERE user_id = ? AND chat_id = ? AND deleted_at IS NULL
+"""
+_TAKEN = """
+SELECT key, message_id, seq FROM messages
+WHERE user_id = ? AND chat_id = ? AND key IN (SELECT value FROM json_each(?)) AND key IS NOT NULL
 """
 _PARENT = "SELECT seq, message_id, segment FROM messages WHERE user_id = ? AND chat_id = ? AND {} = ?"
 _LATER_IN_SEGMENT = (
@@ -202,7 +207,7 @@ def _append(connection: _Connection, append: Append, changes: Changes) -> Outcom
         if row is not None:
             request_sha256, body, chat_id, first_seq, parent_id, siblings = row
             first = Appended(chat_id, first_seq, parent_id, siblings and orjson.loads(siblings))
-            return RepeatedAppend(request_sha256, body, first)
+            return RepeatedAppend(request_sha256, body, None if first_seq is None else first)
     chat_id, created = append.chat_id, False
     if append.key is not None:
         row = connection.execute(_CHAT_BY_KEY, (user_id, append.key)).fetchone()
@@ -236,6 +241,8 @@ def _append_at_head(connection: _Connection, append: Append, chat_id: str) -> tu
     """
     if append.parent is not None or append.lease_token is not None or append.if_match is not None:
         return None
+    if append.message_keys:
+        return None
     first = append.new_messages[0]
     # By the time of now: a lease may have ended while the append was waiting.
     arguments = (*_columns(first), append.user_id, chat_id, to_iso(now()))
@@ -261,11 +268,16 @@ def _append_anywhere(connection: _Connection, append: Append, chat_id: str) -> t
     is_held = until is not None and until > to_iso(now())
     if is_held if append.lease_token is None else not is_held or token != append.lease_token:
         return LeaseHeld()
-    is_moved = append.parent is not None and append.parent not in ((parent_id, str(parent_seq)) if parent_id else ("",))
-    if is_moved:
-        parent = _find_parent(connection, chat, append.parent or "")
+    if taken := _find_taken(connection, chat, append.message_keys):
+        return KeyTaken(taken)
+    parent = None
+    if append.parent is not None and append.parent not in ((parent_id, str(parent_seq)) if parent_id else ("",)):
+        parent = _find_parent(connection, chat, append.parent)
         if parent is None:
             return NoSuchParent()
+    # By its key the head may be named as well.
+    is_moved = parent is not None and parent[0] != parent_seq
+    if parent is not None and is_moved:
         parent_seq, parent_id, parent_segment = parent
         if parent_segment and not connection.execute(_LATER_IN_SEGMENT, (*chat, parent_segment, parent_seq)).fetchone():
             segment = parent_segment
@@ -282,6 +294,14 @@ def _append_anywhere(connection: _Connection, append: Append, chat_id: str) -> t
     _insert(connection, append, chat_id, segment, parent_seq, append.new_messages, last_seq)
     _update(connection, append, chat_id, segment, first_seq)
     return Appended(chat_id, first_seq, parent_id, siblings or None), platform
+
+
+def _find_taken(connection: _Connection, chat: tuple[str, str], keys: Sequence[str]) -> dict[str, tuple[str, int]]:
+    """The ids and seqs of a chat's messages that have these keys, by key."""
+    if not keys:
+        return {}
+    rows = connection.execute(_TAKEN, (*chat, to_json(keys))).fetchall()
+    return {key: (message_id, seq) for key, message_id, seq in rows}
 
 
 def _find_parent(connection: _Connection, chat: tuple[str, str], parent: str) -> tuple[Any, Any, Any] | None:
