@@ -246,9 +246,8 @@ class Importer:
         else:
             self._report.add_chat(_OUTCOMES[plan.action], 0 if plan.action == "skip" else plan.builder.count)
             if plan.action != "skip" and (seqs := plan.builder.repeated_keys):
-                reason = (
-                    f"key: {len(seqs)} messages (the first is {seqs[0]}) have that of one before them; they are without"
-                )
+                others = f" and {len(seqs) - 1} others" if len(seqs) > 1 else ""
+                reason = f"key: left out of message {seqs[0]}{others}, since a message before has the same"
                 self._report.add_error(location, reason, is_chat=False)
 
     def _advance(self) -> None:

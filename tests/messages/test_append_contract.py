@@ -25,6 +25,7 @@ from app.messages.append.contract import (
     Append,
     Appended,
     CommitBackend,
+    KeyTaken,
     LeaseHeld,
     NoSuchChat,
     NoSuchParent,
@@ -55,6 +56,7 @@ class Step:
         if_match: `now`, `old` or `*`.
         key: the chat is named by this key and not by its id.
         again: it has this idempotency key.
+        names: the keys of its messages, as far as they have any.
     """
 
     outcome: type[Outcome] | tuple[Any, ...]
@@ -68,6 +70,7 @@ class Step:
     again: str | None = None
     age: timedelta = timedelta()
     in_progress: bool = False
+    names: Sequence[str] = ()
 
 
 CASES: dict[str, Sequence[Step]] = {
@@ -131,6 +134,39 @@ CASES: dict[str, Sequence[Step]] = {
         Step(((4, 1, 1),), again="b", parent=NOBODY),
         Step((5, 4, 0), again="a", age=timedelta(hours=25)),
     ],
+    "keys of messages": [
+        Step((1, None, 0), messages=3, names="ab"),
+        Step(KeyTaken, names="b"),
+        Step(KeyTaken, messages=4, names="cbda"),
+        Step((4, 3, 0), names="c", messages=2),
+        Step((6, 5, 0), names=["A"]),
+        Step(VersionMismatch, names="a", if_match="old"),
+        Step(LeaseHeld, names="a", lease="other"),
+        Step(KeyTaken, names="a", if_match="now"),
+        Step(KeyTaken, names="a", lease="own"),
+        Step(KeyTaken, names="a", parent="key:nobody"),
+        Step((7, 6, 0), names="d", again="again"),
+        Step(((7, 6, 0),), names="d", again="again"),
+        Step(KeyTaken, names="d", again="other"),
+        Step((8, 7, 0), names="e", again="other", in_progress=True),
+    ],
+    "after a message, by its key": [
+        Step((1, None, 0), messages=2, names="a/"),
+        Step((3, 2, 0), parent="key:/"),
+        Step((4, 1, 1), parent="key:a", names="c"),
+        Step((5, 4, 0), parent="key:c"),
+        Step((6, 2, 1), parent="key:/"),
+        Step((7, 4, 1), parent="key:c", names="d"),
+        Step((8, 7, 0)),
+        Step(NoSuchParent, parent="key:A"),
+        Step(NoSuchParent, parent="key:"),
+        Step(NoSuchChat, key="new", parent="key:a"),
+    ],
+    "keys of messages of a chat that is created": [
+        Step((1, None, 0), key="new", names="a"),
+        Step(KeyTaken, key="new", names="a"),
+        Step((2, 1, 0), key="new", names="b", parent="key:a"),
+    ],
     "in progress": [
         Step((1, None, 0), in_progress=True),
         Step((2, 1, 0)),
@@ -149,6 +185,7 @@ class Appender:
         self._way = way
         self.chat: Json = {}
         self.ids: list[str] = []
+        self._by_key: dict[str, str] = {}
         self._lease: int | None = None
 
     async def run(self, step: Step) -> None:
@@ -157,6 +194,9 @@ class Appender:
         outcome = await self.commit(append)
         if isinstance(step.outcome, type):
             assert isinstance(outcome, step.outcome)
+            if isinstance(outcome, KeyTaken):
+                there = {name: self._by_key[name] for name in step.names if name in self._by_key}
+                assert outcome.messages == {name: (found, self.ids.index(found) + 1) for name, found in there.items()}
             return
         expected = step.outcome
         if len(expected) == 1:
@@ -167,6 +207,7 @@ class Appender:
         else:
             assert isinstance(outcome, Appended), outcome
             self.ids += [message.message_id for message in append.new_messages]
+            self._by_key |= {name: self.ids[index - len(append.new_messages)] for index, name in enumerate(step.names)}
             appended = outcome
         first_seq, parent_seq, siblings = expected
         parent_id = None if parent_seq is None else self.ids[parent_seq - 1]
@@ -189,7 +230,10 @@ class Appender:
     async def append_of(self, step: Step) -> Append:
         """The append of a step, with the chat's lease as it says."""
         status: Literal["in_progress"] | None = "in_progress" if step.in_progress else None
-        messages = [MessageToAppend(role="user", content=f"{n}", status=status) for n in range(step.messages)]
+        names = dict(enumerate(step.names))
+        messages = [
+            MessageToAppend(role="user", content=f"{n}", status=status, key=names.get(n)) for n in range(step.messages)
+        ]
         token = await self.lease_token(step)
         chat: Json = {"chat_id": NOBODY, "version": 1}
         if step.key is None:
@@ -329,6 +373,41 @@ async def test_a_group_is_one_transaction_whatever_is_in_it(
     messages = await every_item(me, f"/chats/{chat['chat_id']}/messages", tree="true")
     roots = [message for message in messages if message["parent_id"] is None]
     assert [message["siblings"] for message in roots] == [[message["message_id"] for message in roots]] * 3
+
+
+async def test_in_a_group_an_append_sees_the_keys_of_those_before_it(
+    app: FastAPI, backend: CommitBackend, me: httpx2.AsyncClient
+) -> None:
+    appender = Appender(app.state.services.db, backend, me, "group")
+    appender.chat = chat = ok(await me.post("/chats", json={"key": "k"}))
+    named = ok(await me.post(f"/chats/{chat['chat_id']}/messages", json={"role": "user", "content": "x", "key": "a"}))
+    steps = [
+        Step((0,)),
+        Step((0,), names="b"),
+        Step(KeyTaken, names="a"),
+        Step((0,), names="c", key="k"),
+        Step(KeyTaken, names="db", messages=2),
+        Step((0,), names="e", messages=2),
+        Step((0,), parent="key:b"),
+        Step(KeyTaken, names="c", key="k"),
+        Step((0,), names="a", key="other"),
+        Step(KeyTaken, names="a", key="other"),
+        Step((0,), parent="key:a", names="d"),
+        Step((0,), key="other"),
+    ]
+    appends = [await appender.append_of(step) for step in steps]
+    outcomes = await backend.commit(appends)
+    for step, outcome in zip(steps, outcomes, strict=True):
+        assert isinstance(outcome, step.outcome if isinstance(step.outcome, type) else Appended)
+    taken = [outcome.messages.keys() for outcome in outcomes if isinstance(outcome, KeyTaken)]
+    assert taken == [{"a"}, {"b"}, {"c"}, {"a"}]
+    first = await every_item(me, "/chats/key:k/messages", tree="true")
+    second = await every_item(me, "/chats/key:other/messages", tree="true")
+    assert [message["seq"] for message in first] == [*range(1, 9)]
+    assert sorted(message["key"] for message in first if "key" in message) == ["a", "b", "c", "d", "e"]
+    assert [message.get("key") for message in second] == ["a", None]
+    of = {message["key"]: message for message in first if "key" in message}
+    assert of["d"]["parent_id"] == of["a"]["message_id"] == named["message_id"]
 
 
 @pytest.mark.more_with_all
