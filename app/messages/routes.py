@@ -217,9 +217,9 @@ async def put_message(
 
     async def replace(session: AsyncSession) -> StoredResponse:
         row = await chat_store(request, user).find(session, ref)
+        found = await find_message(session, row, message)
         check_version(row, request.headers.get("If-Match"))
         check_lease(row, lease_token_of(request))
-        found = await find_message(session, row, message)
         if body.key not in (None, found.key):
             raise Unprocessable("The key in the body is another than the message has.")
         await check_parent(session, row, found, parent)
