@@ -321,7 +321,12 @@ async def test_a_put_after_a_parent(me: httpx2.AsyncClient, path: str) -> None:
     problem(await me.put("/chats/key:newer/messages/key:x", json=said(parent=1)), 404)
 
 
-async def test_roles_are_counted_anew(me: httpx2.AsyncClient, path: str) -> None:
+async def test_roles_are_counted_and_found_anew(me: httpx2.AsyncClient, path: str) -> None:
+    for query, found in (({"role": "user"}, 1), ({"role": "system"}, 0)):
+        assert len(ok(await me.get("/search", params={"q": "one", **query}))["items"]) == found
+    ok(await me.put(f"{path}/key:a", json=said("one", role="system")))
+    for query, found in (({"role": "user"}, 0), ({"role": "system"}, 1)):
+        assert len(ok(await me.get("/search", params={"q": "one", **query}))["items"]) == found
     ok(await me.put(f"{path}/key:a", json=said("You cook.", role="system", model="m", tokens=4)))
     numbers = ok(await me.get("/stats"))
     assert {one["role"]: one["messages"] for one in numbers["by_role"]} == {"user": 2, "system": 1}
