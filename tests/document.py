@@ -9,6 +9,9 @@ from app.settings import Settings
 # A chunk says where its text belongs, so that one sent again changes nothing; a key for each would cost more than it.
 RETRIED_BY_OFFSET = "POST /chats/{chat}/messages/{message}/chunks"
 
+# It takes an Idempotency-Key as every POST does: tests/messages/test_message_keys.py has its retries.
+PUT_MESSAGE = "PUT /chats/{chat}/messages/{message}"
+
 # Its body is files, not JSON: tests/importing has its retries.
 TAKES_FILES = "POST /import"
 

@@ -14,7 +14,7 @@ from app.http import docs
 from app.http.errors import PROBLEM_JSON
 from app.main import create_app
 from app.settings import Settings
-from tests.document import OPERATIONS, RETRIED_BY_OFFSET
+from tests.document import OPERATIONS, PUT_MESSAGE, RETRIED_BY_OFFSET
 
 VENDOR = Path(docs.__file__).parent / "vendor"
 OF_A_USER = ("/chats", "/v1", "/changes", "/events", "/tickets", "/export", "/import", "/search", "/stats")
@@ -92,7 +92,7 @@ def test_every_operation_is_described(document: dict[str, Any]) -> None:
         assert entry.get("security", []) == ([] if call in PUBLIC else [{"bearer": []}]), call
         of_a_user = operation.path.startswith(OF_A_USER) and operation.path not in OF_ALL
         assert bool(operation.header("X-User-Id")) == of_a_user, call
-        takes_key = operation.method == "POST" and call != RETRIED_BY_OFFSET
+        takes_key = (operation.method == "POST" and call != RETRIED_BY_OFFSET) or call == PUT_MESSAGE
         assert bool(operation.header("Idempotency-Key")) == takes_key, call
 
 

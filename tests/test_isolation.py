@@ -11,13 +11,18 @@ from fastapi import FastAPI
 
 from tests.callers import Json, acting, by_key, ok, problem, started
 from tests.conftest import settings_for
-from tests.document import OPERATIONS, Operation
+from tests.document import OPERATIONS, PUT_MESSAGE, Operation
 from tests.servers.databases import Databases
 from tests.tables import stored, without_feed
 
 # Every route with a chat or a message in it: a new one enters by itself.
 ROUTES = [one for one in OPERATIONS if one.has("chat", "message")]
-MESSAGES: Json = {"conversation": [{"role": "user", "content": "secret"}, {"role": "assistant", "content": "secret"}]}
+MESSAGES: Json = {
+    "conversation": [
+        {"role": "user", "content": "secret", "key": "first"},
+        {"role": "assistant", "content": "secret", "key": "second"},
+    ]
+}
 ABSENT = "01932c07-1f3e-7000-8000-abcdef012345"
 MALFORMED = [
     "x",
@@ -49,6 +54,7 @@ MALFORMED_KEYS = ["key:", "key:%00", "key:a%0Ab", "key:%7F", f"key:{'x' * 256}",
 
 # The routes that do something where others answer 404, and for which names. Anything else that is not mine is a 404.
 MAKES_A_CHAT_BY_KEY = {"PUT /chats/{chat}", "POST /chats/{chat}/messages"}
+MAKES_A_MESSAGE_BY_KEY = {PUT_MESSAGE}
 REACHES_INTO_THE_TRASH = {"POST /chats/{chat}/restore", "DELETE /chats/{chat}?hard=true"}
 REFUSES_A_MALFORMED_KEY = {"PUT /chats/{chat}"}
 
@@ -131,7 +137,8 @@ async def test_a_chat_that_is_not_mine_answers_as_one_that_does_not_exist(
             not_mine += ["key:bob:deleted"] if called not in REACHES_INTO_THE_TRASH else []
         if called not in REFUSES_A_MALFORMED_KEY:
             not_mine += MALFORMED_KEYS
-        for message in ("2", users.anns_message) if route.has("message") else ("",):
+        messages = ["2", users.anns_message, *(["key:second"] if called not in MAKES_A_MESSAGE_BY_KEY else [])]
+        for message in messages if route.has("message") else ("",):
             expected = await answer(users.bob, route, {"chat": ABSENT, "message": message}, query, headers)
             assert expected[0] == 404
             for chat in not_mine:
@@ -144,7 +151,9 @@ async def test_a_chat_that_is_not_mine_answers_as_one_that_does_not_exist(
 @pytest.mark.parametrize("route", [route for route in ROUTES if route.has("message")], ids=str)
 async def test_a_message_that_is_not_there_answers_alike(app: FastAPI, users: Users, route: Operation) -> None:
     before = await stored(app)
-    absent = ["1", "3", "2147483648", users.anns_message, users.bobs_deleted_message, *MALFORMED[2:], "key:x", "%D9%A2"]
+    absent = ["1", "3", "2147483648", users.anns_message, users.bobs_deleted_message, *MALFORMED[2:], "%D9%A2"]
+    if str(route) not in MAKES_A_MESSAGE_BY_KEY:
+        absent += ["key:x", "key:first", *MALFORMED_KEYS]
     for query, headers in variants(route):
         expected = await answer(users.bob, route, {"chat": ABSENT, "message": "2"}, query, headers)
         assert expected[0] == 404
@@ -167,6 +176,25 @@ async def test_a_key_that_is_not_in_use_by_me_makes_a_chat_of_mine(
     assert (chat["chat_id"], chat["user_id"]) == (created.json()["chat_id"], "bob")
     ok(await users.bob.delete(by_key(key), params={"hard": "true"}))
     assert without_feed(await stored(app)) == without_feed(before)
+
+
+@pytest.mark.parametrize("chat", ["key:ann:live", "key:absent"])
+async def test_a_message_is_put_into_a_chat_of_mine(app: FastAPI, users: Users, chat: str) -> None:
+    before = await stored(app)
+    put = await users.bob.put(f"/chats/{chat}/messages/key:second", json={"role": "user", "content": "mine"})
+    assert (put.status_code, put.json()["seq"]) == (201, 1)
+    for anns in (users.anns, users.bobs_deleted):
+        problem(await users.bob.put(f"/chats/{anns}/messages/key:second", json={"role": "user", "content": "x"}), 404)
+    ok(await users.bob.delete(f"/chats/{chat}", params={"hard": "true"}))
+    assert without_feed(await stored(app)) == without_feed(before)
+
+
+@pytest.mark.parametrize("name", MALFORMED_KEYS)
+async def test_a_malformed_key_makes_no_message(app: FastAPI, users: Users, name: str) -> None:
+    before = await stored(app)
+    for chat in (users.bobs, users.anns):
+        problem(await users.bob.put(f"/chats/{chat}/messages/{name}", json={"role": "user", "content": "x"}), 422)
+    assert await stored(app) == before
 
 
 @pytest.mark.parametrize("name", MALFORMED_KEYS)

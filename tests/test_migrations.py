@@ -74,7 +74,11 @@ async def test_down_and_up_again(fresh_database_url: str, tmp_path: Path) -> Non
 
 async def test_sql_files_can_be_run_over_themselves(fresh_database_url: str, tmp_path: Path) -> None:
     db = await Database.open(settings_for(fresh_database_url, tmp_path))
-    files = ("search/sqlite.sql",) if db.kind == "sqlite" else ("messages/append/append.sql", "search/postgres.sql")
+    files = (
+        ("search/sqlite.sql",)
+        if db.kind == "sqlite"
+        else ("messages/append/append.sql", "messages/append/lookups.sql", "search/postgres.sql")
+    )
     try:
         async with db.engine.begin() as connection:
             for name in files:

@@ -125,6 +125,7 @@ def upgrade() -> None:
         sa.Column("chat_id", Id(), nullable=False),
         sa.Column("seq", sa.Integer(), nullable=False),
         sa.Column("message_id", Id(), nullable=False),
+        sa.Column("key", sa.Text()),
         sa.Column("parent_seq", sa.Integer()),
         sa.Column("segment", sa.Integer(), nullable=False),
         sa.Column("role", sa.Text(), nullable=False),
@@ -153,6 +154,7 @@ def upgrade() -> None:
         **_where("parent_seq IS NULL OR parent_seq < seq - 1"),
     )
     op.create_index("ix_messages_segment", "messages", [*CHAT, "segment", "seq"], **_where("segment > 0"))
+    op.create_index("uq_messages_key", "messages", [*CHAT, "key"], unique=True, **_where("key IS NOT NULL"))
     op.create_index("uq_messages_message_id", "messages", ["user_id", "message_id"], unique=True)
     op.create_table(
         "segments",
@@ -337,6 +339,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("user_id", "time_bucket", name="pk_usage_time_buckets"),
     )
     if _is_postgres():
+        run_sql_file("messages/append/lookups.sql")
         run_sql_file("messages/append/append.sql", extraction())
         run_sql_file("search/postgres.sql")
     else:

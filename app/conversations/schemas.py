@@ -1,11 +1,11 @@
 """Schemas of a chat together with its messages."""
 
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field
 
 from app.chats.schemas import EXAMPLE_IN, EXAMPLE_PATCH, ChatDetails, ChatOut, ChatPatch
-from app.messages.schemas import ANSWER, HELLO, MessageIn, MessageOut
+from app.messages.schemas import ANSWER, DISTINCT_KEYS, HELLO, MessageIn, MessageOut
 
 
 class ChatIn(ChatDetails):
@@ -15,7 +15,9 @@ class ChatIn(ChatDetails):
         json_schema_extra={"examples": [EXAMPLE_IN, {"title": "Eggs", "conversation": [HELLO, ANSWER]}]}
     )
 
-    conversation: list[MessageIn] | None = Field(default=None, description="Its messages, in order.")
+    conversation: Annotated[list[MessageIn], DISTINCT_KEYS] | None = Field(
+        default=None, description="Its messages, in order."
+    )
 
     def details(self) -> ChatDetails:
         """The chat without its messages."""
@@ -29,8 +31,8 @@ class ChatChange(ChatPatch):
 
     head: str | int | None = Field(
         default=None,
-        description="The message that the active branch ends with from now on, by `message_id` or `seq`; with null it "
-        "has none, and what is appended next begins at the root.",
+        description="The message that the active branch ends with from now on, by `message_id`, `seq` or `key:` and "
+        "its key; with null it has none, and what is appended next begins at the root.",
     )
 
     def details(self) -> ChatPatch:

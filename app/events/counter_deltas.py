@@ -17,7 +17,7 @@ from app.models import Chat
 
 TokenCounts = tuple[int, int, int]
 """Input tokens, output tokens, total."""
-ModelTokens = tuple[str | None, TokenCounts]
+CountedFields = tuple[str, str | None, TokenCounts]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 TIME_BUCKET = timedelta(minutes=15)
@@ -159,15 +159,15 @@ def count_messages(messages: Iterable[tuple[datetime, str, str | None, TokenCoun
 
 
 def message_update_deltas(
-    platform: str | None, timestamp: datetime, role: str, before: ModelTokens, after: ModelTokens
+    platform: str | None, timestamp: datetime, before: CountedFields, after: CountedFields
 ) -> list[CounterDelta]:
-    """The deltas of a message whose model and tokens were `before` and are `after`; none where they are the same."""
+    """The deltas of a message that was counted as `before` and is as `after`; none where they are the same."""
     if before == after:
         return []
     bucket = bucket_of(timestamp)
-    (old_model, old_tokens), (new_model, new_tokens) = before, after
-    gone = MessageCounts(bucket, role, old_model, -1, *(-tokens for tokens in old_tokens))
-    return [MessagesDelta(platform, [gone, MessageCounts(bucket, role, new_model, 1, *new_tokens)])]
+    (old_role, old_model, old_tokens), (new_role, new_model, new_tokens) = before, after
+    gone = MessageCounts(bucket, old_role, old_model, -1, *(-tokens for tokens in old_tokens))
+    return [MessagesDelta(platform, [gone, MessageCounts(bucket, new_role, new_model, 1, *new_tokens)])]
 
 
 def chat_delta(chat: Chat, created: int, active: int, deleted: int) -> CounterDelta:

@@ -1,4 +1,4 @@
-"""How a path names a chat (by its UUID, or by `key:<key>`) and a message (by its UUID or its `seq`)."""
+"""How a path names a chat (by its UUID, or by `key:<key>`) and a message (by its UUID, its `seq` or `key:<key>`)."""
 
 import re
 from dataclasses import dataclass
@@ -10,6 +10,7 @@ from app.http.errors import NotFound
 from app.http.middleware import ENCODED_SLASH
 
 MAX_KEY = 255
+KEY_PREFIX = "key:"
 
 _UUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}", re.IGNORECASE)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
@@ -27,8 +28,8 @@ MessagePath = Annotated[
     str,
     Path(
         alias="message",
-        description="A message's `message_id`, or its `seq`.",
-        examples=["1", "01932c07-209c-7000-8000-1234567890ab"],
+        description="A message's `message_id`, its `seq`, or `key:` and its key, percent-encoded.",
+        examples=["1", "01932c07-209c-7000-8000-1234567890ab", "key:slack:1738324800.000100"],
     ),
 ]
 
@@ -53,17 +54,23 @@ class ChatRef:
     @classmethod
     def parse(cls, text: str) -> "ChatRef":
         """The chat that a path segment (percent-decoded) names. Raises NotFound where it can name none."""
-        if text.startswith("key:"):
-            key = text[4:].replace(ENCODED_SLASH, "/")
-            if is_key(key):
-                return cls(None, key)
-        elif _UUID.fullmatch(text):
+        if text.startswith(KEY_PREFIX):
+            return cls(None, parse_key(text))
+        if _UUID.fullmatch(text):
             return cls(text.lower(), None)
         raise NotFound
 
 
+def parse_key(text: str) -> str:
+    """The key in a path segment (percent-decoded) that begins with `key:`. Raises NotFound for what can be none."""
+    key = text.removeprefix(KEY_PREFIX).replace(ENCODED_SLASH, "/")
+    if is_key(key):
+        return key
+    raise NotFound
+
+
 def is_key(text: str) -> bool:
-    """Whether a text can be a chat's key: 1 to 255 characters, none of them a control character."""
+    """Whether a text can be the key of a chat or a message: 1 to 255 characters, none of them a control character."""
     return 0 < len(text) <= MAX_KEY and not _CONTROL.search(text)
 
 

@@ -59,6 +59,7 @@ class ChatBuilder:
         totals: the sums of input tokens, output tokens and all tokens.
         segment: the segment on which the chat goes on; known at the end.
         head_id: the id of the message `head_seq`.
+        repeated_keys: the seqs of messages with the key of one before them: they are built without it.
     """
 
     def __init__(
@@ -73,11 +74,13 @@ class ChatBuilder:
         self.count = 0
         self.totals = [0, 0, 0]
         self.head_id: str | None = None
+        self.repeated_keys: list[int] = []
         self.segment = 0
         self.bytes = 0
         self._segments_taken = 0
         self._last_seq = 0
         self._keep_ids = keep_ids
+        self._keys: set[str] = set()
         self._timestamp = timestamp
         # By minute, role and model: the number of messages, and of their tokens.
         self._counters: dict[tuple[str, str, str | None], list[int]] = {}
@@ -164,6 +167,11 @@ class ChatBuilder:
         self._count_tokens(counters, token_counts(*tokens))
         fields = self._values(owned_table("messages"), message)
         fields |= {"message_id": message_id, "segment": segment}
+        if message.key is not None and message.key in self._keys:
+            self.repeated_keys.append(message.seq)
+            fields["key"] = None
+        elif message.key is not None:
+            self._keys.add(message.key)
         self.rows["messages"].append(_message_row(fields))
 
     def add_owned(self, kind: str, record: records.Record) -> None:

@@ -245,6 +245,10 @@ class Importer:
             self._report.add_error(location, plan.reason)
         else:
             self._report.add_chat(_OUTCOMES[plan.action], 0 if plan.action == "skip" else plan.builder.count)
+            if plan.action != "skip" and (seqs := plan.builder.repeated_keys):
+                others = f" and {len(seqs) - 1} others" if len(seqs) > 1 else ""
+                reason = f"key: left out of message {seqs[0]}{others}, since a message before has the same"
+                self._report.add_error(location, reason, is_chat=False)
 
     def _advance(self) -> None:
         if self._progress is not None:

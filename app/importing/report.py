@@ -29,7 +29,7 @@ class ImportedMessages(BaseModel):
 
 
 class ImportProblem(BaseModel):
-    """Something in the files that was not imported."""
+    """Something in the files that was not imported, or not as it is there."""
 
     place: str
     reason: str

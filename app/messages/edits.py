@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, func, insert, literal, select, update
+import orjson
+from sqlalchemy import JSON, delete, func, insert, literal, select, update
 from sqlalchemy.orm.attributes import flag_modified
 from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -26,7 +27,7 @@ from app.events.events import Event, MessageDeleted, MessageEdited, MessagesClea
 from app.events.log import append_events
 from app.http.errors import Conflict, Unprocessable
 from app.http.merge_patch import merge_patch
-from app.messages.append.new_message import to_json
+from app.messages.append.new_message import NewMessage, to_json
 from app.messages.branching.tree_cache import first_of_segments, tree_of
 from app.messages.queries import add_to_counters, find_message, in_chat, record_activity, tokens_of
 from app.messages.schemas import MessagePatch
@@ -34,8 +35,11 @@ from app.messages.serialize import SELECT_WITH_PARENT_IN_SESSION, message_json
 from app.models import Chat, Message, Revision, metadata
 from app.models.message import REVISED_FIELDS
 
-_BY_SEQ = f"{SELECT_WITH_PARENT_IN_SESSION} WHERE m.user_id = $1 AND m.chat_id = $2 AND m.seq = $3"
+_BY_SEQ = f"{SELECT_WITH_PARENT_IN_SESSION} WHERE m.user_id = $1 AND m.chat_id = $2 AND m.seq IN ({{}})"
+_MESSAGES_PER_STATEMENT = 250
 _REVISIONS_PER_STATEMENT = 500
+# What a message says, apart from its status.
+_REPLACED_FIELDS = tuple(name for name in REVISED_FIELDS if name != "status")
 _MESSAGES = metadata.tables["messages"]
 _REVISION_COLUMNS = ("user_id", "chat_id", "seq", "revision", *REVISED_FIELDS, "replaced_at")
 
@@ -50,8 +54,7 @@ class EditStore:
         Raises NotFound, Conflict (409) while it is in progress, and Unprocessable (422).
         """
         row = await find_message(session, chat, message)
-        if row.status == "in_progress":
-            raise Conflict("This message is in progress: its text comes in chunks.")
+        check_not_in_progress(row)
         changes = patch.model_dump(exclude_unset=True)
         if "metadata" in changes:
             changes["metadata_"] = merge_patch(row.metadata_, changes.pop("metadata"))
@@ -67,7 +70,29 @@ class EditStore:
 
         A message that has all these values already is not changed; where none is, the chat is not either.
         """
-        edits = [(message, changed) for message, changes in edits if (changed := _changed(message, changes))]
+        await self._revise(session, chat, [(message, _changed(message, changes)) for message, changes in edits])
+
+    async def replace(
+        self, session: AsyncSession, chat: Chat, replacements: Sequence[tuple[Message, NewMessage]]
+    ) -> None:
+        """Replaces what messages say by what new ones do, in full; what the messages were is kept as revisions.
+
+        Each keeps its `message_id`, its key, its seq and `created_at`. One that says the same already is not changed.
+        Raises Conflict (409) where one of them is in progress, or the new one would be.
+        """
+        for message, new in replacements:
+            check_not_in_progress(message)
+            if new.status is not None:
+                raise Conflict("This message is there already: it cannot be begun anew.")
+        bodies = await messages_as_json(session, chat, [message.seq for message, _ in replacements])
+        edits = [
+            (message, _replaced(message, orjson.loads(body), new))
+            for (message, new), body in zip(replacements, bodies, strict=True)
+        ]
+        await self._revise(session, chat, edits)
+
+    async def _revise(self, session: AsyncSession, chat: Chat, edits: Sequence[tuple[Message, dict[str, Any]]]) -> None:
+        edits = [(message, changes) for message, changes in edits if changes]
         if not edits:
             return
         at = now()
@@ -76,7 +101,7 @@ class EditStore:
             await _save_revisions(session, chat, seqs[start : start + _REVISIONS_PER_STATEMENT], at)
         deltas: list[CounterDelta] = []
         for message, changes in edits:
-            before, model = tokens_of(message), message.model
+            counted = (message.role, message.model, before := tokens_of(message))
             for name, value in changes.items():
                 setattr(message, name, value)
                 # SQLAlchemy would leave out what is equal to Python, such as a true in the place of a 1.
@@ -84,9 +109,8 @@ class EditStore:
             message.edited_at = at
             after = tokens_of(message)
             add_to_counters(chat, 0, (after[0] - before[0], after[1] - before[1], after[2] - before[2]))
-            deltas += message_update_deltas(
-                chat.platform, message.created_at, message.role, (model, before), (message.model, after)
-            )
+            counted_now = (message.role, message.model, after)
+            deltas += message_update_deltas(chat.platform, message.created_at, counted, counted_now)
         edited = (MessageEdited(chat.chat_id, message.seq, message.message_id) for message, _ in edits)
         await self.record_changes(session, chat, *edited, deltas=deltas)
 
@@ -156,9 +180,35 @@ class EditStore:
         )
 
 
+def check_not_in_progress(message: Message) -> None:
+    """Raises Conflict (409) for a message in progress, which nobody may change."""
+    if message.status == "in_progress":
+        raise Conflict("This message is in progress: its text comes in chunks.")
+
+
 def _changed(message: Message, changes: dict[str, Any]) -> dict[str, Any]:
     # As JSON texts: to Python 1, 1.0 and True are equal, and so are -0.0 and 0.0.
     return {name: value for name, value in changes.items() if to_json(getattr(message, name)) != to_json(value)}
+
+
+def _replaced(message: Message, said: dict[str, Any], new: NewMessage) -> dict[str, Any]:
+    """The columns of a message that change where it says what a new one does. `said` is it as it is answered."""
+    # As it is answered: a content that is null is not one that is not there.
+    said_then, said_now = ({name: to_json(fields[name]) for name in fields} for fields in (said, new.public))
+    names = [name for name in _REPLACED_FIELDS if said_then.get(name) != said_now.get(name)]
+    changes = {_attribute(name): new.public.get(name) for name in names}
+    if "content" in names and new.content == "null":
+        changes["content"] = JSON.NULL
+    if to_json(message.payload) != to_json(new.payload):
+        changes["payload"] = new.payload
+    if message.status in ("failed", "incomplete"):
+        # It has all of its text now.
+        changes["status"] = "completed"
+    return changes
+
+
+def _attribute(name: str) -> str:
+    return "metadata_" if name == "metadata" else name
 
 
 async def _save_revisions(session: AsyncSession, chat: Chat, seqs: Sequence[int], at: datetime) -> None:
@@ -186,8 +236,17 @@ async def _save_revisions(session: AsyncSession, chat: Chat, seqs: Sequence[int]
 
 async def message_as_json(session: AsyncSession, chat: Chat, seq: int) -> bytes:
     """A message as JSON, as the session's transaction sees it."""
+    return (await messages_as_json(session, chat, [seq]))[0]
+
+
+async def messages_as_json(session: AsyncSession, chat: Chat, seqs: Sequence[int]) -> list[bytes]:
+    """Messages that are there as JSON, in the order of their seqs here, as the session's transaction sees them."""
     reader = SessionReader(session)
-    row = await reader.fetch_one(_BY_SEQ, chat.user_id, chat.chat_id, seq)
-    assert row is not None
     tree = await tree_of(reader, chat)
-    return message_json(row, chat.chat_id, row[-1], tree.siblings.get(seq))
+    found: dict[int, bytes] = {}
+    for start in range(0, len(seqs), _MESSAGES_PER_STATEMENT):
+        some = seqs[start : start + _MESSAGES_PER_STATEMENT]
+        statement = _BY_SEQ.format(", ".join(f"${number}" for number in range(3, 3 + len(some))))
+        for row in await reader.fetch(statement, chat.user_id, chat.chat_id, *some):
+            found[row[1]] = message_json(row, chat.chat_id, row[-1], tree.siblings.get(row[1]))
+    return [found[seq] for seq in seqs]

@@ -9,7 +9,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from app.db.timestamps import now
 from app.http.errors import NotFound
-from app.http.references import is_uuid
+from app.http.references import KEY_PREFIX, is_uuid, parse_key
 from app.messages.append.new_message import token_counts
 from app.models import Chat, Message
 from app.models.message import MAX_SEQ
@@ -21,7 +21,7 @@ def in_chat(chat: Chat) -> ColumnElement[bool]:
 
 
 def parse_message_ref(message: str) -> tuple[str, Any]:
-    """The column by which a path names a message, `seq` or `message_id`, and its value.
+    """The column by which a text names a message, `seq`, `message_id` or `key`, and its value.
 
     Raises NotFound for a text that can name none.
     """
@@ -29,11 +29,13 @@ def parse_message_ref(message: str) -> tuple[str, Any]:
         return "seq", int(message)
     if is_uuid(message):
         return "message_id", message.lower()
+    if message.startswith(KEY_PREFIX):
+        return "key", parse_key(message)
     raise NotFound
 
 
 async def find_message(session: AsyncSession, chat: Chat, message: str) -> Message:
-    """A message of a chat, by `message_id` or seq. Raises NotFound."""
+    """A message of a chat, by `message_id`, seq or `key:` and its key. Raises NotFound."""
     column, value = parse_message_ref(message)
     statement = select(Message).where(in_chat(chat), getattr(Message, column) == value)
     row: Message | None = (await session.execute(statement)).scalar_one_or_none()

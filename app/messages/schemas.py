@@ -1,10 +1,12 @@
 """Schemas of messages: the bodies of requests and responses, and the queries of lists."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, JsonValue, Tag, model_validator
 
+from app.chats.schemas import Key
 from app.codecs import CODECS
 from app.http.paging import DEFAULT_LIMIT, MAX_LIMIT, Cursor, Limit
 from app.http.timestamps import Timestamp
@@ -77,6 +79,7 @@ class MessageIn(_StrictFields):
 
     role: Role
     type: Annotated[str, Field(min_length=1, max_length=64)] = "message"
+    key: Key | None = Field(default=None, description="Your own id for it: unique within its chat.")
     created_at: Timestamp | None = Field(
         default=None, description="When it was said, if not now. It never decides the order."
     )
@@ -92,16 +95,40 @@ class MessageIn(_StrictFields):
         return bool(self.tool_calls) or self.type != "message"
 
 
+def _distinct_keys(messages: Sequence[MessageIn]) -> Sequence[MessageIn]:
+    keys = [message.key for message in messages if message.key is not None]
+    if len(set(keys)) < len(keys):
+        raise ValueError("two of the messages have the same key")
+    return messages
+
+
+DISTINCT_KEYS = AfterValidator(_distinct_keys)
+"""Says of messages that are stored together that no two have the same key."""
+
 Parent = Annotated[
     Annotated[str, Field(min_length=1)] | int | None,
-    Field(description="The message it follows, by `message_id` or `seq`; null for none. Unsaid: the head of the chat."),
+    Field(
+        description="The message it follows, by `message_id`, `seq` or `key:` and its key; null for none. Unsaid: the "
+        "head of the chat."
+    ),
 ]
 
 
-class MessageToAppend(MessageIn):
-    """A message to append: at the head of its chat or, with `parent`, elsewhere, where it begins a branch."""
+class PlacedMessage(MessageIn):
+    """A message, and where it goes: at the head of its chat or, with `parent`, elsewhere, where it begins a branch."""
 
     parent: Parent = None
+
+
+class MessagePut(PlacedMessage):
+    """A message to put: what it says from now on, in full. A field that is left out is one that it does not have."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [ANSWER]})
+
+
+class MessageToAppend(PlacedMessage):
+    """A message to append."""
+
     status: Literal["in_progress"] | None = Field(
         default=None, description="`in_progress` opens an answer whose text is still to come, in chunks."
     )
@@ -135,7 +162,7 @@ class MessageBatch(BaseModel):
         extra="forbid", strict=True, json_schema_extra={"examples": [{"messages": [HELLO, ANSWER]}]}
     )
 
-    messages: Annotated[list[MessageIn], Field(min_length=1, max_length=MAX_BATCH)]
+    messages: Annotated[list[MessageIn], Field(min_length=1, max_length=MAX_BATCH), DISTINCT_KEYS]
     parent: Parent = None
 
 
@@ -166,6 +193,7 @@ class MessageOut(OptionalFields):
     model_config = ConfigDict(json_schema_extra={"examples": [EXAMPLE_OUT]})
 
     message_id: str
+    key: str | None = Field(default=None, description="Your own id for it, if it has one.")
     chat_id: str
     seq: int = Field(description="Its place in the chat: 1, 2, 3 … A seq is never used again.")
     parent_id: str | None = Field(
@@ -203,8 +231,8 @@ Seq = Annotated[int, Field(ge=0, le=2**31 - 1)]
 MessageName = Annotated[
     str,
     Field(
-        pattern=r"^(\d{1,10}|[0-9a-fA-F]{8}-([0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12})$",
-        description="A `message_id` or `seq`.",
+        pattern=r"^(\d{1,10}|[0-9a-fA-F]{8}-([0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}|key:[^\x00-\x1f\x7f]{1,255})$",
+        description="A `message_id` or `seq`, or `key:` and a key.",
     ),
 ]
 
@@ -228,10 +256,23 @@ class PageQuery(BaseModel):
     cursor: Cursor = None
 
 
-class AppendQuery(BaseModel):
-    """How the body of an append is written."""
+class FormatQuery(BaseModel):
+    """How messages are written."""
 
     format: Format = None
+
+
+OnConflict = Literal["skip", "replace"]
+
+
+class AppendQuery(FormatQuery):
+    """How the body of an append is written, and what becomes of messages whose keys are taken."""
+
+    on_conflict: OnConflict | None = Field(
+        default=None,
+        description="What to do where the chat has a message with the key already: leave it (`skip`), or replace what "
+        "it says (`replace`). Unsaid: 409, and nothing is stored.",
+    )
 
 
 class HistoryQuery(BaseModel):

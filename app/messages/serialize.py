@@ -14,7 +14,7 @@ from app.models.registry import owned_table
 
 _JSON = owned_table("messages").json_columns
 # Columns that most messages do not have, and that are left out where they are NULL.
-EXTRAS = tuple(name for name in REVISED_FIELDS if name not in ("role", "type", "content", "status"))
+EXTRAS = ("key", *(name for name in REVISED_FIELDS if name not in ("role", "type", "content", "status")))
 _OPTIONAL = (*EXTRAS, "status")
 FIELDS = ("message_id", "seq", "role", "type", "created_at", "content", "edited_at", *_OPTIONAL, "payload")
 _PAYLOAD = FIELDS.index("payload")

@@ -15,12 +15,14 @@ from app.db.database import Database
 from app.db.driver import Reader, SessionReader
 from app.db.timestamps import now
 from app.http.conditional import etags_of
-from app.http.errors import NotFound, PreconditionFailed, Problem, Unprocessable
+from app.http.errors import Conflict, NotFound, PreconditionFailed, Problem, Unprocessable
 from app.http.idempotency import IdempotentRequest, oldest_kept
 from app.http.references import ChatRef
 from app.messages.append.contract import (
     Append,
+    Appended,
     AppendResult,
+    KeyTaken,
     LeaseHeld,
     NoSuchChat,
     NoSuchParent,
@@ -45,6 +47,16 @@ from app.models.message import MAX_SEQ
 _LEASE = "SELECT lease_holder, lease_until FROM chats WHERE user_id = $1 AND {} = $2 AND deleted_at IS NULL"
 _INSTRUCTIONS = "m.role IN ('system', 'developer')"
 _RANGES_PER_STATEMENT = 100
+
+
+class KeyConflict(Conflict):
+    """Messages of the chat have keys that others were to get (409)."""
+
+    def __init__(self, taken: KeyTaken) -> None:
+        in_order = sorted(taken.messages.items(), key=lambda item: item[1][1])
+        messages = [{"key": key, "message_id": message_id, "seq": seq} for key, (message_id, seq) in in_order]
+        detail = f"The chat has a message with the key {messages[0]['key']} already."
+        super().__init__(detail, extensions={**messages[0], "messages": messages})
 
 
 @dataclass(slots=True)
@@ -86,13 +98,13 @@ class MessageStore:
     ) -> tuple[AppendResult, Sequence[NewMessage]]:
         """Appends messages together; a chat named by a key is created when it is not there.
 
-        `parent` is the message they follow, by `message_id` or seq, "" for none and None for the head: where it is not
-        the head they begin a branch. They are the head then. `lease_token` is that of the lease under which they are
-        written, `if_match` the request's header.
+        `parent` is the message they follow, by `message_id`, seq or `key:` and its key, "" for none and None for the
+        head: where it is not the head they begin a branch. They are the head then. `lease_token` is that of the lease
+        under which they are written, `if_match` the request's header.
 
         Returns what happened, and the new messages with what they will be read back as.
-        Raises NotFound, Conflict (409) where the lease is another's, PreconditionFailed (412) where the chat is at
-        another version, Unprocessable (422) for no parent, Overloaded (503) and StorageFull (507).
+        Raises NotFound, Conflict (409) where the lease is another's, KeyConflict (409), PreconditionFailed (412) where
+        the chat is at another version, Unprocessable (422) for no parent, Overloaded (503) and StorageFull (507).
         """
         new_messages = new_messages_of(messages)
         stored = None
@@ -141,7 +153,7 @@ class MessageStore:
 
     async def append_new_in(
         self, session: AsyncSession, chat: Chat, new_messages: Sequence[NewMessage], parent: str | None = None
-    ) -> None:
+    ) -> Appended:
         """The same for new messages that are at hand."""
         append = Append(
             self.user_id,
@@ -154,8 +166,10 @@ class MessageStore:
             # The lease is that of the caller.
             lease_token=chat.lease_token if is_held(chat) else None,
         )
-        await self._result_of(ChatRef(chat.chat_id, None), await self._writer.append_in(session, append))
+        result = await self._result_of(ChatRef(chat.chat_id, None), await self._writer.append_in(session, append))
         await session.refresh(chat)
+        assert isinstance(result, Appended)
+        return result
 
     async def _result_of(self, ref: ChatRef, outcome: Outcome) -> AppendResult:
         """The result of an append. Raises a Problem where it was refused."""
@@ -166,6 +180,8 @@ class MessageStore:
                 raise Unprocessable("The parent is no message of this chat.")
             case VersionMismatch():
                 raise PreconditionFailed
+            case KeyTaken():
+                raise KeyConflict(outcome)
             case LeaseHeld():
                 raise await self._lease_refusal(ref)
         return outcome

@@ -18,6 +18,7 @@ NOT_FIRST_SEGMENT = text("segment > 0")
 IS_INSTRUCTION = text("role IN ('system', 'developer')")
 # What follows a message is the one with the next seq, or in this index.
 FOLLOWS_ANOTHER = text("parent_seq IS NULL OR parent_seq < seq - 1")
+HAS_KEY = text("key IS NOT NULL")
 
 
 class _MessageFields(InChat):
@@ -46,6 +47,8 @@ class _MessageFields(InChat):
 class Message(_MessageFields, table=True):
     """A message. Its `seq` is its number in the chat: 1, 2, 3 … as written, never used again.
 
+    `key` is the client's own id for it. It names the message and is not what that says: a revision has none.
+
     Its position in the tree: `parent_seq` is the message it follows (none for a root), and `segment` the run of
     messages that it is in, so that a branch is read as a few ranges of seqs rather than by walking parents.
     """
@@ -56,12 +59,14 @@ class Message(_MessageFields, table=True):
         belongs_to("chats", "fk_messages_chat", "user_id", "chat_id"),
         # Without the chat: message ids grow with time, so that new ones of all chats go to one page of the index.
         Index("uq_messages_message_id", "user_id", "message_id", unique=True),
+        partial_index("uq_messages_key", "user_id", "chat_id", "key", where=HAS_KEY, unique=True),
         partial_index("ix_messages_segment", "user_id", "chat_id", "segment", "seq", where=NOT_FIRST_SEGMENT),
         partial_index("ix_messages_parent", "user_id", "chat_id", "parent_seq", "seq", where=FOLLOWS_ANOTHER),
         partial_index("ix_messages_instructions", "user_id", "chat_id", "seq", where=IS_INSTRUCTION),
     )
 
     message_id: str = Field(sa_type=Id)
+    key: str | None = Field(default=None, sa_type=Text)
     parent_seq: int | None = Field(default=None, sa_type=Integer)
     segment: int = Field(default=0, sa_type=Integer)
     payload: Any = Field(default=None, sa_type=Json, nullable=True)

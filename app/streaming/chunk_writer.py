@@ -23,7 +23,7 @@ from app.events.pubsub import PubSub, Subscription, Topic
 from app.events.streams import wait_for_event
 from app.http.database_errors import problem_of, rolled_back
 from app.http.errors import BodyTooLarge, Conflict, NotFound, Overloaded, Problem
-from app.http.references import is_uuid
+from app.http.references import KEY_PREFIX, is_uuid
 from app.settings import Settings
 from app.streaming.queries import MessageLocation
 from app.streaming.store import MAX_GROUP, Closed, Overtaken, Stored, StreamingMessageStore, TextWrite
@@ -169,8 +169,10 @@ class ChunkWriter:
                 self._drop_oldest()
         else:
             self._note_stored(message, stored)
-        # A key may be given to another chat, where a seq is another message: that pair is looked up each time.
-        if ref not in self._by_ref and len(message.refs) < MAX_REFS and (is_uuid(message_id) or is_uuid(chat)):
+        # A key may be given to another message, or to another chat, where a seq is another message: those are looked up
+        # each time.
+        is_stable = is_uuid(message_id) or (is_uuid(chat) and not message_id.startswith(KEY_PREFIX))
+        if is_stable and ref not in self._by_ref and len(message.refs) < MAX_REFS:
             message.refs.append(ref)
             self._by_ref[ref] = message
         return message

@@ -103,8 +103,8 @@ class Finalizer:
         message.status = status
         new = tokens_of(message)
         add_to_counters(chat, 0, (new[0] - old[0], new[1] - old[1], new[2] - old[2]))
-        before, after = (old_model, old), (message.model, new)
-        deltas = message_update_deltas(chat.platform, message.created_at, message.role, before, after)
+        before, after = (message.role, old_model, old), (message.role, message.model, new)
+        deltas = message_update_deltas(chat.platform, message.created_at, before, after)
         edited = MessageEdited(chat.chat_id, message.seq, message.message_id)
         await EditStore().record_changes(session, chat, edited, deltas=deltas)
 

@@ -171,12 +171,16 @@ def post_call(
     turn: int | None = None,
     if_match: str | None = None,
     for_user: bool = True,
+    method: Method = "POST",
     **parameters: object,
 ) -> Call[T]:
-    """A POST that has one effect however often it is sent: an idempotency key is made where none is given."""
+    """A POST that has one effect however often it is sent: an idempotency key is made where none is given.
+
+    A PUT of a message is one like that too.
+    """
     key = idempotency_key or str(uuid4())
     return Call(
-        method="POST",
+        method=method,
         path=path,
         parse=parse,
         query=build_query(**parameters),

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from chatkeep import Chatkeep, NotFound, PreconditionFailed, Unprocessable
+from chatkeep import Chatkeep, Conflict, NotFound, PreconditionFailed, Unprocessable
 
 CALL = {"id": "call_1", "type": "function", "function": {"name": "timer", "arguments": '{"minutes": 8}'}}
 HISTORY: list[dict[str, Any]] = [
@@ -73,6 +73,32 @@ def test_edits_deletions_and_revisions(client: Chatkeep) -> None:
     client.messages.clear(chat)
     assert list(client.messages.list(chat)) == []
     assert client.messages.pop(chat) is None
+
+
+def test_keys(client: Chatkeep) -> None:
+    said = HISTORY[0]
+    first = client.messages.append("key:c", said, key="slack/1 ü")
+    assert (first.key, client.messages.get("key:c", "key:slack/1 ü")) == ("slack/1 ü", first)
+    with pytest.raises(Conflict) as conflict:
+        client.messages.append("key:c", said, key="slack/1 ü")
+    assert conflict.value.problem["message_id"] == first.message_id
+    assert client.messages.append("key:c", {**said, "content": "x"}, key="slack/1 ü", on_conflict="skip") == first
+    batch = [{**said, "key": "2"}, {**said, "content": "And a soft one?", "key": "slack/1 ü"}]
+    second, replaced = client.messages.append("key:c", batch, on_conflict="replace")
+    assert (second.seq, replaced.message_id, replaced.content) == (2, first.message_id, "And a soft one?")
+    put = client.messages.put("key:c", "key:slack/1 ü", {"role": "user", "content": "And a hard one?"})
+    assert (put.seq, put.content) == (1, "And a hard one?")
+    branch = client.messages.put("key:c", "key:3", said, parent="key:slack/1 ü")
+    assert (branch.seq, branch.parent_id) == (3, first.message_id)
+    with pytest.raises(Conflict):
+        client.messages.put("key:c", "key:3", said, parent=None)
+    assert len(client.revisions.page("key:c", "key:slack/1 ü").items) == 2
+    assert [message.key for message in client.messages.list("key:c", head="key:2")] == ["slack/1 ü", "2"]
+    for several in ([said], said):
+        with pytest.raises(ValueError, match="of one message"):
+            client.messages.append("key:c", several, key="4", format=None if several != said else "responses")
+    client.messages.delete("key:c", "key:3")
+    assert client.messages.append("key:c", said, key="3").seq == 4
 
 
 def test_feedback(client: Chatkeep) -> None:

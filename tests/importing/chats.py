@@ -40,6 +40,8 @@ async def a_bit_of_everything(client: httpx2.AsyncClient) -> None:
     growing = ok(await client.post(f"{path}/messages", json={"role": "assistant", "status": "in_progress"}))
     ok(await client.post(f"{path}/messages/{growing['message_id']}/chunks", json={"offset": 0, "text": "So"}))
     ok(await client.post(f"{path}/messages/{growing['message_id']}/fail", json={"metadata": {"why": "x"}}))
+    ok(await client.post(f"{path}/messages", json={**HELLO, "parent": 4, "key": "a/key 🥚"}))
+    ok(await client.put(f"{path}/messages/key:another", json=ANSWER))
     ok(await client.patch(path, json={"head": 4}))
     fork = ok(await client.post(f"{path}/fork", json={"at": 2}))
     ok(await client.delete(f"/chats/{fork['chat_id']}"))

@@ -336,6 +336,8 @@ REFUSED: dict[str, Json] = {
     "a payload of a codec that its item is not of": {"payload": {"format": "ui", "item": {"role": "user"}}},
     "a payload that is too deep": {"payload": json.loads("[" * 70 + "]" * 70)},
     "a role that is a list": {"role": ["user"]},
+    "what is no key": {"key": ""},
+    "a key with a control character": {"key": "a\nb"},
     "a true seq": {"seq": True},
 }
 

@@ -7,9 +7,7 @@ import asyncio
 import contextlib
 import random
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Literal
 
 import asyncpg
 import httpx2
@@ -17,58 +15,26 @@ import pytest
 from fastapi import FastAPI
 from uuid_utils import uuid7
 
-from app.chats.serialize import etag
 from app.db.database import Database
 from app.db.timestamps import now
-from app.http.idempotency import IdempotentRequest, oldest_kept
 from app.messages.append.contract import (
     Append,
     Appended,
     CommitBackend,
+    KeyTaken,
     LeaseHeld,
     NoSuchChat,
     NoSuchParent,
     Outcome,
-    RepeatedAppend,
-    StoredAppend,
     VersionMismatch,
 )
 from app.messages.append.new_message import new_messages_of
 from app.messages.append.postgres import PostgresCommitBackend
 from app.messages.append.sqlite import SqliteCommitBackend
 from app.messages.schemas import MessageToAppend
-from tests.callers import Json, every_item, ok
+from tests.callers import every_item, ok
+from tests.messages.appender import NOBODY, Appender, Step
 from tests.profiles import count
-
-NOBODY = "01932c07-1f3e-7000-8000-abcdef012345"
-
-
-@dataclass(frozen=True)
-class Step:
-    """An append, and what it must come to.
-
-    Attributes:
-        outcome: the class of a refusal; or the first seq, the seq of the message it follows and how many siblings it
-            has; for a retry those of the first attempt.
-        parent: the seq of the message it follows, by its id with `by_id`; "" for none.
-        lease: a lease that is held meanwhile: `own`, `other`, or `ended` for one of its own that is over.
-        if_match: `now`, `old` or `*`.
-        key: the chat is named by this key and not by its id.
-        again: it has this idempotency key.
-    """
-
-    outcome: type[Outcome] | tuple[Any, ...]
-    messages: int = 1
-    parent: Any = None
-    by_id: bool = False
-    lease: str | None = None
-    if_match: str | None = None
-    key: str | None = None
-    chat_id: str | None = None
-    again: str | None = None
-    age: timedelta = timedelta()
-    in_progress: bool = False
-
 
 CASES: dict[str, Sequence[Step]] = {
     "at the head": [Step((1, None, 0)), Step((2, 1, 0)), Step((3, 2, 0), messages=3), Step((6, 5, 0))],
@@ -131,130 +97,45 @@ CASES: dict[str, Sequence[Step]] = {
         Step(((4, 1, 1),), again="b", parent=NOBODY),
         Step((5, 4, 0), again="a", age=timedelta(hours=25)),
     ],
+    "keys of messages": [
+        Step((1, None, 0), messages=3, names="ab"),
+        Step(KeyTaken, names="b"),
+        Step(KeyTaken, messages=4, names="cbda"),
+        Step((4, 3, 0), names="c", messages=2),
+        Step((6, 5, 0), names=["A"]),
+        Step(VersionMismatch, names="a", if_match="old"),
+        Step(LeaseHeld, names="a", lease="other"),
+        Step(KeyTaken, names="a", if_match="now"),
+        Step(KeyTaken, names="a", lease="own"),
+        Step(KeyTaken, names="a", parent="key:nobody"),
+        Step((7, 6, 0), names="d", again="again"),
+        Step(((7, 6, 0),), names="d", again="again"),
+        Step(KeyTaken, names="d", again="other"),
+        Step((8, 7, 0), names="e", again="other", in_progress=True),
+    ],
+    "after a message, by its key": [
+        Step((1, None, 0), messages=2, names="a/"),
+        Step((3, 2, 0), parent="key:/"),
+        Step((4, 1, 1), parent="key:a", names="c"),
+        Step((5, 4, 0), parent="key:c"),
+        Step((6, 2, 1), parent="key:/"),
+        Step((7, 4, 1), parent="key:c", names="d"),
+        Step((8, 7, 0)),
+        Step(NoSuchParent, parent="key:A"),
+        Step(NoSuchParent, parent="key:"),
+        Step(NoSuchChat, key="new", parent="key:a"),
+    ],
+    "keys of messages of a chat that is created": [
+        Step((1, None, 0), key="new", names="a"),
+        Step(KeyTaken, key="new", names="a"),
+        Step((2, 1, 0), key="new", names="b", parent="key:a"),
+    ],
     "in progress": [
         Step((1, None, 0), in_progress=True),
         Step((2, 1, 0)),
         Step((3, 1, 1), parent=1, in_progress=True, lease="own"),
     ],
 }
-
-
-class Appender:
-    """Appends to one chat in one of the ways, and knows what is in it."""
-
-    def __init__(self, db: Database, backend: CommitBackend, user: httpx2.AsyncClient, way: str) -> None:
-        self._db = db
-        self._backend = backend
-        self._user = user
-        self._way = way
-        self.chat: Json = {}
-        self.ids: list[str] = []
-        self._lease: int | None = None
-
-    async def run(self, step: Step) -> None:
-        """Appends, and holds what that comes to against what it must."""
-        append = await self.append_of(step)
-        outcome = await self.commit(append)
-        if isinstance(step.outcome, type):
-            assert isinstance(outcome, step.outcome)
-            return
-        expected = step.outcome
-        if len(expected) == 1:
-            assert isinstance(outcome, RepeatedAppend)
-            assert (outcome.request_sha256, outcome.body) == ("hash", "body")
-            (expected,), appended = expected, outcome.appended
-        else:
-            assert isinstance(outcome, Appended), outcome
-            self.ids += [message.message_id for message in append.new_messages]
-            appended = outcome
-        first_seq, parent_seq, siblings = expected
-        parent_id = None if parent_seq is None else self.ids[parent_seq - 1]
-        assert (appended.first_seq, appended.parent_id, len(appended.siblings or ())) == (
-            first_seq,
-            parent_id,
-            siblings,
-        )
-        if step.key is not None:
-            self.chat = ok(await self._user.get(f"/chats/key:{step.key}"))
-        assert appended.chat_id == self.chat["chat_id"]
-
-    async def commit(self, append: Append) -> Outcome:
-        """The outcome of an append."""
-        if self._way == "group":
-            return (await self._backend.commit([append]))[0]
-        async with self._db.write() as session:
-            return await self._backend.append_in(session, append)
-
-    async def append_of(self, step: Step) -> Append:
-        """The append of a step, with the chat's lease as it says."""
-        status: Literal["in_progress"] | None = "in_progress" if step.in_progress else None
-        messages = [MessageToAppend(role="user", content=f"{n}", status=status) for n in range(step.messages)]
-        token = await self.lease_token(step)
-        chat: Json = {"chat_id": NOBODY, "version": 1}
-        if step.key is None:
-            chat = ok(await self._user.get(self.path))
-        parent = step.parent
-        if isinstance(parent, int):
-            parent = self.ids[parent - 1] if step.by_id else str(parent)
-        if_match = None
-        if step.if_match is not None:
-            version = chat["version"] - (step.if_match == "old")
-            if_match = ["*"] if step.if_match == "*" else ["x", etag(chat["chat_id"], version)]
-        stored = None
-        if step.again is not None:
-            stored = StoredAppend(IdempotentRequest("r", step.again, "hash"), "body", oldest_kept() + step.age)
-        return Append(
-            self._user.headers["X-User-Id"],
-            None if step.key else step.chat_id or chat["chat_id"],
-            step.key,
-            str(uuid7()) if step.key else None,
-            new_messages_of(messages),
-            now(),
-            stored,
-            parent,
-            token,
-            if_match,
-        )
-
-    async def lease_token(self, step: Step) -> int | None:
-        """The token to append under; gives the chat's lease to who has it meanwhile, or to nobody."""
-        await self.release()
-        if step.lease is None:
-            return None
-        if step.lease == "ended" and step.key:
-            return 1
-        self._lease = ok(await self._user.post(f"{self.path}/turn", json={}))["token"]
-        if step.lease == "ended":
-            token = self._lease
-            await self.release()
-            return token
-        return self._lease if step.lease == "own" else None
-
-    async def release(self) -> None:
-        """Ends the chat's lease."""
-        if self._lease is not None:
-            ok(await self._user.delete(f"{self.path}/turn", headers={"Turn-Token": str(self._lease)}))
-            self._lease = None
-
-    @property
-    def path(self) -> str:
-        """The chat's path."""
-        return f"/chats/{self.chat['chat_id']}"
-
-    async def check(self) -> None:
-        """What is stored, read as people do."""
-        messages = await every_item(self._user, f"{self.path}/messages", tree="true")
-        assert [message["message_id"] for message in messages] == self.ids
-        assert [message["seq"] for message in messages] == [*range(1, len(self.ids) + 1)]
-        chat = ok(await self._user.get(self.path))
-        assert (chat["message_count"], chat["last_seq"], chat["head_id"]) == (
-            len(self.ids),
-            len(self.ids),
-            self.ids[-1],
-        )
-        changes = ok(await self._user.get("/changes", params={"since": "start", "limit": 200}))["items"]
-        appended = [change["seq"] for change in changes if change["type"] == "message.appended"]
-        assert appended == [*range(1, len(self.ids) + 1)]
 
 
 @pytest.fixture
@@ -328,6 +209,41 @@ async def test_a_group_is_one_transaction_whatever_is_in_it(
     messages = await every_item(me, f"/chats/{chat['chat_id']}/messages", tree="true")
     roots = [message for message in messages if message["parent_id"] is None]
     assert [message["siblings"] for message in roots] == [[message["message_id"] for message in roots]] * 3
+
+
+async def test_in_a_group_an_append_sees_the_keys_of_those_before_it(
+    app: FastAPI, backend: CommitBackend, me: httpx2.AsyncClient
+) -> None:
+    appender = Appender(app.state.services.db, backend, me, "group")
+    appender.chat = chat = ok(await me.post("/chats", json={"key": "k"}))
+    named = ok(await me.post(f"/chats/{chat['chat_id']}/messages", json={"role": "user", "content": "x", "key": "a"}))
+    steps = [
+        Step((0,)),
+        Step((0,), names="b"),
+        Step(KeyTaken, names="a"),
+        Step((0,), names="c", key="k"),
+        Step(KeyTaken, names="db", messages=2),
+        Step((0,), names="e", messages=2),
+        Step((0,), parent="key:b"),
+        Step(KeyTaken, names="c", key="k"),
+        Step((0,), names="a", key="other"),
+        Step(KeyTaken, names="a", key="other"),
+        Step((0,), parent="key:a", names="d"),
+        Step((0,), key="other"),
+    ]
+    appends = [await appender.append_of(step) for step in steps]
+    outcomes = await backend.commit(appends)
+    for step, outcome in zip(steps, outcomes, strict=True):
+        assert isinstance(outcome, step.outcome if isinstance(step.outcome, type) else Appended)
+    taken = [outcome.messages.keys() for outcome in outcomes if isinstance(outcome, KeyTaken)]
+    assert taken == [{"a"}, {"b"}, {"c"}, {"a"}]
+    first = await every_item(me, "/chats/key:k/messages", tree="true")
+    second = await every_item(me, "/chats/key:other/messages", tree="true")
+    assert [message["seq"] for message in first] == [*range(1, 9)]
+    assert sorted(message["key"] for message in first if "key" in message) == ["a", "b", "c", "d", "e"]
+    assert [message.get("key") for message in second] == ["a", None]
+    of = {message["key"]: message for message in first if "key" in message}
+    assert of["d"]["parent_id"] == of["a"]["message_id"] == named["message_id"]
 
 
 @pytest.mark.more_with_all

@@ -3,6 +3,7 @@
 import random
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import quote
 from uuid import uuid4
 
 import httpx2
@@ -30,8 +31,13 @@ WEIGHTS = {
     "edit": 2,
     "clear": 1,
     "fork": 1,
+    "put": 4,
+    "put_key": 4,
+    "conflict": 3,
 }
 KINDS = [kind for kind, weight in WEIGHTS.items() for _ in range(weight)]
+# Few, so that they are taken and free again by turns.
+KEYS = ("a", "b/c", "1", "ü %2F", "key:a", "d")
 STEPS = st.lists(st.tuples(st.sampled_from(KINDS), st.integers(0, 99)), min_size=1, max_size=16)
 MOST_CHATS = 3
 
@@ -64,9 +70,22 @@ class Run:
             said |= {name: self.random.randrange(100) for name in names if self.random.random() < 0.5}
         return said
 
-    def name(self, chat: ChatModel, seq: int) -> Any:
-        """A message's id or its seq."""
-        return self.random.choice((chat.nodes[seq].message_id, seq))
+    def messages(self, chat: ChatModel, size: int) -> list[Json]:
+        """Messages to append together, some with a key that is free."""
+        free = [key for key in KEYS if key not in chat.by_key()]
+        self.random.shuffle(free)
+        made = [self.message() for _ in range(size)]
+        for message in made:
+            if free and self.random.random() < 0.4:
+                message["key"] = free.pop()
+        return made
+
+    def name(self, chat: ChatModel, seq: int, *, in_path: bool = False) -> Any:
+        """A message's id, its seq or its key."""
+        names: list[Any] = [chat.nodes[seq].message_id, seq]
+        if (key := chat.nodes[seq].body.get("key")) is not None:
+            names.append(f"key:{quote(key, safe='') if in_path else key}")
+        return self.random.choice(names)
 
     async def step(self, kind: str, number: int) -> None:
         """Does one thing to one of the chats."""
@@ -75,6 +94,10 @@ class Run:
         chosen = seqs[number % len(seqs)] if seqs else None
         if kind in ("append", "append_batch", "branch", "branch_batch", "new_root", "stream"):
             await self.grow(chat, kind, chosen)
+        elif kind == "put_key":
+            await self.put_key(chat, KEYS[number % len(KEYS)])
+        elif kind == "conflict":
+            await self.conflict(chat)
         elif kind == "pop":
             expected = None if chat.head is None else chat.item(chat.head)
             assert ok(await self.client.post(f"/chats/{chat.chat_id}/messages/pop")) == expected
@@ -104,14 +127,16 @@ class Run:
 
     async def alter(self, chat: ChatModel, kind: str, seq: int) -> None:
         """Does something to a message."""
-        path, name = f"/chats/{chat.chat_id}", self.name(chat, seq)
+        path, name = f"/chats/{chat.chat_id}", self.name(chat, seq, in_path=True)
         if kind == "switch":
-            said = ok(await self.client.patch(path, json={"head": name}))
+            said = ok(await self.client.patch(path, json={"head": self.name(chat, seq)}))
             chat.head = seq
             assert said["head_id"] == chat.nodes[seq].message_id
         elif kind == "delete":
             ok(await self.client.delete(f"{path}/messages/{name}"))
             chat.delete(seq)
+        elif kind == "put":
+            chat.replace(seq, ok(await self.client.put(f"{path}/messages/{name}", json=self.message())))
         elif kind == "edit":
             change = {name: value for name, value in self.message().items() if name != "role"}
             said = ok(await self.client.patch(f"{path}/messages/{name}", json=change))
@@ -120,20 +145,55 @@ class Run:
 
     async def append(self, chat: ChatModel, parent: int | None, said: Json, *, batch: bool) -> None:
         """Appends a message, or some together."""
-        body = self.message() | said
+        body = self.messages(chat, 1)[0] | said
         if batch:
-            body = {"messages": [self.message() for _ in range(self.random.randrange(1, 5))], **said}
+            body = {"messages": self.messages(chat, self.random.randrange(1, 5)), **said}
         headers = await self.if_match(chat, body)
         answer = ok(await self.client.post(f"{self.path(chat)}/messages", json=body, headers=headers))
         chat.append(parent, answer["messages"] if batch else [answer])
 
+    async def put_key(self, chat: ChatModel, key: str) -> None:
+        """Puts a message by its key, at the head or after a parent where there is none."""
+        body, seq, parent = self.message(), chat.by_key().get(key), chat.head
+        if seq is None and chat.nodes and self.random.random() < 0.5:
+            parent = self.random.choice(list(chat.nodes))
+            body["parent"] = self.name(chat, parent)
+        response = await self.client.put(f"{self.path(chat)}/messages/key:{quote(key, safe='')}", json=body)
+        assert response.status_code == (201 if seq is None else 200)
+        if seq is None:
+            chat.append(parent, [ok(response)])
+        else:
+            chat.replace(seq, ok(response))
+
+    async def conflict(self, chat: ChatModel) -> None:
+        """Appends messages some of whose keys are taken, in each of the ways."""
+        messages = self.messages(chat, 3)
+        taken = self.random.sample(sorted(chat.by_key()), min(2, len(chat.by_key())))
+        for key in taken:
+            messages.insert(self.random.randrange(len(messages) + 1), self.message() | {"key": key})
+        path = f"{self.path(chat)}/messages"
+        if taken:
+            details = problem(await self.client.post(path, json={"messages": messages}), 409)
+            assert {message["key"]: message["seq"] for message in details["messages"]} == {
+                key: chat.by_key()[key] for key in taken
+            }
+        way = self.random.choice(("skip", "replace"))
+        answer = ok(await self.client.post(path, json={"messages": messages}, params={"on_conflict": way}))["messages"]
+        there = [chat.by_key().get(message.get("key", "")) for message in messages]
+        if way == "replace":
+            for seq, message in zip(there, answer, strict=True):
+                if seq is not None:
+                    chat.nodes[seq].body = {n: v for n, v in message.items() if n not in ("parent_id", "siblings")}
+        chat.append(chat.head, [message for seq, message in zip(there, answer, strict=True) if seq is None])
+        assert answer == [chat.item(message["seq"]) for message in answer]
+
     async def stream(self, chat: ChatModel, parent: int | None, said: Json) -> None:
         """Appends a message in progress, adds to its text, and completes it."""
-        body = self.message() | said | {"status": "in_progress"}
+        body = self.messages(chat, 1)[0] | said | {"status": "in_progress"}
         answer = ok(await self.client.post(f"{self.path(chat)}/messages", json=body))
         chat.append(parent, [answer])
         await self.look(chat)
-        path = f"{self.path(chat)}/messages/{self.name(chat, chat.last_seq)}"
+        path = f"{self.path(chat)}/messages/{self.name(chat, chat.last_seq, in_path=True)}"
         ok(await self.client.post(f"{path}/chunks", json={"offset": len(body["content"]), "text": " and more"}))
         text = f"{body['content']} and more"
         chat.nodes[chat.last_seq].body |= {"content": text, "status": "completed"}

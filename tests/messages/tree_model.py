@@ -46,6 +46,19 @@ class ChatModel:
             self.item(seq) for seq in range(self.last_seq - len(stored_response) + 1, self.last_seq + 1)
         ]
 
+    def replace(self, seq: int, answer: Json) -> None:
+        """A message as it was answered when it was put in the place of another."""
+        gone = self.nodes[seq].body
+        body = {name: value for name, value in answer.items() if name not in ("parent_id", "siblings")}
+        kept = ("message_id", "seq", "chat_id", "created_at", "key")
+        assert {name: body.get(name) for name in kept} == {name: gone.get(name) for name in kept}
+        self.nodes[seq].body = body
+        assert answer == self.item(seq)
+
+    def by_key(self) -> dict[str, int]:
+        """The seqs of the messages that have keys, by these."""
+        return {node.body["key"]: seq for seq, node in self.nodes.items() if "key" in node.body}
+
     def delete(self, seq: int) -> None:
         """Takes a message out; what followed it follows what it followed."""
         gone = self.nodes.pop(seq)

@@ -7,11 +7,13 @@
 -- `a_if_match` has ETags between spaces, or ` * `. `a_counts` is what the append adds to the counters: `MessageCounts`
 -- as JSON arrays, separated by commas. A response that was stored before `a_kept_since` is not repeated; one without
 -- `a_body` is not stored. The events and counter deltas come ready made, but for what is known only here:
--- `appended_event` and the others are formats. `at` is now.
+-- `appended_event` and the others are formats. `message_keys` has by the number of an append the keys of its messages,
+-- of appends that have any; it is NULL where none has. `at` is now.
 --
--- Outcomes are `appended`, `repeated`, `no_such_chat`, `no_such_parent`, `version_mismatch` and `lease_held`; and
--- `again` for an append that must wait for those before it, and has to be called for once more. At the end each user's
--- changes are recorded: the row of a user's position is locked last of all.
+-- Outcomes are `appended`, `repeated`, `no_such_chat`, `no_such_parent`, `version_mismatch`, `lease_held` and
+-- `key_taken`, whose body has the key, the id and the seq of each message that is in the way; and `again` for an append
+-- that must wait for those before it, and has to be called for once more. At the end each user's changes are recorded:
+-- the row of a user's position is locked last of all.
 CREATE OR REPLACE FUNCTION chatkeep_append(
     a_user_id text[], a_chat_id uuid[], a_key text[], a_new_chat_id uuid[], a_messages int[],
     a_input_tokens bigint[], a_output_tokens bigint[], a_total_tokens bigint[],
@@ -20,7 +22,7 @@ CREATE OR REPLACE FUNCTION chatkeep_append(
     m_append int[], m_index int[], m_message_id uuid[], m_role text[], m_type text[], m_content json[],
     m_extras json[], m_created_at timestamptz[],
     appended_event text, created_event text, messages_delta text, created_delta text, streaming boolean,
-    at timestamptz
+    message_keys json, at timestamptz
 )
 RETURNS TABLE (
     number int, outcome text, chat_id uuid, first_seq int, parent_id uuid, siblings text[],
@@ -48,6 +50,9 @@ DECLARE
     run_output_tokens bigint;
     run_total_tokens bigint;
     run_counts text;
+    -- The keys of the messages of an append, and of those before it in the run.
+    keys text[];
+    run_keys text[];
     -- What each append got, by its number; a chat of NULL stands for one that stores nothing.
     got_chat uuid[] := array_fill(NULL::uuid, ARRAY[cardinality(a_user_id)]);
     got_first int[] := array_fill(NULL::int, ARRAY[cardinality(a_user_id)]);
@@ -139,6 +144,7 @@ BEGIN
             run_output_tokens := 0;
             run_total_tokens := 0;
             run_counts := '';
+            run_keys := '{}';
             -- The lock comes first: a retry that another process is answering waits here until its key can be seen.
             SELECT c.last_seq, c.head_seq, c.head_id, c.segment, c.tree_version, c.last_segment, c.version,
                 c.lease_token, c.lease_until, c.platform, c.key, c.last_activity_at, c.listed_at INTO head FROM chats c
@@ -199,6 +205,19 @@ BEGIN
                 user_count := user_count + 1;
                 user_events := user_events || ',' || format(created_event, target);
                 user_deltas := user_deltas || ',' || created_delta;
+            END IF;
+        END IF;
+        IF outcome IS NULL AND message_keys IS NOT NULL THEN
+            keys := ARRAY(SELECT json_array_elements_text(message_keys -> number::text));
+            IF run_keys && keys THEN
+                -- That message is inserted at the end, and cannot be seen yet.
+                outcome := 'again';
+            ELSIF cardinality(keys) > 0 THEN
+                SELECT json_agg(json_build_array(m.key, m.message_id, m.seq)) INTO body FROM messages m
+                WHERE m.user_id = a.user_id AND m.chat_id = target AND m.key = ANY (keys) AND m.key IS NOT NULL;
+                IF body IS NOT NULL THEN
+                    outcome := 'key_taken';
+                END IF;
             END IF;
         END IF;
         IF outcome IS NULL THEN
@@ -280,6 +299,9 @@ BEGIN
             run_output_tokens := run_output_tokens + a.output_tokens;
             run_total_tokens := run_total_tokens + a.total_tokens;
             run_counts := run_counts || ',' || a.counts;
+            IF message_keys IS NOT NULL THEN
+                run_keys := run_keys || keys;
+            END IF;
         END IF;
         RETURN NEXT;
     END LOOP;
@@ -333,52 +355,5 @@ BEGIN
             ('[' || substr(change_deltas[n], 2) || ']')::json
         );
     END LOOP;
-END
-$$;
---;
--- The message of a chat that a text names: by its id or seq, or none ('') at all.
-CREATE OR REPLACE FUNCTION chatkeep_find_message(owner text, chat uuid, ref text)
-RETURNS TABLE (seq int, message_id uuid, segment int)
-LANGUAGE plpgsql STABLE
-AS $$
-#variable_conflict use_column
-BEGIN
-    IF ref = '' THEN
-        RETURN QUERY SELECT NULL::int, NULL::uuid, NULL::int;
-    ELSIF ref ~ '^[0-9]{1,10}$' THEN
-        RETURN QUERY SELECT m.seq, m.message_id, m.segment FROM messages m
-        WHERE m.user_id = owner AND m.chat_id = chat AND m.seq = ref::bigint;
-    ELSIF ref ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' THEN
-        RETURN QUERY SELECT m.seq, m.message_id, m.segment FROM messages m
-        WHERE m.user_id = owner AND m.message_id = ref::uuid AND m.chat_id = chat;
-    END IF;
-END
-$$;
---;
--- The ids of the messages that follow the message `parent` of a chat (of the roots for NULL), in order. What follows a
--- message is the next seq, or in the index of those that do not follow the seq before.
-CREATE OR REPLACE FUNCTION chatkeep_children(owner text, chat uuid, parent int)
-RETURNS text[]
-LANGUAGE plpgsql STABLE
-AS $$
-BEGIN
-    IF parent IS NULL THEN
-        RETURN ARRAY(
-            SELECT m.message_id::text FROM messages m
-            WHERE m.user_id = owner AND m.chat_id = chat AND m.parent_seq IS NULL
-                AND (m.parent_seq IS NULL OR m.parent_seq < m.seq - 1)
-            ORDER BY m.seq
-        );
-    END IF;
-    RETURN ARRAY(
-        SELECT c.message_id::text FROM (
-            SELECT m.seq, m.message_id FROM messages m
-            WHERE m.user_id = owner AND m.chat_id = chat AND m.seq = parent + 1 AND m.parent_seq = parent
-            UNION ALL
-            SELECT m.seq, m.message_id FROM messages m
-            WHERE m.user_id = owner AND m.chat_id = chat AND m.parent_seq = parent
-                AND (m.parent_seq IS NULL OR m.parent_seq < m.seq - 1)
-        ) AS c ORDER BY c.seq
-    );
 END
 $$;

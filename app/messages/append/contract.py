@@ -6,14 +6,15 @@ The rules of an append, which each backend implements once, in this order:
 2. The chat is found by id or key, and locked; one that is named by a key and not there is created, unless the append
    is meant for something in it: a parent, a lease, a version (`NoSuchChat`).
 3. The version that `if_match` names is that of the chat (`VersionMismatch`), and the lease is its own (`LeaseHeld`).
-4. The messages follow the parent, or the head (`NoSuchParent`). They are the head then.
-5. They get the next seqs, next to each other. They go on in the segment of the parent where that is the last message of
+4. No message of the chat has a key of theirs (`KeyTaken`), those of appends before it in the group included.
+5. The messages follow the parent, or the head (`NoSuchParent`). They are the head then.
+6. They get the next seqs, next to each other. They go on in the segment of the parent where that is the last message of
    it, else in a new one; see `app.models.Segment`.
-6. The chat's counters, version and last activity, the event and its counter deltas, the stored response, and what a
+7. The chat's counters, version and last activity, the event and its counter deltas, the stored response, and what a
    message in progress begins with, are written in the same transaction.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -47,7 +48,8 @@ class Append:
         chat_id, key: the chat, by one of them.
         new_chat_id: the id of the chat that is created where there is none with the key.
         stored: how it is known again; None where it is not.
-        parent: the message they follow, by `message_id` or seq; "" for none, and None for whatever the head is.
+        parent: the message they follow, by `message_id`, seq or `key:` and its key; "" for none, and None for whatever
+            the head is.
         lease_token: that of the lease under which they are written.
         if_match: the ETags of which the chat must have one, or `*`; None where it does not matter.
     """
@@ -62,6 +64,11 @@ class Append:
     parent: str | None = None
     lease_token: int | None = None
     if_match: Sequence[str] | None = None
+
+    @property
+    def message_keys(self) -> list[str]:
+        """The keys of its messages, each once: those that have one."""
+        return [key for message in self.new_messages if message.extras and (key := message.key) is not None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +86,14 @@ class Appended:
 
 @dataclass(frozen=True, slots=True)
 class RepeatedAppend:
-    """The append is a retry: what the first one asked for, what was stored of it, and what it got."""
+    """The append is a retry: what the first one asked for, what was stored of it, and what it got.
+
+    `appended` is None where the first one did something else as well, and its response was stored as it is.
+    """
 
     request_sha256: str
     body: str
-    appended: Appended
+    appended: Appended | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,8 +116,18 @@ class LeaseHeld:
     """Somebody else holds the chat's lease, or that of the append has ended. Nothing was stored."""
 
 
+@dataclass(frozen=True, slots=True)
+class KeyTaken:
+    """Messages of the chat have keys of the append. Nothing was stored.
+
+    `messages` are these by their keys, each with its `message_id` and seq.
+    """
+
+    messages: Mapping[str, tuple[str, int]]
+
+
 AppendResult = Appended | RepeatedAppend
-Refusal = NoSuchChat | NoSuchParent | VersionMismatch | LeaseHeld
+Refusal = NoSuchChat | NoSuchParent | VersionMismatch | LeaseHeld | KeyTaken
 Outcome = AppendResult | Refusal
 
 

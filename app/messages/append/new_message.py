@@ -41,6 +41,11 @@ class NewMessage:
         """The message as idempotency keeps it: `public` and, if it has one, the payload."""
         return self.public if self.payload is None else self.public | {"payload": self.payload}
 
+    @property
+    def key(self) -> str | None:
+        """The client's own id for it, if it has one."""
+        return self.extras.get("key")
+
     def tokens(self) -> tuple[int, int, int]:
         """What the message adds to its chat's input, output and total tokens."""
         extras = self.extras

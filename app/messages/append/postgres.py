@@ -1,12 +1,14 @@
 """Commit backend for Postgres: one call of the function `chatkeep_append`, which takes the group as arrays.
 
-The function is in `append.sql`, and migrations install it. One call is one transaction and one round trip.
+The function is in `append.sql`, what it looks up in `lookups.sql`, and migrations install both. One call is one
+transaction and one round trip.
 """
 
 from collections.abc import Sequence
 from typing import Any
 
 import asyncpg
+import orjson
 from sqlalchemy import BigInteger, Text
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -21,6 +23,7 @@ from app.http.database_errors import rolled_back
 from app.messages.append.contract import (
     Append,
     Appended,
+    KeyTaken,
     LeaseHeld,
     NoSuchChat,
     NoSuchParent,
@@ -41,7 +44,7 @@ _APPEND_TYPES = (
 _MESSAGE_TYPES = "int int uuid text text json json timestamptz".split()
 _PARAMETERS = [
     *(f"{name}[]" for name in (*_APPEND_TYPES, *_MESSAGE_TYPES)),
-    *"text text text text boolean timestamptz".split(),
+    *"text text text text boolean json timestamptz".split(),
 ]
 _END = (None,) * len(_APPEND_TYPES)
 _CALL = (
@@ -108,6 +111,10 @@ def _outcome(row: Row) -> Outcome:
     _, outcome, chat_id, first_seq, parent_id, siblings, request_sha256, body = row
     if (refusal := _REFUSALS.get(outcome)) is not None:
         return refusal
+    if outcome == "key_taken":
+        return KeyTaken({key: (message_id, seq) for key, message_id, seq in orjson.loads(body)})
+    if first_seq is None:
+        return RepeatedAppend(request_sha256, body, None)
     appended = Appended(str(chat_id), first_seq, None if parent_id is None else str(parent_id), siblings or None)
     return appended if outcome == "appended" else RepeatedAppend(request_sha256, body, appended)
 
@@ -147,11 +154,12 @@ def _arguments(appends: Sequence[Append]) -> list[Any]:
         for index, message in enumerate(append.new_messages)
     ]
     created_delta = to_json(ChatsDelta(None, bucket_of(at), 1, 1, 0).to_json())
+    keys = {str(number): found for number, append in enumerate(appends, 1) if (found := append.message_keys)}
     streaming = any(append.new_messages[0].status is not None for append in appends)
     return [
         *map(list, zip(*per_append, strict=True)),
         *map(list, zip(*per_message, strict=True)),
-        *(_APPENDED_EVENT, _CREATED_EVENT, _MESSAGES_DELTA, created_delta, streaming),
+        *(_APPENDED_EVENT, _CREATED_EVENT, _MESSAGES_DELTA, created_delta, streaming, to_json(keys) if keys else None),
         # Now, and not when they came: a lease may have ended while an append was waiting.
         at,
     ]

@@ -6,16 +6,19 @@ import orjson
 from starlette.responses import Response
 
 from app.http.idempotency import REPLAYED_HEADER, IdempotentRequest, check_same_request
+from app.http.references import KEY_PREFIX
 from app.messages.append.contract import AppendResult, RepeatedAppend
 from app.messages.append.new_message import NewMessage
-from app.messages.schemas import MessageBatch, MessageToAppend
+from app.messages.schemas import MessageBatch, PlacedMessage
 from app.messages.serialize import appended_json
 
 
-def parent_of(body: MessageToAppend | MessageBatch) -> str | None:
+def parent_of(body: PlacedMessage | MessageBatch) -> str | None:
     """The message that a body's messages follow, as text; "" for none, and None where the body does not say."""
     if "parent" not in body.model_fields_set:
         return None
+    if isinstance(body.parent, str) and body.parent.startswith(KEY_PREFIX):
+        return body.parent
     return "" if body.parent is None else str(body.parent).lower()
 
 
@@ -28,6 +31,7 @@ def append_response(
     """
     if isinstance(result, RepeatedAppend):
         assert idempotency is not None
+        assert result.appended is not None
         check_same_request(idempotency, result.request_sha256)
         appended, stored, headers = result.appended, orjson.loads(result.body), {REPLAYED_HEADER: "true"}
         for message in stored:

@@ -1,9 +1,8 @@
 """Commit backend for SQLite: one connection on a thread of its own, one `BEGIN IMMEDIATE … COMMIT` for a group."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 import orjson
 from sqlalchemy.engine import Connection
@@ -13,13 +12,12 @@ from app.chats.serialize import etag
 from app.db import sqlite
 from app.db.database import Database
 from app.db.timestamps import now, to_iso
-from app.events.counter_deltas import ChatsDelta, CounterDelta, MessagesDelta, bucket_of
-from app.events.events import ChatCreated, Event, MessagesAppended
 from app.http.conditional import names
 from app.http.errors import NotFound
 from app.messages.append.contract import (
     Append,
     Appended,
+    KeyTaken,
     LeaseHeld,
     NoSuchChat,
     NoSuchParent,
@@ -27,7 +25,8 @@ from app.messages.append.contract import (
     RepeatedAppend,
     VersionMismatch,
 )
-from app.messages.append.new_message import NewMessage, message_counts, sum_tokens, to_json
+from app.messages.append.new_message import NewMessage, sum_tokens, to_json
+from app.messages.append.sqlite_changes import Changes, Rows, SqlConnection, UserChanges, record_changes
 from app.messages.queries import parse_message_ref
 from app.messages.serialize import EXTRAS
 from app.models.plain_text import plain_text
@@ -69,6 +68,10 @@ SELECT last_seq, head_seq, head_id, segment, tree_version, last_segment, version
     listed_at, last_activity_at
 FROM chats WHERE user_id = ? AND chat_id = ? AND deleted_at IS NULL
 """
+_TAKEN = """
+SELECT key, message_id, seq FROM messages
+WHERE user_id = ? AND chat_id = ? AND key IN (SELECT value FROM json_each(?)) AND key IS NOT NULL
+"""
 _PARENT = "SELECT seq, message_id, segment FROM messages WHERE user_id = ? AND chat_id = ? AND {} = ?"
 _LATER_IN_SEGMENT = (
     "SELECT 1 FROM messages WHERE user_id = ? AND chat_id = ? AND segment = ? AND segment > 0 AND seq > ? LIMIT 1"
@@ -100,17 +103,6 @@ _START_STREAMING = """
 INSERT INTO streaming_messages (user_id, chat_id, seq, stored, lease_token, touched_at) VALUES (?, ?, ?, ?, ?, ?)
 """
 _INSERT_CHUNK = "INSERT INTO chunks (user_id, chat_id, seq, start, text) VALUES (?, ?, ?, 0, ?)"
-# A group's changes are one JSON array of `[user_id, positions, events, deltas]`: two statements do for all users.
-_ADVANCE_FEEDS = """
-INSERT INTO feeds (user_id, position, pruned)
-SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), 0 FROM json_each(?1) WHERE true
-ON CONFLICT (user_id) DO UPDATE SET position = position + excluded.position
-"""
-_INSERT_CHANGES = """
-INSERT INTO changes (user_id, position, at, events, deltas)
-SELECT f.user_id, f.position, ?2, json_extract(c.value, '$[2]'), json_extract(c.value, '$[3]')
-FROM json_each(?1) c JOIN feeds f ON f.user_id = json_extract(c.value, '$[0]')
-"""
 
 
 class SqliteCommitBackend:
@@ -134,71 +126,26 @@ class SqliteCommitBackend:
         await self._thread.close()
 
 
-class _Rows(Protocol):
-    def fetchone(self) -> Any: ...
-
-    def fetchall(self) -> Sequence[Any]: ...
-
-
-class _Connection(Protocol):
-    """What is used of a connection, which is the plain driver's or that of a session."""
-
-    def execute(self, sql: str, parameters: Sequence[Any], /) -> _Rows: ...
-
-    def executemany(self, sql: str, rows: Iterable[Sequence[Any]], /) -> _Rows: ...
-
-
 class _SessionConnection:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    def execute(self, sql: str, parameters: Sequence[Any], /) -> _Rows:
+    def execute(self, sql: str, parameters: Sequence[Any], /) -> Rows:
         return self._connection.exec_driver_sql(sql, tuple(parameters))
 
-    def executemany(self, sql: str, rows: Iterable[Sequence[Any]], /) -> _Rows:
+    def executemany(self, sql: str, rows: Iterable[Sequence[Any]], /) -> Rows:
         return self._connection.exec_driver_sql(sql, [tuple(row) for row in rows])
 
 
-@dataclass(slots=True)
-class _UserChanges:
-    """What a group changes for one user."""
-
-    events: list[Event] = field(default_factory=list)
-    deltas: list[CounterDelta] = field(default_factory=list)
-
-    def add_created(self, chat_id: str, append: Append) -> None:
-        self.events.append(ChatCreated(chat_id))
-        self.deltas.append(ChatsDelta(None, bucket_of(append.at), 1, 1, 0))
-
-    def add_appended(self, appended: Appended, platform: str | None, messages: Sequence[NewMessage]) -> None:
-        first_seq, counts = appended.first_seq, message_counts(messages)
-        last = self.events[-1] if self.events else None
-        if (
-            isinstance(last, MessagesAppended)
-            and last.chat_id == appended.chat_id
-            and last.first_seq + last.count == first_seq
-            and isinstance(delta := self.deltas[-1], MessagesDelta)
-        ):
-            # What was appended to one chat is one event.
-            self.events[-1] = replace(last, count=last.count + len(messages))
-            self.deltas[-1] = replace(delta, counts=[*delta.counts, *counts])
-        else:
-            self.events.append(MessagesAppended(appended.chat_id, first_seq, len(messages)))
-            self.deltas.append(MessagesDelta(platform, counts))
-
-
-Changes = dict[str, _UserChanges]
-
-
-def _commit(appends: Sequence[Append], connection: _Connection) -> list[Outcome]:
+def _commit(appends: Sequence[Append], connection: SqlConnection) -> list[Outcome]:
     changes: Changes = {}
     outcomes = [_append(connection, append, changes) for append in appends]
     if changes:
-        _record(connection, changes)
+        record_changes(connection, changes)
     return outcomes
 
 
-def _append(connection: _Connection, append: Append, changes: Changes) -> Outcome:
+def _append(connection: SqlConnection, append: Append, changes: Changes) -> Outcome:
     user_id = append.user_id
     if (stored := append.stored) is not None:
         key = (user_id, stored.request.route, stored.request.key)
@@ -206,7 +153,7 @@ def _append(connection: _Connection, append: Append, changes: Changes) -> Outcom
         if row is not None:
             request_sha256, body, chat_id, first_seq, parent_id, siblings = row
             first = Appended(chat_id, first_seq, parent_id, siblings and orjson.loads(siblings))
-            return RepeatedAppend(request_sha256, body, first)
+            return RepeatedAppend(request_sha256, body, None if first_seq is None else first)
     chat_id, created = append.chat_id, False
     if append.key is not None:
         row = connection.execute(_CHAT_BY_KEY, (user_id, append.key)).fetchone()
@@ -226,19 +173,21 @@ def _append(connection: _Connection, append: Append, changes: Changes) -> Outcom
         siblings = None if appended.siblings is None else to_json(appended.siblings)
         got = (chat_id, appended.first_seq, appended.parent_id, siblings, to_iso(append.at))
         connection.execute(_STORE_RESPONSE, (*key, stored.request.request_sha256, stored.body, *got))
-    user_changes = changes.setdefault(user_id, _UserChanges())
+    user_changes = changes.setdefault(user_id, UserChanges())
     if created:
         user_changes.add_created(chat_id, append)
     user_changes.add_appended(appended, platform, append.new_messages)
     return appended
 
 
-def _append_at_head(connection: _Connection, append: Append, chat_id: str) -> tuple[Appended, str | None] | None:
+def _append_at_head(connection: SqlConnection, append: Append, chat_id: str) -> tuple[Appended, str | None] | None:
     """Appends where nothing has to be looked at first; None where nothing was stored, and something has to be.
 
     Returns the chat's platform as well.
     """
     if append.parent is not None or append.lease_token is not None or append.if_match is not None:
+        return None
+    if append.message_keys:
         return None
     first = append.new_messages[0]
     # By the time of now: a lease may have ended while the append was waiting.
@@ -253,7 +202,7 @@ def _append_at_head(connection: _Connection, append: Append, chat_id: str) -> tu
     return Appended(chat_id, first_seq, parent_id, None), platform
 
 
-def _append_anywhere(connection: _Connection, append: Append, chat_id: str) -> tuple[Appended, str | None] | Outcome:
+def _append_anywhere(connection: SqlConnection, append: Append, chat_id: str) -> tuple[Appended, str | None] | Outcome:
     """Appends by all of the rules. Returns the chat's platform as well."""
     chat = (append.user_id, chat_id)
     row = connection.execute(_HEAD, chat).fetchone()
@@ -265,11 +214,16 @@ def _append_anywhere(connection: _Connection, append: Append, chat_id: str) -> t
     is_held = until is not None and until > to_iso(now())
     if is_held if append.lease_token is None else not is_held or token != append.lease_token:
         return LeaseHeld()
-    is_moved = append.parent is not None and append.parent not in ((parent_id, str(parent_seq)) if parent_id else ("",))
-    if is_moved:
-        parent = _find_parent(connection, chat, append.parent or "")
+    if taken := _find_taken(connection, chat, append.message_keys):
+        return KeyTaken(taken)
+    parent = None
+    if append.parent is not None and append.parent not in ((parent_id, str(parent_seq)) if parent_id else ("",)):
+        parent = _find_parent(connection, chat, append.parent)
         if parent is None:
             return NoSuchParent()
+    # By its key the head may be named as well.
+    is_moved = parent is not None and parent[0] != parent_seq
+    if parent is not None and is_moved:
         parent_seq, parent_id, parent_segment = parent
         if parent_segment and not connection.execute(_LATER_IN_SEGMENT, (*chat, parent_segment, parent_seq)).fetchone():
             segment = parent_segment
@@ -288,7 +242,15 @@ def _append_anywhere(connection: _Connection, append: Append, chat_id: str) -> t
     return Appended(chat_id, first_seq, parent_id, siblings or None), platform
 
 
-def _find_parent(connection: _Connection, chat: tuple[str, str], parent: str) -> tuple[Any, Any, Any] | None:
+def _find_taken(connection: SqlConnection, chat: tuple[str, str], keys: Sequence[str]) -> dict[str, tuple[str, int]]:
+    """The ids and seqs of a chat's messages that have these keys, by key."""
+    if not keys:
+        return {}
+    rows = connection.execute(_TAKEN, (*chat, to_json(keys))).fetchall()
+    return {key: (message_id, seq) for key, message_id, seq in rows}
+
+
+def _find_parent(connection: SqlConnection, chat: tuple[str, str], parent: str) -> tuple[Any, Any, Any] | None:
     """The seq, id and segment of the message that an append follows; nulls for the root, None where there is none."""
     if not parent:
         return None, None, None
@@ -300,7 +262,7 @@ def _find_parent(connection: _Connection, chat: tuple[str, str], parent: str) ->
     return row
 
 
-def _children(connection: _Connection, chat: tuple[str, str], parent_seq: int | None) -> list[str]:
+def _children(connection: SqlConnection, chat: tuple[str, str], parent_seq: int | None) -> list[str]:
     """The ids of the messages that follow a message, or of the roots, in order."""
     if parent_seq is None:
         rows = connection.execute(_ROOTS, chat).fetchall()
@@ -310,7 +272,7 @@ def _children(connection: _Connection, chat: tuple[str, str], parent_seq: int | 
 
 
 def _insert(
-    connection: _Connection,
+    connection: SqlConnection,
     append: Append,
     chat_id: str,
     segment: int,
@@ -330,7 +292,7 @@ def _insert(
 
 
 def _update(
-    connection: _Connection, append: Append, chat_id: str, segment: int, first_seq: int, listed: Sequence[str]
+    connection: SqlConnection, append: Append, chat_id: str, segment: int, first_seq: int, listed: Sequence[str]
 ) -> None:
     """Updates the chat after its messages are inserted, and opens the first for chunks where it is in progress.
 
@@ -348,23 +310,6 @@ def _update(
         connection.execute(_START_STREAMING, (*chat, first_seq, len(text), append.lease_token, to_iso(now())))
         if text:
             connection.execute(_INSERT_CHUNK, (*chat, first_seq, text))
-
-
-def _record(connection: _Connection, changes: Changes) -> None:
-    """Records what the group changed, as `app.events.log.append_events` does."""
-    rows = to_json(
-        [
-            [
-                user_id,
-                sum(event.position_count for event in own.events),
-                [event.to_json() for event in own.events],
-                [delta.to_json() for delta in own.deltas],
-            ]
-            for user_id, own in changes.items()
-        ]
-    )
-    connection.execute(_ADVANCE_FEEDS, (rows,))
-    connection.execute(_INSERT_CHANGES, (rows, to_iso(now())))
 
 
 _NO_EXTRAS = (None,) * len(EXTRAS)

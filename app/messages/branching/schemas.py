@@ -21,7 +21,9 @@ class ForkIn(ChatDetails):
     model_config = ConfigDict(json_schema_extra={"examples": [{"at": 1, "title": "Eggs, another way"}]})
 
     at: str | int | None = Field(
-        default=None, description="The last message to copy, by `message_id` or `seq`. Unsaid: the head of the chat."
+        default=None,
+        description="The last message to copy, by `message_id`, `seq` or `key:` and its key. Unsaid: the head of the "
+        "chat.",
     )
 
     def details(self) -> ChatDetails:
@@ -62,7 +64,8 @@ class DiffQuery(BaseModel):
 
     a: MessageName | None = Field(
         default=None,
-        description="The branch that ends at this message, by `message_id` or `seq`. Unsaid: the active one.",
+        description="The branch that ends at this message, by `message_id`, `seq` or `key:` and its key. Unsaid: the "
+        "active one.",
     )
     b: MessageName | None = Field(default=None, description="The other branch, named alike.")
     limit: Limit = DEFAULT_LIMIT

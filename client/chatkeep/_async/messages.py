@@ -16,6 +16,7 @@ class AsyncMessages(AsyncResource):
     """`client.messages`: each method sends the call of the same name in `chatkeep.calls.messages`."""
 
     get = AsyncCallMethod(calls.get)
+    put = AsyncCallMethod(calls.put)
     edit = AsyncCallMethod(calls.edit)
     delete = AsyncCallMethod(calls.delete)
     clear = AsyncCallMethod(calls.clear)

@@ -17,6 +17,7 @@ class Messages(Resource):
     """`client.messages`: each method sends the call of the same name in `chatkeep.calls.messages`."""
 
     get = CallMethod(calls.get)
+    put = CallMethod(calls.put)
     edit = CallMethod(calls.edit)
     delete = CallMethod(calls.delete)
     clear = CallMethod(calls.clear)

@@ -48,9 +48,9 @@ def chat_path(chat: str) -> str:
     return build_path("chats", chat)
 
 
-def is_stable_ref(chat: str) -> bool:
-    """Whether it names the same chat later on too: a key may be another chat's by then."""
-    return not chat.startswith("key:")
+def is_stable_ref(ref: str) -> bool:
+    """Whether it names the same chat or message later on too: a key may be another one's by then."""
+    return not ref.startswith("key:")
 
 
 def create(

@@ -1,7 +1,7 @@
-"""Calls of messages. `chat` is a `chat_id` or `key:` and the chat's key; `message` a `message_id` or a `seq`."""
+"""Calls of messages. `chat` is a `chat_id` or `key:` and the chat's key; `message` likewise, or a `seq`."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TypedDict, TypeVar, Unpack, overload
+from typing import Literal, TypedDict, TypeVar, Unpack, overload
 
 from chatkeep.call import (
     UNSET,
@@ -28,10 +28,15 @@ Messages = list[Message]
 Items = list[Item]
 
 
+OnConflict = Literal["skip", "replace"]
+
+
 class AppendOptions(TypedDict, total=False):
     """The options of `append`."""
 
     format: Format | None
+    key: str | None
+    on_conflict: OnConflict | None
     parent: MessageRef | Unset | None
     turn: int | None
     if_match: str | None
@@ -80,6 +85,8 @@ def append(
     messages: MessageIn | Json | Sequence[MessageIn | Json],
     *,
     format: Format | None = None,
+    key: str | None = None,
+    on_conflict: OnConflict | None = None,
     parent: MessageRef | Unset | None = UNSET,
     turn: int | None = None,
     if_match: str | None = None,
@@ -90,7 +97,14 @@ def append(
     By `key:`, a chat that is not there is created. `parent` is what they follow, by default the head; None begins at
     the root. With `format` they are items of another API or library. `turn` is the token of a turn that was taken,
     `if_match` the `etag` that was read; raises PreconditionFailed where the chat has changed since.
+
+    `key` is your own id for a single message; each of several may have a `key` of its own. Raises Conflict where the
+    chat has one already, unless `on_conflict` says what to do then: leave the message that is there, or replace it.
     """
+    if key is not None:
+        if not isinstance(messages, Mapping) or format is not None:
+            raise ValueError("A key is that of one message, which is no item of another API.")
+        messages = {**messages, "key": key}
     parents = without_unset(parent=parent)
 
     def call(parse: Callable[[Response], T], body: Json) -> Call[T]:
@@ -102,6 +116,7 @@ def append(
             if_match=if_match,
             idempotency_key=idempotency_key,
             format=format,
+            on_conflict=on_conflict,
         )
 
     if not isinstance(messages, Mapping):
@@ -160,6 +175,31 @@ def get(chat: str, message: MessageRef) -> Call[Message]:
     return get_call(message_path(chat, message), parse_model(Message))
 
 
+def put(
+    chat: str,
+    message: MessageRef,
+    body: MessageIn | Json,
+    *,
+    parent: MessageRef | Unset | None = UNSET,
+    turn: int | None = None,
+    if_match: str | None = None,
+    idempotency_key: str | None = None,
+) -> Call[Message]:
+    """Replaces what a message says, in full; what it was is a revision. By `key:` one that is not there is appended.
+
+    It is appended at the head, or after `parent`; raises Conflict where a message that is there follows another one.
+    """
+    return post_call(
+        message_path(chat, message),
+        parse_model(Message),
+        {**body, **without_unset(parent=parent)},
+        method="PUT",
+        turn=turn,
+        if_match=if_match,
+        idempotency_key=idempotency_key,
+    )
+
+
 def edit(
     chat: str, message: MessageRef, *, turn: int | None = None, **changes: Unpack[MessageChanges]
 ) -> Call[Message]:
@@ -182,7 +222,7 @@ def delete(chat: str, message: MessageRef, *, turn: int | None = None) -> Call[N
         path=message_path(chat, message),
         parse=parse_nothing,
         headers=build_headers(turn=turn),
-        retryable=is_stable_ref(chat),
+        retryable=is_stable_ref(chat) and is_stable_ref(str(message)),
     )
 
 

@@ -11,7 +11,7 @@ from chatkeep.models.model import Model
 Role = Literal["user", "assistant", "system", "developer", "tool"]
 Order = Literal["asc", "desc"]
 MessageRef = str | int
-"""A reference to a message: its `message_id` or its `seq`."""
+"""A reference to a message: its `message_id`, its `seq`, or `key:` and its key."""
 
 
 class MessageChanges(TypedDict, total=False):
@@ -33,6 +33,7 @@ class MessageIn(MessageChanges, total=False):
 
     role: Required[Role]
     type: str
+    key: str | None
     created_at: datetime | str | None
 
 
@@ -57,6 +58,7 @@ class Message(MessageFields):
     """A message as it is stored. `model_fields_set` tells what is null from what it does not have."""
 
     message_id: str
+    key: str | None = None
     chat_id: str
     seq: int
     parent_id: str | None = None
