@@ -7,7 +7,9 @@ chats leave the indexes alone (HOT) and how the indexes grow; then, for a messag
 
 import sqlite3
 import tempfile
+from collections.abc import Sequence
 from contextlib import ExitStack, closing
+from itertools import cycle
 from pathlib import Path
 from random import Random
 from typing import Annotated
@@ -43,14 +45,12 @@ WHERE a.query LIKE '%chatkeep_append%' AND a.pid <> pg_backend_pid()
 _WAL = "SELECT pg_current_wal_insert_lsn() - '0/0'::pg_lsn"
 
 
-def measure(service: ServiceProcess, generate: Generator, appends: int, chats: int, first: int = 0) -> int:
+def measure(service: ServiceProcess, generate: Generator, appends: int, chats: int, texts: Sequence[str]) -> int:
     """Appends at least `appends` messages to so many chats, in turn; gives how many."""
-    random = Random(first)
     headers = service.headers(USER)
-    texts = [_text(random) for _ in range(max(_TEXTS, chats))]
     requests = tuple(
         request("POST", f"/chats/key:{number % chats}/messages", headers, {"role": "user", "content": text})
-        for number, text in enumerate(texts)
+        for number, text in zip(range(max(_TEXTS, chats)), cycle(texts))
     )
     done = 0
     while done < appends:
@@ -97,10 +97,15 @@ def main(
     appends: Annotated[int, typer.Option(min=1000, help="Messages, on each database.")] = 50_000,
     chats: Annotated[int, typer.Option(min=1, help="Chats that they go to.")] = 200,
     repository: Annotated[Path, typer.Option(help="The checkout to measure.")] = REPOSITORY,
+    texts_count: Annotated[
+        int, typer.Option("--texts", min=1, help="Different texts: each new word costs the index.")
+    ] = 1,
     database: Annotated[str, typer.Option(help="Only this one: postgres or sqlite.")] = "",
 ) -> None:
     """Prints the bytes of an append and of a message."""
     console = Console(width=120)
+    random = Random(1)
+    texts = [_text(random) for _ in range(texts_count)]
     with (
         tempfile.TemporaryDirectory(prefix="chatkeep-bench-") as folder,
         generator() as generate,
@@ -115,10 +120,10 @@ def main(
 
             service = ServiceProcess(repository=repository, database_url=postgres.url("storage"), log_level="warning")
             with service:
-                done = measure(service, generate, 1000, chats)
+                done = measure(service, generate, 1000, chats, texts)
                 settle(service)
                 indexes, wal, own = int(ask(_CHAT_INDEXES)), int(ask(_WAL)), int(ask(_WRITER_WAL))
-                new = measure(service, generate, appends, chats, 1)
+                new = measure(service, generate, appends, chats, texts)
                 settle(service)
                 written, own = int(ask(_WAL)) - wal, int(ask(_WRITER_WAL)) - own
                 done += new
@@ -137,7 +142,7 @@ def main(
             service = ServiceProcess(repository=repository, database_url=f"sqlite:///{file}", log_level="warning")
             with service:
                 before = _written_bytes(service)
-                done = measure(service, generate, appends, chats)
+                done = measure(service, generate, appends, chats, texts)
                 settle(service)
                 console.print(f"SQLite: {done:,} appends, {(_written_bytes(service) - before) / done:,.0f} bytes each")
             with closing(sqlite.connect(file)) as connection:

@@ -52,16 +52,17 @@ class MessageCounts(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class MessagesDelta:
-    """Messages of chats of a platform."""
+    """Messages of chats of a platform: `times` as many as the counts say."""
 
     kind: ClassVar[str] = "messages"
 
     platform: str | None
     counts: Sequence[MessageCounts]
+    times: int = 1
 
     def to_json(self) -> list[Any]:
         """The array that is stored."""
-        return [self.kind, self.platform, [list(row) for row in self.counts]]
+        return [self.kind, self.platform, [list(row) for row in self.counts], self.times]
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,8 +131,8 @@ def delta_from_json(array: Sequence[Any]) -> CounterDelta:
     kind, *values = array
     match kind:
         case MessagesDelta.kind:
-            platform, counts = values
-            return MessagesDelta(platform, [MessageCounts(*row) for row in counts])
+            platform, counts, times = values
+            return MessagesDelta(platform, [MessageCounts(*row) for row in counts], times)
         case ChatsDelta.kind:
             return ChatsDelta(*values)
         case PlatformDelta.kind:

@@ -7,7 +7,7 @@ few thousand documents of one user, however many others there are.
 
 from datetime import datetime
 
-from sqlalchemy import BigInteger, Index, Integer, PrimaryKeyConstraint, Text
+from sqlalchemy import BigInteger, Integer, PrimaryKeyConstraint, Text
 from sqlmodel import Field, SQLModel
 
 from app.db.types import Id, UtcDateTime
@@ -19,15 +19,13 @@ class Document(SQLModel, table=True):
     """The words of a message; with the seq 0, those of a chat's title and summary.
 
     Attributes:
-        doc: its number, which no other document of any user ever has.
+        doc: its number, which no other document of any user ever has. On SQLite, where the full-text table has nothing
+            else of a document, there is an index of it.
         words: its folded words in their order, each between two spaces: ` soft boiled eggs `.
     """
 
     __tablename__ = "documents"
-    __table_args__ = (
-        PrimaryKeyConstraint("user_id", "doc", name="pk_documents"),
-        Index("uq_documents_message", "user_id", "chat_id", "seq", unique=True),
-    )
+    __table_args__ = (PrimaryKeyConstraint("user_id", "chat_id", "seq", name="pk_documents"),)
 
     user_id: str = Field(sa_type=Text)
     doc: int = Field(sa_type=BigInteger)

@@ -5,6 +5,8 @@ CREATE VIRTUAL TABLE IF NOT EXISTS search_index USING fts5(
     terms, content='', columnsize=0, detail=none, tokenize="ascii tokenchars '_'"
 )
 --;
+CREATE UNIQUE INDEX IF NOT EXISTS search_documents ON documents (user_id, doc)
+--;
 DROP TRIGGER IF EXISTS documents_added
 --;
 CREATE TRIGGER documents_added AFTER INSERT ON documents BEGIN

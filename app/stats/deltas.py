@@ -58,7 +58,8 @@ class CounterDeltas:
 
     def _add_messages(self, delta: MessagesDelta) -> None:
         for counts in delta.counts:
-            totals = (0, 0, counts.messages, counts.input_tokens, counts.output_tokens, counts.total_tokens)
+            numbers = (counts.messages, counts.input_tokens, counts.output_tokens, counts.total_tokens)
+            totals = (0, 0, *(delta.times * number for number in numbers))
             _add(self.totals, totals)
             _add(self._by_name("platform", delta.platform), totals)
             _add(self._by_name("role", counts.role), totals)

@@ -49,7 +49,6 @@ DECLARE
     run_input_tokens bigint;
     run_output_tokens bigint;
     run_total_tokens bigint;
-    run_counts text;
     -- The keys of the messages of an append, and of those before it in the run.
     keys text[];
     run_keys text[];
@@ -67,6 +66,10 @@ DECLARE
     user_count int := 0;
     user_events text := '';
     user_deltas text := '';
+    -- What its messages add to the counters, and how many of its appends add just that.
+    counts text;
+    user_counts text[] := '{}';
+    user_times int[] := '{}';
     last_position bigint;
 BEGIN
     -- Keys are resolved before anything is locked, so that chats are locked in one order, however they are named.
@@ -121,11 +124,11 @@ BEGIN
                 END IF;
                 user_count := user_count + run_messages;
                 user_events := user_events || ',' || format(appended_event, target, run_first, run_messages);
-                user_deltas := user_deltas || ','
-                    || format(messages_delta, coalesce(to_json(head.platform)::text, 'null'), substr(run_counts, 2));
             END IF;
-            EXIT WHEN a.user_id IS NULL;
-            IF user_count > 0 AND current_owner <> a.user_id THEN
+            IF user_count > 0 AND current_owner IS DISTINCT FROM a.user_id THEN
+                FOR n IN 1 .. cardinality(user_counts) LOOP
+                    user_deltas := user_deltas || ',' || format(messages_delta, user_counts[n], user_times[n]);
+                END LOOP;
                 change_user := change_user || current_owner;
                 change_count := change_count || user_count;
                 change_events := change_events || user_events;
@@ -133,7 +136,10 @@ BEGIN
                 user_count := 0;
                 user_events := '';
                 user_deltas := '';
+                user_counts := '{}';
+                user_times := '{}';
             END IF;
+            EXIT WHEN a.user_id IS NULL;
             current_owner := a.user_id;
             run_target := a.target;
             run_key := a.key;
@@ -143,7 +149,6 @@ BEGIN
             run_input_tokens := 0;
             run_output_tokens := 0;
             run_total_tokens := 0;
-            run_counts := '';
             run_keys := '{}';
             -- The lock comes first: a retry that another process is answering waits here until its key can be seen.
             SELECT c.last_seq, c.head_seq, c.head_id, c.segment, c.tree_version, c.last_segment, c.version,
@@ -298,7 +303,13 @@ BEGIN
             run_input_tokens := run_input_tokens + a.input_tokens;
             run_output_tokens := run_output_tokens + a.output_tokens;
             run_total_tokens := run_total_tokens + a.total_tokens;
-            run_counts := run_counts || ',' || a.counts;
+            counts := format('%s,[%s]', coalesce(to_json(head.platform)::text, 'null'), a.counts);
+            IF counts = ANY (user_counts) THEN
+                user_times[array_position(user_counts, counts)] := user_times[array_position(user_counts, counts)] + 1;
+            ELSE
+                user_counts := user_counts || counts;
+                user_times := user_times || 1;
+            END IF;
             IF message_keys IS NOT NULL THEN
                 run_keys := run_keys || keys;
             END IF;
@@ -334,12 +345,6 @@ BEGIN
         WHERE got_chat[m.append] IS NOT NULL AND m.extras ->> 'status' IS NOT NULL AND m.content #>> '{}' <> '';
     END IF;
 
-    IF user_count > 0 THEN
-        change_user := change_user || current_owner;
-        change_count := change_count || user_count;
-        change_events := change_events || user_events;
-        change_deltas := change_deltas || user_deltas;
-    END IF;
     FOR n IN 1 .. cardinality(change_user) LOOP
         UPDATE feeds f SET position = f.position + change_count[n] WHERE f.user_id = change_user[n]
         RETURNING f.position INTO last_position;

@@ -58,10 +58,10 @@ _REFUSALS: dict[str, Refusal] = {
     "lease_held": LeaseHeld(),
 }
 # Events and counter deltas ready made, but for `%s`, which only the function knows: the chat's id, the first seq and
-# the number of messages; the chat's platform and the counts.
+# the number of messages; the chat's platform with the counts, and how many appends add them.
 _APPENDED_EVENT = f'["{MessagesAppended.kind}","%s",%s,%s]'
 _CREATED_EVENT = to_json(ChatCreated("%s").to_json())
-_MESSAGES_DELTA = f'["{MessagesDelta.kind}",%s,[%s]]'
+_MESSAGES_DELTA = f'["{MessagesDelta.kind}",%s,%s]'
 
 
 def extraction() -> dict[str, str]:

@@ -1,11 +1,12 @@
 """Changes of a group of appends on SQLite: what it recorded for each user, as events and counter deltas."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from app.db.timestamps import now, to_iso
-from app.events.counter_deltas import ChatsDelta, CounterDelta, MessagesDelta, bucket_of
+from app.events.counter_deltas import ChatsDelta, CounterDelta, MessageCounts, MessagesDelta, bucket_of
 from app.events.events import ChatCreated, Event, MessagesAppended
 from app.messages.append.contract import Append, Appended
 from app.messages.append.new_message import NewMessage, message_counts, to_json
@@ -42,27 +43,33 @@ class UserChanges:
     """What a group changes for one user."""
 
     events: list[Event] = field(default_factory=list)
-    deltas: list[CounterDelta] = field(default_factory=list)
+    created: list[CounterDelta] = field(default_factory=list)
+    # How many appends add the same to the counters of a platform.
+    counted: Counter[tuple[str | None, tuple[MessageCounts, ...]]] = field(default_factory=Counter)
 
     def add_created(self, chat_id: str, append: Append) -> None:
         self.events.append(ChatCreated(chat_id))
-        self.deltas.append(ChatsDelta(None, bucket_of(append.at), 1, 1, 0))
+        self.created.append(ChatsDelta(None, bucket_of(append.at), 1, 1, 0))
 
     def add_appended(self, appended: Appended, platform: str | None, messages: Sequence[NewMessage]) -> None:
-        first_seq, counts = appended.first_seq, message_counts(messages)
+        self.counted[platform, tuple(message_counts(messages))] += 1
+        first_seq = appended.first_seq
         last = self.events[-1] if self.events else None
         if (
             isinstance(last, MessagesAppended)
             and last.chat_id == appended.chat_id
             and last.first_seq + last.count == first_seq
-            and isinstance(delta := self.deltas[-1], MessagesDelta)
         ):
             # What was appended to one chat is one event.
             self.events[-1] = replace(last, count=last.count + len(messages))
-            self.deltas[-1] = replace(delta, counts=[*delta.counts, *counts])
         else:
             self.events.append(MessagesAppended(appended.chat_id, first_seq, len(messages)))
-            self.deltas.append(MessagesDelta(platform, counts))
+
+    @property
+    def deltas(self) -> list[CounterDelta]:
+        """What it all adds to the counters."""
+        messages = (MessagesDelta(platform, counts, times) for (platform, counts), times in self.counted.items())
+        return [*self.created, *messages]
 
 
 Changes = dict[str, UserChanges]
