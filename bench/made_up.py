@@ -15,10 +15,10 @@ from bench.vocabulary import FIRST_MIDDLING, FIRST_RARE, RANK, WORDS, draw, sent
 CHATS = (
     "user_id, chat_id, key, title, platform, tags, is_pinned, metadata, message_count, input_tokens, output_tokens, "
     "total_tokens, last_seq, segment, head_seq, head_id, tree_version, last_segment, version, created_at, updated_at, "
-    "last_activity_at, deleted_at"
+    "last_activity_at, listed_at, deleted_at"
 ).split(", ")
 MESSAGES = (
-    "user_id, chat_id, seq, message_id, parent_seq, segment, role, type, content, text, model, tokens, input_tokens, "
+    "user_id, chat_id, seq, message_id, parent_seq, segment, role, type, content, model, tokens, input_tokens, "
     "output_tokens, created_at"
 ).split(", ")
 TOTALS = "messages, input_tokens, output_tokens, total_tokens".split(", ")
@@ -121,13 +121,13 @@ class MadeUp:
             for place in (1, 2):
                 sums[place] += said[place + 2] or 0
             sums[3] = sums[1] + sums[2]
-            place_in_tree = (seq, message_id, seq - 1 or None, 0, said[0], "message", to_json(text), text)
+            place_in_tree = (seq, message_id, seq - 1 or None, 0, said[0], "message", to_json(text))
             messages.append((user.name, chat_id, *place_in_tree, *said[1:], self._moment(at)))
         _count_chat(user, platform, deleted, sums, created, at)
         began, ended = self._moment(created), self._moment(at)
         details = (None, " ".join(title).capitalize(), platform, '["made-up"]', False, "{}")
         tree = (count, 0, count, message_id, 0, 0)
-        moments = (began, ended if deleted else began, ended, ended if deleted else None)
+        moments = (began, ended if deleted else began, ended, ended, ended if deleted else None)
         return (user.name, chat_id, *details, *sums, *tree, 1 + count + deleted, *moments), messages
 
     def _uuid(self, at: datetime) -> str:

@@ -9,7 +9,7 @@ from uuid import uuid4
 
 import asyncpg
 
-MOMENTS = ("created_at", "updated_at", "last_activity_at")
+MOMENTS = ("created_at", "updated_at", "last_activity_at", "listed_at")
 
 
 def copy_chat(url: str, chat: str, copies: int) -> None:

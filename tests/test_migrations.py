@@ -15,7 +15,7 @@ from alembic.config import Config
 from sqlalchemy import inspect
 
 from app.db.database import Database
-from app.db.migrations import is_current, sql_statements, upgrade
+from app.db.migrations import UnknownSchema, is_current, sql_statements, upgrade
 from app.messages.append.postgres import extraction
 from tests.conftest import settings_for
 from tests.profiles import count
@@ -130,3 +130,20 @@ async def test_the_data_folder_is_made(tmp_path: Path) -> None:
     await upgrade(db)
     await db.close()
     assert (folder / "chatkeep.db").exists()
+
+
+async def test_a_database_of_another_version_is_refused(fresh_database_url: str, tmp_path: Path) -> None:
+    db = await Database.open(settings_for(fresh_database_url, tmp_path))
+    try:
+        async with db.engine.begin() as connection:
+            await connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0001'")
+        with pytest.raises(UnknownSchema, match="schema 0001"):
+            await upgrade(db)
+        assert not await is_current(db)
+    finally:
+        await db.close()
+    migrating = start(fresh_database_url, "app.cli", "migrate")
+    printed, _ = migrating.communicate(timeout=60)
+    assert migrating.returncode == 1
+    assert "Traceback" not in printed
+    assert "chatkeep export --all" in printed

@@ -9,7 +9,8 @@ from app.db.migrations import run_sql_file
 from app.db.types import Id, Json, UtcDateTime
 from app.messages.append.postgres import extraction
 
-revision = "0001"
+# Until 0.1.0 this migration is changed in place. It is another revision then: a database made before is refused.
+revision = "0001_2026_11_29"
 down_revision = None
 branch_labels = None
 depends_on = None

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from app.db.database import Database
+from app.db.migrations import UnknownSchema
 from app.http.errors import Problem
 from app.settings import Settings
 
@@ -37,6 +38,8 @@ async def open_database(settings: Settings) -> AsyncIterator[Database]:
         raise failure(f"The database cannot be opened: {error}") from None
     try:
         yield db
+    except UnknownSchema as error:
+        raise failure(str(error)) from None
     except Problem as problem:
         raise failure(problem.detail) from None
     except DBAPIError as error:

@@ -46,9 +46,25 @@ def sql_statements(name: str, values: Mapping[str, str] | None = None) -> list[s
     return text.split("--;\n")
 
 
+class UnknownSchema(Exception):
+    """The database has a schema that this version knows nothing of."""
+
+    def __init__(self, revision: str) -> None:
+        super().__init__(
+            f"The database is of another version of Chatkeep (schema {revision}). Export all chats with that one "
+            "(chatkeep export --all --state all -o all.jsonl), and import them into an empty database with this one "
+            "(chatkeep import --all --keep-ids all.jsonl)."
+        )
+
+
 @cache
 def _newest() -> str | None:
     return ScriptDirectory.from_config(_config()).get_current_head()
+
+
+@cache
+def _known() -> frozenset[str]:
+    return frozenset(script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions())
 
 
 def _current(connection: Connection) -> str | None:
@@ -56,11 +72,17 @@ def _current(connection: Connection) -> str | None:
 
 
 async def upgrade(db: Database) -> bool:
-    """Migrates to the newest schema, one process at a time. Returns whether there was anything to do."""
+    """Migrates to the newest schema, one process at a time. Returns whether there was anything to do.
+
+    Raises UnknownSchema.
+    """
     async with db.engine.execution_options(begin="IMMEDIATE").connect() as connection:
         await _lock(db, connection)
-        if await connection.run_sync(_current) == _newest():
+        current = await connection.run_sync(_current)
+        if current == _newest():
             return False
+        if current is not None and current not in _known():
+            raise UnknownSchema(current)
         await connection.run_sync(lambda c: command.upgrade(_config(c), "head"))
         await connection.commit()
     return True
