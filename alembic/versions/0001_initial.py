@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from alembic import context, op
 
 from app.db.migrations import run_sql_file
-from app.db.types import Id, Json, UtcDateTime
+from app.db.types import Id, Json, Key, UtcDateTime
 from app.messages.append.postgres import extraction
 
 # Until 0.1.0 this migration is changed in place. It is another revision then: a database made before is refused.
@@ -62,7 +62,7 @@ def upgrade() -> None:
         "chats",
         sa.Column("user_id", sa.Text(), nullable=False),
         sa.Column("chat_id", Id(), nullable=False),
-        sa.Column("key", sa.Text()),
+        sa.Column("key", Key()),
         sa.Column("title", sa.Text()),
         sa.Column("summary", sa.Text()),
         sa.Column("summary_until_seq", sa.Integer()),

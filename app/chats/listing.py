@@ -86,8 +86,9 @@ class FilterConditions:
             if value is not None:
                 self.conditions.append(f"{column} {operator} {self.parameter(value)}")
         if query.key_prefix is not None:
-            prefix = self.parameter(query.key_prefix)
-            self.conditions.append(f"substr(key, 1, length(CAST({prefix} AS text))) = {prefix}")
+            self.conditions.append(f"key >= {self.parameter(query.key_prefix)}")
+            if (end := _end_of_prefix(query.key_prefix)) is not None:
+                self.conditions.append(f"key < {self.parameter(end)}")
         for tag in query.tag:
             self.conditions.append(sql.has_element("tags", self.parameter(tag)))
         for name, text in metadata.items():
@@ -100,6 +101,16 @@ class FilterConditions:
         """Adds an argument, and returns how SQL names it."""
         self.arguments.append(value)
         return f"${len(self.arguments)}"
+
+
+def _end_of_prefix(prefix: str) -> str | None:
+    """The lowest text after all that begin with a prefix, by code points; None where there is none."""
+    begin = prefix.rstrip("\U0010ffff")
+    if not begin:
+        return None
+    following = ord(begin[-1]) + 1
+    # No text has a surrogate.
+    return begin[:-1] + chr(0xE000 if following == 0xD800 else following)
 
 
 class ChatListing:

@@ -66,6 +66,16 @@ class Id(TypeDecorator[str]):
         return dialect.type_descriptor(Text() if dialect.name == "sqlite" else Uuid(as_uuid=False))
 
 
+class Key(TypeDecorator[str]):
+    """A text that is compared by its code points on both, so that an index finds what begins with a text."""
+
+    impl = Text
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        return dialect.type_descriptor(Text() if dialect.name == "sqlite" else Text(collation="C"))
+
+
 def partial_index(name: str, *columns: str, where: TextClause, unique: bool = False) -> Index:
     """An index of the rows that meet a condition."""
     return Index(name, *columns, unique=unique, sqlite_where=where, postgresql_where=where)

@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import BigInteger, Boolean, ForeignKeyConstraint, Integer, PrimaryKeyConstraint, Text, text
 from sqlmodel import Field, SQLModel
 
-from app.db.types import Id, Json, UtcDateTime, partial_index
+from app.db.types import Id, Json, Key, UtcDateTime, partial_index
 from app.models.registry import owned
 
 # Each chat is in one of these states.
@@ -54,7 +54,7 @@ class Chat(SQLModel, table=True):
 
     user_id: str = Field(sa_type=Text)
     chat_id: str = Field(sa_type=Id)
-    key: str | None = Field(default=None, sa_type=Text)
+    key: str | None = Field(default=None, sa_type=Key)
     title: str | None = Field(default=None, sa_type=Text)
     summary: str | None = Field(default=None, sa_type=Text)
     summary_until_seq: int | None = Field(default=None, sa_type=Integer)

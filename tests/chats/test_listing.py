@@ -317,6 +317,31 @@ async def test_a_chat_or_a_page_of_them_is_one_statement(
         assert len(seen) == count, seen
 
 
+@pytest.mark.parametrize("prefix", ["a", "a\U0010ffff", "\U0010ffff", "\ud7ff", "ä", "'%_", "A"], ids=ascii)
+async def test_keys_by_their_beginning(me: httpx2.AsyncClient, prefix: str) -> None:
+    """By code points: in no language's order, and to the last one."""
+    keys = [
+        "a",
+        "a'",
+        "aa",
+        "a\U0010ffff",
+        "a\U0010ffff\U0010ffff",
+        "b",
+        "A",
+        "Ab",
+        "ä",
+        "äb",
+        "\ud7ff",
+        "\ud7ffa",
+        "\ue000",
+    ]
+    keys += ["\U0010ffff", "\U0010ffff\U0010ffffa", "'%_", "'%_a", "'x_"]
+    for key in keys:
+        ok(await me.post("/chats", json={"key": key}))
+    listed = await every_item(me, "/chats", key_prefix=prefix, limit=2)
+    assert sorted(chat["key"] for chat in listed) == sorted(key for key in keys if key.startswith(prefix))
+
+
 @pytest.mark.parametrize(
     ("state", "indexes"),
     [
