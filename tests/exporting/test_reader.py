@@ -286,32 +286,34 @@ async def test_filters(both: Any, dialect_name: str) -> None:
 
 
 @pytest.mark.parametrize("dialect_name", DIALECTS)
-async def test_it_is_one_moment(both: Any, dialect_name: str) -> None:
+async def test_it_is_one_moment(databases: Databases, dialect_name: str) -> None:
     """What is written while it is read is not in it, wherever the reading is."""
-    _, dbs = both
-    db = dbs[dialect_name]
-    begun, written = asyncio.Event(), asyncio.Event()
-    loop = asyncio.get_running_loop()
-
-    def make() -> int:
-        with snapshot_opener(db)() as snapshot:
-            records = read(snapshot, of("large"), lossless=True)
-            next(records)
-            next(records)
-            loop.call_soon_threadsafe(begun.set)
-            asyncio.run_coroutine_threadsafe(written.wait(), loop).result(30)
-            return sum(record["record"] == "message" for record in records)
-
-    reading = asyncio.create_task(asyncio.to_thread(make))
-    await begun.wait()
     rows = Rows()
-    rows.random.seed(5)
-    rows.chat("large", 20)
-    async with db.write() as session:
-        for name, of_table in rows.shuffled():
-            for row in of_table:
-                await session.execute(insert(metadata.tables[name]).values({**_defaults(name), **row}))
-    written.set()
-    before = await reading
-    lines = [orjson.loads(line) for line in (await exported(db, "jsonl", of("large"))).splitlines()]
-    assert lines[-1]["messages"] == before + 20
+    for size in (1000, 1001, 2001):
+        rows.chat("large", size)
+    async with filled(databases, dialect_name, rows) as db:
+        begun, written = asyncio.Event(), asyncio.Event()
+        loop = asyncio.get_running_loop()
+
+        def make() -> int:
+            with snapshot_opener(db)() as snapshot:
+                records = read(snapshot, of("large"), lossless=True)
+                next(records)
+                next(records)
+                loop.call_soon_threadsafe(begun.set)
+                asyncio.run_coroutine_threadsafe(written.wait(), loop).result(30)
+                return sum(record["record"] == "message" for record in records)
+
+        reading = asyncio.create_task(asyncio.to_thread(make))
+        await begun.wait()
+        more = Rows()
+        more.random.seed(5)
+        more.chat("large", 20)
+        async with db.write() as session:
+            for name, of_table in more.shuffled():
+                for row in of_table:
+                    await session.execute(insert(metadata.tables[name]).values({**_defaults(name), **row}))
+        written.set()
+        before = await reading
+        lines = [orjson.loads(line) for line in (await exported(db, "jsonl", of("large"))).splitlines()]
+        assert lines[-1]["messages"] == before + 20
