@@ -132,6 +132,18 @@ async def test_the_data_folder_is_made(tmp_path: Path) -> None:
     assert (folder / "chatkeep.db").exists()
 
 
+async def test_texts_are_texts(fresh_database_url: str, tmp_path: Path) -> None:
+    """A record in PL/pgSQL takes a `varchar` for another type than a text."""
+    db = await Database.open(settings_for(fresh_database_url, tmp_path))
+    try:
+        async with db.engine.connect() as connection:
+            inspected = await connection.run_sync(lambda c: inspect(c).get_multi_columns())
+        of_types = {name: {repr(column["type"])[:7] for column in columns} for (_, name), columns in inspected.items()}
+        assert {name for name, types in of_types.items() if "VARCHAR" in types} == {"alembic_version"}
+    finally:
+        await db.close()
+
+
 async def test_a_database_of_another_version_is_refused(fresh_database_url: str, tmp_path: Path) -> None:
     db = await Database.open(settings_for(fresh_database_url, tmp_path))
     try:

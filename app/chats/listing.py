@@ -5,7 +5,7 @@ These are few, and sorted on the way.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import orjson
@@ -26,7 +26,8 @@ _STATES = {
     "deleted": (DELETED,),
     "all": (ACTIVE, ARCHIVED, DELETED),
 }
-
+# The order of the list is that of its index where the database sees that they are one.
+_SETTLED_COLUMNS = COLUMNS.replace("last_activity_at", "listed_at AS last_activity_at")
 
 _METADATA_NAME = re.compile(r"[^\"\\\x00-\x1f\ud800-\udfff]{1,128}")
 
@@ -64,6 +65,9 @@ class ListSql(Protocol):
 
     def select_moved(self, columns: str, conditions: str) -> str:
         """SQL: columns of the chats of the user `$1` that are in `moved_chats` and meet conditions, each looked up."""
+
+    def merge(self, selects: Sequence[str], order: str) -> str:
+        """SQL: the rows of several selects in one order, with its limit, reading no more of each than that takes."""
 
 
 class FilterConditions:
@@ -141,23 +145,20 @@ class ChatListing:
         limit = f"LIMIT {self._query.limit + 1}"
         order = f"ORDER BY {by} {'DESC' if descending else 'ASC'}, chat_id {'DESC' if descending else 'ASC'}"
         selects = [
-            f"{select} {limit}"
+            select
             for state in _STATES[self._query.state]
-            for select in self._selects(" AND ".join((state, *conditions)), order)
+            for select in self._selects(" AND ".join((state, *conditions)))
         ]
-        if len(selects) == 1:
-            return selects[0], arguments
-        pages = " UNION ALL ".join(f"SELECT * FROM ({select}) AS page" for select in selects)
-        return f"{pages} {order} {limit}", arguments
+        return self._sql.merge(selects, f"{order} {limit}"), arguments
 
-    def _selects(self, conditions: str, order: str) -> list[str]:
+    def _selects(self, conditions: str) -> list[str]:
         """The chats of a state, each in one of them: a range of the index, and those that it has elsewhere."""
         if self._query.order_by != "last_activity_at":
-            return [f"SELECT {COLUMNS} FROM chats WHERE {conditions} {order}"]
-        settled = f"{conditions} {order}".replace("last_activity_at", "listed_at")
+            return [f"SELECT {COLUMNS} FROM chats WHERE {conditions}"]
+        settled = conditions.replace("last_activity_at", "listed_at")
         return [
-            f"SELECT {COLUMNS} FROM chats WHERE listed_at = last_activity_at AND {settled}",
-            f"{self._sql.select_moved(COLUMNS, conditions)} {order}",
+            f"SELECT {_SETTLED_COLUMNS} FROM chats WHERE listed_at >= last_activity_at AND {settled}",
+            self._sql.select_moved(COLUMNS, conditions),
         ]
 
     def total(self) -> tuple[str, list[Any]]:

@@ -1,5 +1,7 @@
 """SQL of the list of chats that differs between databases, on Postgres."""
 
+from collections.abc import Sequence
+
 
 class PostgresListSql:
     """`ListSql` for Postgres."""
@@ -18,3 +20,9 @@ class PostgresListSql:
         chat = "SELECT * FROM chats c WHERE c.user_id = $1 AND c.chat_id = m.chat_id LIMIT 1"
         moved = f"SELECT chat.* FROM moved_chats m CROSS JOIN LATERAL ({chat}) AS chat WHERE m.user_id = $1"
         return f"SELECT {columns} FROM ({moved}) AS moved WHERE {conditions}"
+
+    def merge(self, selects: Sequence[str], order: str) -> str:
+        if len(selects) == 1:
+            return f"{selects[0]} {order}"
+        # Without an order and a limit of its own, the planner reads all of a select and sorts it.
+        return f"{' UNION ALL '.join(f'({select} {order})' for select in selects)} {order}"

@@ -1,5 +1,7 @@
 """SQL of the list of chats that differs between databases, on SQLite (https://www.sqlite.org/json1.html)."""
 
+from collections.abc import Sequence
+
 
 class SqliteListSql:
     """`ListSql` for SQLite."""
@@ -16,3 +18,6 @@ class SqliteListSql:
     def select_moved(self, columns: str, conditions: str) -> str:
         moved = "SELECT chat_id AS moved_id FROM moved_chats WHERE user_id = $1"
         return f"SELECT {columns} FROM ({moved}) CROSS JOIN chats ON chat_id = moved_id WHERE {conditions}"
+
+    def merge(self, selects: Sequence[str], order: str) -> str:
+        return f"{' UNION ALL '.join(selects)} {order}"

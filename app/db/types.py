@@ -73,7 +73,8 @@ class Key(TypeDecorator[str]):
     cache_ok = True
 
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
-        return dialect.type_descriptor(Text() if dialect.name == "sqlite" else Text(collation="C"))
+        # Not by `type_descriptor`, with which the driver's dialect makes it a VARCHAR.
+        return Text() if dialect.name == "sqlite" else Text(collation="C")
 
 
 def partial_index(name: str, *columns: str, where: TextClause, unique: bool = False) -> Index:

@@ -26,6 +26,7 @@ from tests.statements import statements
 
 ORDERS = ("last_activity_at", "created_at", "updated_at")
 STATES = ("active", "archived", "deleted", "all")
+TIMES = ("created", "updated", "last_activity", "listed")
 COUNT = 250
 BEGIN = datetime(2026, 1, 31, 12, tzinfo=UTC)
 
@@ -370,3 +371,22 @@ async def test_a_page_reads_no_chats_of_other_states(app: FastAPI, state: State,
         assert set(re.findall(r"ix_chats_([a-z]+)_", plan)) == indexes, plan
         assert len(re.findall("ix_chats_", plan)) == len(indexes), plan
         assert not re.search("Seq Scan|SCAN chats|Bitmap|TEMP B-TREE FOR LAST", plan), plan
+
+
+async def test_a_page_of_many_chats_is_read_in_the_order_of_its_index(
+    app: FastAPI, make_user: Callable[[], str]
+) -> None:
+    """No plan sorts all chats of a user for a page of them, whatever the database knows of the table."""
+    db: Database = app.state.services.db
+    user_id, explain = make_user(), "EXPLAIN" if db.kind == "postgres" else "EXPLAIN QUERY PLAN"
+    times = [{f"{name}_at": BEGIN + timedelta(seconds=n) for name in TIMES} for n in range(5000)]
+    async with db.write() as session:
+        chats = [{"user_id": user_id, "chat_id": str(uuid7()), **at} for at in times]
+        await session.execute(insert(Chat), chats)
+        await session.flush()
+        for order in ("asc", "desc"):
+            query = ChatQuery.model_validate({"order": order})
+            statement, arguments = ChatListing(user_id, query, {}, ChatStore(db, user_id).list_sql).page()
+            rows = await SessionReader(session).fetch(f"{explain} {statement}", *arguments)
+            plan = "\n".join(str(row[-1]) for row in rows)
+            assert "ix_chats_active_listed_at" in plan, plan

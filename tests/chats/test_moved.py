@@ -83,12 +83,13 @@ async def test_settling_leaves_out_who_is_written_to(app: FastAPI, me: httpx2.As
             ok(await me.post(f"/chats/key:{key}/messages", json=HELLO))
 
     settling = [asyncio.create_task(settle()) for _ in range(2)]
-    await asyncio.gather(*(write(keys[start::8]) for start in range(8)))
-    last = [chat["chat_id"] for chat in await every_item(me, "/chats")]
-    await _moved(app, me)
-    ended.set()
-    for task in settling:
-        await task
+    try:
+        await asyncio.gather(*(write(keys[start::8]) for start in range(8)))
+        last = [chat["chat_id"] for chat in await every_item(me, "/chats")]
+        await _moved(app, me)
+    finally:
+        ended.set()
+        await asyncio.gather(*settling)
     await settle_moved_chats(db, now() + timedelta(minutes=1))
     assert [chat["chat_id"] for chat in await every_item(me, "/chats")] == last
     assert await _moved(app, me) == set()
