@@ -18,7 +18,7 @@ from tests.profiles import databases_of
 from tests.servers.databases import DIALECTS, Databases
 from tests.servers.service import ADMIN_KEY, ServiceProcess, StartService, is_setting
 
-pytest_plugins = ["tests.profiles"]
+pytest_plugins = ["tests.profiles", "tests.user_paths"]
 
 # What is imported and collected stays: the garbage collector need not go through it again and again.
 gc.disable()

@@ -248,7 +248,6 @@ def upgrade() -> None:
         sa.Column("expires_at", UtcDateTime(), nullable=False),
         sa.PrimaryKeyConstraint("user_id", "sha256", name="pk_tickets"),
     )
-    op.create_index("ix_tickets_sha256", "tickets", ["sha256"])
     op.create_table(
         "idempotency",
         sa.Column("user_id", sa.Text(), nullable=False),

@@ -32,7 +32,7 @@ class PostgresSnapshot:
 
     def __init__(self, url: str, pgbouncer: bool) -> None:
         self._url = url
-        self._options = postgres.connection_options(pgbouncer, postgres.SERVER_SETTINGS)
+        self._options = postgres.session_options(pgbouncer)
         self._next_page: asyncio.Future[Rows] | None = None
 
     def __enter__(self) -> Self:

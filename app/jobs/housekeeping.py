@@ -74,34 +74,40 @@ async def run_pass(db: Database) -> None:
     """Moves expired chats to the trash, and deletes old stored responses and tickets. Raises what the driver raises."""
     while await _expire(db) == CHATS_PER_BATCH:
         pass
-    async with db.write() as session:
-        for statement in (
-            delete(Idempotency).where(col(Idempotency.created_at) < oldest_kept()),
-            delete(Ticket).where(col(Ticket.expires_at) < now()),
-        ):
+    for statement in (
+        delete(Idempotency).where(col(Idempotency.created_at) < oldest_kept()),
+        delete(Ticket).where(col(Ticket.expires_at) < now()),
+    ):
+        async with db.write() as session:
             await session.execute(statement.execution_options(synchronize_session=False))
 
 
 async def _expire(db: Database) -> int:
-    """Moves one batch of expired chats to the trash. Gives how many there were."""
+    """Moves one batch of expired chats to the trash. Gives how many there were.
+
+    They are looked for without locks, and moved user by user: no transaction holds rows of two users.
+    """
     at = now()
-    key = col(Chat.user_id), col(Chat.chat_id)
-    expired = select(*key, col(Chat.platform)).where(col(Chat.expires_at) <= at, col(Chat.deleted_at).is_(None))
-    # Everybody locks chats in this order. One that another transaction has locked can wait.
-    expired = expired.order_by(*key).limit(CHATS_PER_BATCH).with_for_update(skip_locked=True)
-    async with db.write() as session:
+    is_expired = (col(Chat.expires_at) <= at, col(Chat.deleted_at).is_(None))
+    expired = select(col(Chat.user_id), col(Chat.chat_id)).where(*is_expired).limit(CHATS_PER_BATCH)
+    async with db.read() as session:
         rows = (await session.execute(expired)).all()
-        chat_ids_by_user: dict[str, list[str]] = {}
-        deltas: dict[str, list[ChatsDelta]] = {}
-        for user_id, chat_id, platform in rows:
-            chat_ids_by_user.setdefault(user_id, []).append(chat_id)
-            deltas.setdefault(user_id, []).append(ChatsDelta(platform, None, 0, -1, 1))
-        for user_id, chat_ids in chat_ids_by_user.items():
-            trash = update(Chat).where(col(Chat.user_id) == user_id, col(Chat.chat_id).in_(chat_ids))
+    chat_ids_by_user: dict[str, list[str]] = {}
+    for user_id, chat_id in rows:
+        chat_ids_by_user.setdefault(user_id, []).append(chat_id)
+    moved = 0
+    for user_id, chat_ids in chat_ids_by_user.items():
+        platforms: dict[str, str | None] = {}
+        async with db.write() as session:
+            # Everybody locks chats in this order. One that another transaction has locked can wait.
+            for chat_id in sorted(chat_ids):
+                own = (col(Chat.user_id) == user_id, col(Chat.chat_id) == chat_id)
+                locked = select(col(Chat.platform)).where(*own, *is_expired).with_for_update(skip_locked=True)
+                platforms.update({chat_id: row[0] for row in await session.execute(locked)})
+            trash = update(Chat).where(col(Chat.user_id) == user_id, col(Chat.chat_id).in_(platforms))
             trash = trash.values(deleted_at=at, updated_at=at, version=col(Chat.version) + 1)
             await session.execute(trash.execution_options(synchronize_session=False))
-        # Feeds in the order in which a group of appends locks them.
-        for user_id in sorted(chat_ids_by_user):
-            events = map(ChatDeleted, chat_ids_by_user[user_id])
-            await append_events(session, user_id, *events, deltas=deltas[user_id])
-    return len(rows)
+            deltas = [ChatsDelta(platform, None, 0, -1, 1) for platform in platforms.values()]
+            await append_events(session, user_id, *map(ChatDeleted, platforms), deltas=deltas)
+        moved += len(platforms)
+    return moved

@@ -82,7 +82,7 @@ class PostgresCommitBackend:
 
     async def commit(self, appends: Sequence[Append]) -> list[Outcome]:
         if self._connection is None or self._connection.is_closed():
-            options = postgres.connection_options(self._db.pgbouncer)
+            options = postgres.connection_options(self._db.pgbouncer, self._db.citus)
             self._connection = await asyncpg.connect(postgres.dsn(self._db.url), **options)
         outcomes: dict[int, Outcome] = {}
         # Some have to be called for again, when those before them in the same chat are committed.
