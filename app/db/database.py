@@ -64,6 +64,8 @@ class Database:
         """Opens the database that the settings name. Raises what its driver raises when it cannot be reached."""
         url = settings.effective_database_url
         if kind_of(url) == "sqlite":
+            if settings.citus:
+                raise ValueError("CHATKEEP_CITUS is for a CHATKEEP_DATABASE_URL of postgresql://…")
             connections = sqlite.Connections(sqlite.path(url))
             return cls(url, sqlite.engine(url, connections), sqlite.SqliteDriver(connections))
         pool_size, pgbouncer, citus = settings.database_pool_size, settings.pgbouncer, settings.citus

@@ -103,7 +103,8 @@ async def _expire(db: Database) -> int:
             for chat_id in sorted(chat_ids):
                 own = (col(Chat.user_id) == user_id, col(Chat.chat_id) == chat_id)
                 locked = select(col(Chat.platform)).where(*own, *is_expired).with_for_update(skip_locked=True)
-                platforms.update({chat_id: row[0] for row in await session.execute(locked)})
+                for (platform,) in await session.execute(locked):
+                    platforms[chat_id] = platform
             trash = update(Chat).where(col(Chat.user_id) == user_id, col(Chat.chat_id).in_(platforms))
             trash = trash.values(deleted_at=at, updated_at=at, version=col(Chat.version) + 1)
             await session.execute(trash.execution_options(synchronize_session=False))

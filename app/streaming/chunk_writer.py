@@ -278,10 +278,15 @@ class ChunkWriter:
     async def _flush(self) -> None:
         due = list(self._due)
         self._due.clear()
-        failure: Problem | None = None
-        for begin in range(0, len(due), MAX_GROUP):
-            failure = await self._store_group(due[begin : begin + MAX_GROUP]) or failure
-        self._failure = failure
+        by_user: dict[str, list[BufferedMessage]] = {}
+        for message in due:
+            by_user.setdefault(self._failure_key(message.location[0]), []).append(message)
+        failures: dict[str, Problem] = {}
+        for key, messages in by_user.items():
+            for begin in range(0, len(messages), MAX_GROUP):
+                if (failure := await self._store_group(messages[begin : begin + MAX_GROUP])) is not None:
+                    failures[key] = failure
+        self._failures = failures
         flushed, self._flushed = self._flushed, asyncio.Event()
         flushed.set()
 
