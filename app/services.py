@@ -91,7 +91,7 @@ class Services:
             indexer = SearchIndexer(db) if settings.search else None
             if indexer is not None:
                 stack.push_async_callback(indexer.close)
-            exports = ExportRunner(snapshot_opener(db))
+            exports = ExportRunner(snapshot_opener(db), by_user=db.citus)
             stack.push_async_callback(exports.close)
             services = cls(
                 settings=settings,
