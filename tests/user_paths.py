@@ -29,8 +29,9 @@ from app.models import metadata
 USER_TABLES = {name for name, table in metadata.tables.items() if "user_id" in table.c} - {"api_keys"}
 """The tables that are distributed by `user_id`. `api_keys` is one that every worker has."""
 
-# Routes on which an administrator who names nobody asks for all users.
-OVER_ALL_USERS = {"/stats", "/stats/daily", "/stats/top", "/stats/storage", "/export"}
+# Routes of administrators: over all users always, or where they ask for all or name nobody.
+OF_ALL_USERS = {"/stats/top", "/stats/storage"}
+OF_ALL_IF_ASKED = {"/stats", "/stats/daily", "/export"}
 # What else need not keep the rule, by the beginning of the statement, with the reason.
 EXCEPTIONS = {
     "\nWITH scanned_documents": "with CHATKEEP_CITUS it does; elsewhere plans would go by user, not by word",
@@ -132,7 +133,9 @@ def _note(statement: str) -> None:
 
 async def _mark(self: FastAPI, scope: Any, receive: Any, send: Any) -> None:
     path = scope.get("path", "").rstrip("/")
-    is_of_all = path in OVER_ALL_USERS and not any(name == b"x-user-id" for name, _ in scope["headers"])
+    names_user = any(name == b"x-user-id" for name, _ in scope.get("headers", ()))
+    names_user &= b"all_users" not in scope.get("query_string", b"")
+    is_of_all = path in OF_ALL_USERS or (path in OF_ALL_IF_ASKED and not names_user)
     token = _route.set(None if is_of_all else f"{scope.get('method', scope['type'])} {path}")
     try:
         await _call(self, scope, receive, send)
