@@ -10,12 +10,13 @@ import time
 from datetime import timedelta
 
 import structlog
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, select, tuple_, update
 from sqlmodel import col
 
 from app.chats.moved import settle_moved_chats
 from app.db.database import Database
 from app.db.timestamps import now
+from app.db.types import NIL_UUID
 from app.events.counter_deltas import ChatsDelta
 from app.events.events import ChatDeleted
 from app.events.log import append_events
@@ -72,8 +73,9 @@ class Housekeeping:
 
 async def run_pass(db: Database) -> None:
     """Moves expired chats to the trash, and deletes old stored responses and tickets. Raises what the driver raises."""
-    while await _expire(db) == CHATS_PER_BATCH:
-        pass
+    after: tuple[str, str] | None = ("", NIL_UUID)
+    while after is not None:
+        after = await _expire(db, after)
     for statement in (
         delete(Idempotency).where(col(Idempotency.created_at) < oldest_kept()),
         delete(Ticket).where(col(Ticket.expires_at) < now()),
@@ -82,20 +84,20 @@ async def run_pass(db: Database) -> None:
             await session.execute(statement.execution_options(synchronize_session=False))
 
 
-async def _expire(db: Database) -> int:
-    """Moves one batch of expired chats to the trash. Gives how many there were.
+async def _expire(db: Database, after: tuple[str, str]) -> tuple[str, str] | None:
+    """Moves the batch of expired chats that comes after a chat to the trash. Gives the last one, if more may follow.
 
     They are looked for without locks, and moved user by user: no transaction holds rows of two users.
     """
     at = now()
     is_expired = (col(Chat.expires_at) <= at, col(Chat.deleted_at).is_(None))
-    expired = select(col(Chat.user_id), col(Chat.chat_id)).where(*is_expired).limit(CHATS_PER_BATCH)
+    key = col(Chat.user_id), col(Chat.chat_id)
+    expired = select(*key).where(*is_expired, tuple_(*key) > after).order_by(*key).limit(CHATS_PER_BATCH)
     async with db.read() as session:
-        rows = (await session.execute(expired)).all()
+        rows = [(row[0], row[1]) for row in await session.execute(expired)]
     chat_ids_by_user: dict[str, list[str]] = {}
     for user_id, chat_id in rows:
         chat_ids_by_user.setdefault(user_id, []).append(chat_id)
-    moved = 0
     for user_id, chat_ids in chat_ids_by_user.items():
         platforms: dict[str, str | None] = {}
         async with db.write() as session:
@@ -110,5 +112,4 @@ async def _expire(db: Database) -> int:
             await session.execute(trash.execution_options(synchronize_session=False))
             deltas = [ChatsDelta(platform, None, 0, -1, 1) for platform in platforms.values()]
             await append_events(session, user_id, *map(ChatDeleted, platforms), deltas=deltas)
-        moved += len(platforms)
-    return moved
+    return rows[-1] if len(rows) == CHATS_PER_BATCH else None
