@@ -31,7 +31,7 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --genera
 	--no-emit-index-url --no-emit-find-links --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all test-e2e lint format bench lock environments
+.PHONY: help run test test-all test-citus test-e2e lint format bench lock environments
 .DELETE_ON_ERROR:
 
 help: ## list what can be made
@@ -48,6 +48,10 @@ test: environments ## run the tests, on SQLite and on a Postgres that the suite 
 test-all: test ## run these, and then all that repeats, fuzzes and pairs, with new examples or those of SEED=…
 	$(BIN)/pytest $(PYTEST_OPTIONS) --all --seed $(SEED) $(ARGS)
 	$(if $(ARGS),,cd client && .venv/bin/pytest $(PYTEST_OPTIONS) --all --seed $(SEED))
+
+test-citus: environments ## run the tests on the Citus cluster whose coordinator is CITUS_URL=postgresql://…
+	@test -n "$(CITUS_URL)" || { echo "Name the coordinator: make test-citus CITUS_URL=postgresql://user:password@host/postgres" >&2; exit 1; }
+	CITUS_URL="$(CITUS_URL)" $(BIN)/pytest $(PYTEST_OPTIONS) $(ARGS)
 
 test-e2e: environments ## run the tests that need Node or a browser; they say what is missing
 	$(BIN)/pytest tests/e2e $(ARGS)

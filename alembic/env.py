@@ -44,7 +44,9 @@ def _migrate(connection: Connection) -> None:
 
 
 def _offline() -> None:
-    dialect = {"sqlite": "sqlite", "postgres": "postgresql"}[kind_of(Settings().effective_database_url)]
+    settings = Settings()
+    dialect = {"sqlite": "sqlite", "postgres": "postgresql"}[kind_of(settings.effective_database_url)]
+    context.config.attributes["citus"] = settings.citus
     context.configure(
         dialect_name=dialect,
         target_metadata=metadata,
@@ -57,6 +59,7 @@ def _offline() -> None:
 
 async def _online() -> None:
     db = await Database.open(Settings())
+    context.config.attributes["citus"] = db.citus
     try:
         async with db.engine.connect() as connection:
             await connection.run_sync(_migrate)

@@ -4,10 +4,12 @@ import gc
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
 from app.auth.authenticator import Authenticator
 from app.changes.feed_cache import FeedCache
+from app.db import citus
 from app.db.database import Database
 from app.events.consumer import Consumer, PauseGate
 from app.events.postgres import PostgresNotifier
@@ -19,9 +21,10 @@ from app.exporting.snapshot import snapshot_opener
 from app.http.shutdown import on_shutdown_signal
 from app.jobs.housekeeping import Housekeeping
 from app.messages.append.contract import CommitBackend
+from app.messages.append.placed_writer import PlacedAppendWriter
 from app.messages.append.postgres import PostgresCommitBackend
 from app.messages.append.sqlite import SqliteCommitBackend
-from app.messages.append.writer import AppendWriter
+from app.messages.append.writer import AppendWriter, Writer
 from app.messages.branching.tree_cache import TreeCache
 from app.messages.cache import HistoryCache
 from app.messages.store import MessageStores
@@ -76,8 +79,7 @@ class Services:
             stack.push_async_callback(db.close)
             authenticator = Authenticator(db, settings)
             stack.push_async_callback(authenticator.close)
-            backend: CommitBackend = SqliteCommitBackend(db) if db.kind == "sqlite" else PostgresCommitBackend(db)
-            writer = AppendWriter(backend, settings.write_queue_size, db.commit_hooks)
+            writer = _writer(db, settings.write_queue_size)
             stack.push_async_callback(writer.close)
             messages = MessageStores(db, writer, HistoryCache(settings.history_cache_bytes), TreeCache())
             pubsub = _pubsub(db)
@@ -89,7 +91,7 @@ class Services:
             indexer = SearchIndexer(db) if settings.search else None
             if indexer is not None:
                 stack.push_async_callback(indexer.close)
-            exports = ExportRunner(snapshot_opener(db))
+            exports = ExportRunner(snapshot_opener(db), by_user=db.citus)
             stack.push_async_callback(exports.close)
             services = cls(
                 settings=settings,
@@ -129,6 +131,15 @@ async def _background(services: Services) -> AsyncIterator[None]:
         await housekeeping.close()
         for consumer in consumers:
             await consumer.close()
+
+
+def _writer(db: Database, capacity: int) -> Writer:
+    if db.citus:
+        return PlacedAppendWriter(
+            partial(citus.placement, db), partial(PostgresCommitBackend, db), capacity, db.commit_hooks
+        )
+    backend: CommitBackend = SqliteCommitBackend(db) if db.kind == "sqlite" else PostgresCommitBackend(db)
+    return AppendWriter(backend, capacity, db.commit_hooks)
 
 
 def _pubsub(db: Database) -> PubSub:

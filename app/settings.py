@@ -32,6 +32,11 @@ class Settings(BaseSettings):
         default=False, description="Set when Postgres is reached through pgbouncer's transaction pooling."
     )
 
+    citus: bool = Field(
+        default=False,
+        description="Set when the database is a Citus cluster: the tables are distributed by user over its machines.",
+    )
+
     host: str = Field(default="127.0.0.1", description="The address to listen on.")
     port: int = Field(default=8000, ge=0, le=65535, description="The port to listen on.")
     workers: int = Field(default=1, ge=1, le=64, description="How many processes serve.")

@@ -15,10 +15,11 @@ from app.main import create_app
 from app.settings import Settings
 from tests.callers import acting, started
 from tests.profiles import databases_of
+from tests.servers.citus import CITUS_URL, is_cluster
 from tests.servers.databases import DIALECTS, Databases
 from tests.servers.service import ADMIN_KEY, ServiceProcess, StartService, is_setting
 
-pytest_plugins = ["tests.profiles"]
+pytest_plugins = ["tests.profiles", "tests.user_paths"]
 
 # What is imported and collected stays: the garbage collector need not go through it again and again.
 gc.disable()
@@ -56,7 +57,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Whatever asks for `dialect`, or for something that does, runs on both, unless it says that one is enough."""
     given = [str(mark.args[0]) for mark in metafunc.definition.iter_markers("parametrize")]
     if "dialect" in metafunc.fixturenames and not any("dialect" in names for names in given):
-        metafunc.parametrize("dialect", databases_of(metafunc.definition, DIALECTS), indirect=True, scope="session")
+        kinds = DIALECTS[1:] if CITUS_URL else DIALECTS
+        metafunc.parametrize("dialect", databases_of(metafunc.definition, kinds), indirect=True, scope="session")
 
 
 @pytest.fixture(scope="session")
@@ -115,9 +117,8 @@ def settings(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Set
 
 def settings_for(database_url: str, data_dir: Path) -> Settings:
     """Settings as tests want them: the admin key known, nothing from a `.env`, and no line logged for every request."""
-    return Settings.model_validate(
-        {"database_url": database_url, "data_dir": data_dir, "admin_key": ADMIN_KEY, "log_level": "warning"}
-    )
+    given = {"database_url": database_url, "data_dir": data_dir, "citus": is_cluster(database_url)}
+    return Settings.model_validate({**given, "admin_key": ADMIN_KEY, "log_level": "warning"})
 
 
 @pytest.fixture(scope="session")

@@ -5,9 +5,10 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 from alembic import context, op
 
+from app.db.citus import distribute_function, distribute_table
 from app.db.migrations import run_sql_file
 from app.db.types import Id, Json, Key, UtcDateTime
-from app.messages.append.postgres import extraction
+from app.messages.append.postgres import APPEND, LOOKUPS, extraction
 
 # Until 0.1.0 this migration is changed in place. It is another revision then: a database made before is refused.
 revision = "0001_2026_11_29"
@@ -57,8 +58,13 @@ def _counters(*names: str) -> list[sa.Column[int]]:
     return [sa.Column(name, sa.BigInteger(), nullable=False) for name in names]
 
 
+def _create_table(name: str, *columns: sa.schema.SchemaItem) -> None:
+    op.create_table(name, *columns)
+    distribute_table(name)
+
+
 def upgrade() -> None:
-    op.create_table(
+    _create_table(
         "chats",
         sa.Column("user_id", sa.Text(), nullable=False),
         sa.Column("chat_id", Id(), nullable=False),
@@ -113,14 +119,14 @@ def upgrade() -> None:
     if _is_postgres():
         # Room on each page for what appends change of a chat: with it, they leave the indexes alone.
         op.execute("ALTER TABLE chats SET (fillfactor = 50)")
-    op.create_table(
+    _create_table(
         "moved_chats",
         sa.Column("user_id", sa.Text(), nullable=False),
         sa.Column("chat_id", Id(), nullable=False),
         sa.PrimaryKeyConstraint(*CHAT, name="pk_moved_chats"),
         _belongs_to("chats", CHAT, "fk_moved_chats_chat"),
     )
-    op.create_table(
+    _create_table(
         "messages",
         sa.Column("user_id", sa.Text(), nullable=False),
         sa.Column("chat_id", Id(), nullable=False),
@@ -157,7 +163,7 @@ def upgrade() -> None:
     op.create_index("ix_messages_segment", "messages", [*CHAT, "segment", "seq"], **_where("segment > 0"))
     op.create_index("uq_messages_key", "messages", [*CHAT, "key"], unique=True, **_where("key IS NOT NULL"))
     op.create_index("uq_messages_message_id", "messages", ["user_id", "message_id"], unique=True)
-    op.create_table(
+    _create_table(
         "segments",
         sa.Column("user_id", sa.Text(), nullable=False),
         sa.Column("chat_id", Id(), nullable=False),
@@ -167,7 +173,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint(*CHAT, "segment", name="pk_segments"),
         _belongs_to("chats", CHAT, "fk_segments_chat"),
     )
-    op.create_table(
+    _create_table(
         "revisions",
         sa.Column("user_id", sa.Text(), nullable=False),
         sa.Column("chat_id", Id(), nullable=False),
@@ -189,7 +195,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint(*MESSAGE, "revision", name="pk_revisions"),
         _belongs_to("messages", MESSAGE, "fk_revisions_message"),
     )
-    op.create_table(
+    _create_table(
         "feedback",
         sa.Column("user_id", sa.Text(), nullable=False),
         sa.Column("chat_id", Id(), nullable=False),
@@ -203,7 +209,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint(*MESSAGE, "caller", name="pk_feedback"),
         _belongs_to("messages", MESSAGE, "fk_feedback_message"),
     )
-    op.create_table(
+    _create_table(
         "streaming_messages",
         sa.Column("user_id", sa.Text(), nullable=False),
         sa.Column("chat_id", Id(), nullable=False),
@@ -215,7 +221,7 @@ def upgrade() -> None:
         _belongs_to("messages", MESSAGE, "fk_streaming_messages_message"),
     )
     op.create_index("ix_streaming_messages_touched_at", "streaming_messages", ["touched_at"])
-    op.create_table(
+    _create_table(
         "chunks",
         sa.Column("user_id", sa.Text(), nullable=False),
         sa.Column("chat_id", Id(), nullable=False),
@@ -225,7 +231,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint(*MESSAGE, "start", name="pk_chunks"),
         _belongs_to("streaming_messages", MESSAGE, "fk_chunks_streaming_message"),
     )
-    op.create_table(
+    _create_table(
         "api_keys",
         sa.Column("key_id", Id(), nullable=False),
         sa.Column("name", sa.Text(), nullable=False),
@@ -239,7 +245,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("key_id", name="pk_api_keys"),
     )
     op.create_index("uq_api_keys_sha256", "api_keys", ["sha256"], unique=True)
-    op.create_table(
+    _create_table(
         "tickets",
         sa.Column("user_id", sa.Text(), nullable=False),
         sa.Column("sha256", sa.Text(), nullable=False),
@@ -249,8 +255,7 @@ def upgrade() -> None:
         sa.Column("expires_at", UtcDateTime(), nullable=False),
         sa.PrimaryKeyConstraint("user_id", "sha256", name="pk_tickets"),
     )
-    op.create_index("ix_tickets_sha256", "tickets", ["sha256"])
-    op.create_table(
+    _create_table(
         "idempotency",
         sa.Column("user_id", sa.Text(), nullable=False),
         sa.Column("route", sa.Text(), nullable=False),
@@ -267,14 +272,14 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("user_id", "route", "key", name="pk_idempotency"),
     )
     op.create_index("ix_idempotency_created_at", "idempotency", ["created_at"])
-    op.create_table(
+    _create_table(
         "feeds",
         sa.Column("user_id", sa.Text(), nullable=False),
         sa.Column("position", sa.BigInteger(), nullable=False),
         sa.Column("pruned", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("user_id", name="pk_feeds"),
     )
-    op.create_table(
+    _create_table(
         "changes",
         sa.Column("user_id", sa.Text(), nullable=False),
         sa.Column("position", sa.BigInteger(), nullable=False),
@@ -283,7 +288,7 @@ def upgrade() -> None:
         sa.Column("deltas", Json()),
         sa.PrimaryKeyConstraint("user_id", "position", name="pk_changes"),
     )
-    op.create_table(
+    _create_table(
         "documents",
         sa.Column("user_id", sa.Text(), nullable=False),
         sa.Column("doc", sa.BigInteger(), nullable=False),
@@ -295,7 +300,7 @@ def upgrade() -> None:
         sa.Column("words", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint(*MESSAGE, name="pk_documents"),
     )
-    op.create_table(
+    _create_table(
         "buckets",
         sa.Column("user_id", sa.Text(), nullable=False),
         sa.Column("bucket", sa.BigInteger(), nullable=False),
@@ -304,7 +309,7 @@ def upgrade() -> None:
         sa.Column("newest", UtcDateTime(), nullable=False),
         sa.PrimaryKeyConstraint("user_id", "bucket", name="pk_buckets"),
     )
-    op.create_table(
+    _create_table(
         "indexing",
         sa.Column("user_id", sa.Text(), nullable=False),
         sa.Column("position", sa.BigInteger(), nullable=False),
@@ -313,7 +318,7 @@ def upgrade() -> None:
         sa.Column("rebuilt_seq", sa.Integer()),
         sa.PrimaryKeyConstraint("user_id", name="pk_indexing"),
     )
-    op.create_table(
+    _create_table(
         "usage",
         sa.Column("user_id", sa.Text(), nullable=False),
         *_counters(
@@ -324,7 +329,7 @@ def upgrade() -> None:
         sa.Column("last_at", UtcDateTime()),
         sa.PrimaryKeyConstraint("user_id", name="pk_usage"),
     )
-    op.create_table(
+    _create_table(
         "usage_by",
         sa.Column("user_id", sa.Text(), nullable=False),
         sa.Column("kind", sa.Text(), nullable=False),
@@ -332,7 +337,7 @@ def upgrade() -> None:
         *_counters("active_chats", "deleted_chats", "messages", "input_tokens", "output_tokens", "total_tokens"),
         sa.PrimaryKeyConstraint("user_id", "kind", "name", name="pk_usage_by"),
     )
-    op.create_table(
+    _create_table(
         "usage_time_buckets",
         sa.Column("user_id", sa.Text(), nullable=False),
         *_counters("time_bucket", "chats", "messages", "input_tokens", "output_tokens", "total_tokens"),
@@ -341,6 +346,9 @@ def upgrade() -> None:
     if _is_postgres():
         run_sql_file("messages/append/lookups.sql")
         run_sql_file("messages/append/append.sql", extraction())
+        for signature in LOOKUPS:
+            distribute_function(signature)
+        distribute_function(APPEND, by_owner=True)
         run_sql_file("search/postgres.sql")
     else:
         run_sql_file("search/sqlite.sql")

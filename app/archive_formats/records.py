@@ -23,6 +23,7 @@ from app.models.registry import OwnedTable, archived_tables, owned_table
 Record = dict[str, Any]
 
 VERSION = 1
+HEADER, END = "chatkeep", "end"
 
 _OPTIONS = orjson.OPT_UTC_Z | orjson.OPT_NAIVE_UTC
 
@@ -57,12 +58,12 @@ TIMESTAMP_FIELDS = frozenset().union(*(table.timestamp_columns for table in _TAB
 
 def header() -> Record:
     """The first record of a stream."""
-    return {"record": "chatkeep", "version": VERSION}
+    return {"record": HEADER, "version": VERSION}
 
 
 def end(chats: int, messages: int) -> Record:
     """The last record of a stream: without it, the stream is broken."""
-    return {"record": "end", "chats": chats, "messages": messages}
+    return {"record": END, "chats": chats, "messages": messages}
 
 
 def json_timestamp(value: str | datetime) -> str | datetime:

@@ -205,7 +205,7 @@ class ChangeReader:
 async def users_with_new_changes(db: Database, positions: dict[str, int]) -> list[str]:
     """Which of some users have changes after their position in `positions`."""
     sql = sqlite if db.kind == "sqlite" else postgres
-    rows = await db.driver.fetch(sql.POSITIONS, orjson.dumps(list(positions)).decode())
+    rows = await db.driver.fetch(sql.POSITIONS, sql.encode_users(positions))
     return [user_id for user_id, position in rows if position > positions[user_id]]
 
 

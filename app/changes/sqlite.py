@@ -1,5 +1,9 @@
 """SQLite queries of the changes reader."""
 
+from collections.abc import Iterable
+
+import orjson
+
 from app.chats.serialize import COLUMNS
 from app.messages.serialize import JOIN_PARENT, PARENT_ID, columns
 
@@ -11,3 +15,8 @@ CROSS JOIN messages m ON m.user_id = $1 AND m.chat_id = requested.value ->> 0 AN
 """
 CHATS = f"SELECT {COLUMNS} FROM chats WHERE user_id = $1 AND chat_id IN (SELECT value FROM json_each($2))"
 POSITIONS = "SELECT user_id, position FROM feeds WHERE user_id IN (SELECT value FROM json_each($1))"
+
+
+def encode_users(user_ids: Iterable[str]) -> str:
+    """The argument of POSITIONS."""
+    return orjson.dumps(list(user_ids)).decode()

@@ -1,9 +1,10 @@
 """One-time tickets that open a WebSocket, since a browser cannot send an `Authorization` header there.
 
 A ticket is valid once and for half a minute, so that one in a logged URL is worth nothing. Tickets are stored in a
-table: any process takes one, and only one of them.
+table: any process takes one, and only one of them. A ticket ends with its user, by whom the table is read.
 """
 
+import base64
 import hashlib
 import hmac
 import secrets
@@ -15,7 +16,7 @@ from sqlmodel import col
 from uuid_utils import uuid7
 
 from app.auth import keys
-from app.auth.caller import User
+from app.auth.caller import User, is_user_id
 from app.db.database import Database
 from app.db.timestamps import now, to_iso
 from app.http.errors import Conflict, Unauthorized
@@ -44,7 +45,8 @@ class TicketStore:
         async def insert_ticket() -> StoredResponse:
             nonlocal ticket
             ticket_id, expires_at = str(uuid7()), now() + LIFETIME
-            ticket = _derived(token, ticket_id, idempotency.key) if idempotency else secrets.token_urlsafe(32)
+            secret = _derived(token, ticket_id, idempotency.key) if idempotency else secrets.token_urlsafe(32)
+            ticket = _with_user(secret, user.user_id)
             row = {
                 "user_id": user.user_id,
                 "sha256": _sha256(ticket),
@@ -61,7 +63,7 @@ class TicketStore:
             stored = await run_idempotent(session, user.user_id, idempotency, insert_ticket)
         body = orjson.loads(stored.body)
         if idempotency:
-            ticket = _derived(token, body["ticket_id"], idempotency.key)
+            ticket = _with_user(_derived(token, body["ticket_id"], idempotency.key), user.user_id)
             if not hmac.compare_digest(body["sha256"], _sha256(ticket)):
                 raise Conflict(
                     "This ticket was made with another bearer token: ask for one with a new Idempotency-Key."
@@ -73,9 +75,11 @@ class TicketStore:
 
         The ticket cannot be used again, whatever happens next.
         """
+        user_id = _user_of(ticket)
         columns = [getattr(Ticket, name) for name in ("user_id", "principal", "scopes", "caller_until", "expires_at")]
         async with self._db.write() as session:
-            statement = delete(Ticket).where(col(Ticket.sha256) == _sha256(ticket)).returning(*columns)
+            own = (col(Ticket.user_id) == user_id, col(Ticket.sha256) == _sha256(ticket))
+            statement = delete(Ticket).where(*own).returning(*columns)
             row = (await session.execute(statement.execution_options(synchronize_session=False))).one_or_none()
         if row is None or row.expires_at <= now():
             raise Unauthorized("The ticket is unknown, was used, or is too old.")
@@ -84,6 +88,20 @@ class TicketStore:
 
 def _derived(token: bytes, ticket_id: str, idempotency_key: str) -> str:
     return keys.derive(token, ticket_id, idempotency_key).removeprefix(keys.PREFIX)
+
+
+def _with_user(secret: str, user_id: str) -> str:
+    return f"{secret}.{base64.urlsafe_b64encode(user_id.encode()).decode().rstrip('=')}"
+
+
+def _user_of(ticket: str) -> str:
+    """The user that a ticket ends with; nobody's id where it is none."""
+    encoded = ticket.rpartition(".")[2]
+    try:
+        user_id = base64.b64decode(encoded + "=" * (-len(encoded) % 4), altchars=b"-_", validate=True).decode()
+    except ValueError:
+        return ""
+    return user_id if is_user_id(user_id) else ""
 
 
 def _sha256(ticket: str) -> str:

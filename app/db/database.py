@@ -17,6 +17,7 @@ from app.settings import Settings
 DatabaseKind = Literal["sqlite", "postgres"]
 # In a session's `info`: the users whose changes are announced once it is committed.
 CHANGED_USERS = "changed_users"
+_USERS_AT_ONCE = 200
 
 
 def kind_of(url: str) -> DatabaseKind:
@@ -39,14 +40,21 @@ class Database:
         write_lock: held by whoever writes. SQLite allows one writer, and queueing for it here is fair and cheap where
             its own busy handler polls; on Postgres nobody needs it.
         commit_hooks: tells this process whose rows were changed, after each commit.
+        citus: whether it is a Citus cluster, where each user's rows are on one of several machines.
+        users_at_once: of how many users work that nobody waits for is done in one transaction. On Citus of one, since
+            one machine that is out of reach must not keep the work of the others.
     """
 
-    def __init__(self, url: str, engine: AsyncEngine, driver: Driver, *, pgbouncer: bool = False) -> None:
+    def __init__(
+        self, url: str, engine: AsyncEngine, driver: Driver, *, pgbouncer: bool = False, citus: bool = False
+    ) -> None:
         self.url = url
         self.kind = kind_of(url)
         self.engine = engine
         self.driver = driver
         self.pgbouncer = pgbouncer
+        self.citus = citus
+        self.users_at_once = 1 if citus else _USERS_AT_ONCE
         self.write_lock = asyncio.Lock()
         self.commit_hooks = CommitHooks()
         self._writing = engine.execution_options(begin="IMMEDIATE")
@@ -56,11 +64,13 @@ class Database:
         """Opens the database that the settings name. Raises what its driver raises when it cannot be reached."""
         url = settings.effective_database_url
         if kind_of(url) == "sqlite":
+            if settings.citus:
+                raise ValueError("CHATKEEP_CITUS is for a CHATKEEP_DATABASE_URL of postgresql://…")
             connections = sqlite.Connections(sqlite.path(url))
             return cls(url, sqlite.engine(url, connections), sqlite.SqliteDriver(connections))
-        driver = await postgres.PostgresDriver.open(url, settings.database_pool_size, settings.pgbouncer)
-        engine = postgres.engine(url, settings.database_pool_size, settings.pgbouncer)
-        return cls(url, engine, driver, pgbouncer=settings.pgbouncer)
+        pool_size, pgbouncer, citus = settings.database_pool_size, settings.pgbouncer, settings.citus
+        driver = await postgres.PostgresDriver.open(url, pool_size, postgres.connection_options(pgbouncer, citus))
+        return cls(url, postgres.engine(url, pool_size, pgbouncer), driver, pgbouncer=pgbouncer, citus=citus)
 
     async def close(self) -> None:
         """Closes every connection."""

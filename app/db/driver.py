@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Any, Protocol
 
+from sqlalchemy import CursorResult
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 
@@ -49,11 +50,17 @@ class SessionReader:
         self._is_sqlite = session.get_bind().dialect.name == "sqlite"
 
     async def fetch(self, sql: str, *arguments: Any) -> Sequence[Row]:
+        rows: Sequence[Row] = (await self._result(sql, arguments)).all()
+        return rows
+
+    async def execute(self, sql: str, *arguments: Any) -> None:
+        """Runs a statement that gives no rows."""
+        await self._result(sql, arguments)
+
+    async def _result(self, sql: str, arguments: tuple[Any, ...]) -> CursorResult[Any]:
         await self._session.flush()
         connection = await self._session.connection()
-        statement = numbered(sql) if self._is_sqlite else sql
-        rows: Sequence[Row] = (await connection.exec_driver_sql(statement, tuple(arguments))).all()
-        return rows
+        return await connection.exec_driver_sql(numbered(sql) if self._is_sqlite else sql, arguments)
 
     async def fetch_one(self, sql: str, *arguments: Any) -> Row | None:
         rows = await self.fetch(sql, *arguments)

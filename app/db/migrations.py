@@ -18,10 +18,11 @@ _SCRIPTS = _APP.parent / "alembic"
 _LOCK = 0x63686174  # any number that no other program locks: "chat"
 
 
-def _config(connection: Connection | None = None) -> Config:
+def _config(connection: Connection | None = None, *, citus: bool = False) -> Config:
     config = Config()
     config.set_main_option("script_location", str(_SCRIPTS))
     config.attributes["connection"] = connection
+    config.attributes["citus"] = citus
     return config
 
 
@@ -83,7 +84,7 @@ async def upgrade(db: Database) -> bool:
             return False
         if current is not None and current not in _known():
             raise UnknownSchema(current)
-        await connection.run_sync(lambda c: command.upgrade(_config(c), "head"))
+        await connection.run_sync(lambda c: command.upgrade(_config(c, citus=db.citus), "head"))
         await connection.commit()
     return True
 

@@ -20,6 +20,8 @@ SERVER_SETTINGS = {"application_name": "chatkeep", "synchronous_commit": "on"}
 # The statements on the driver are ranges of an index whatever their arguments: planning each anew doubled their cost.
 # Nor is any worth being compiled, whatever it is believed to cost.
 DRIVER_SETTINGS = {**SERVER_SETTINGS, "plan_cache_mode": "force_generic_plan", "jit": "off"}
+# Citus sends a statement to the machine of its user, whom a generic plan does not know.
+CITUS_SETTINGS = {**DRIVER_SETTINGS, "plan_cache_mode": "auto"}
 
 
 def url(given: str) -> str:
@@ -37,8 +39,17 @@ def dsn(given: str) -> str:
     return make_url(given).set(drivername="postgresql").render_as_string(hide_password=False)
 
 
-def connection_options(pgbouncer: bool, settings: dict[str, str] = DRIVER_SETTINGS) -> dict[str, Any]:
-    """Arguments for `asyncpg.connect` and its pools."""
+def connection_options(pgbouncer: bool, citus: bool = False) -> dict[str, Any]:
+    """Arguments for `asyncpg.connect` and its pools, for the hottest statements."""
+    return _options(pgbouncer, CITUS_SETTINGS if citus else DRIVER_SETTINGS)
+
+
+def session_options(pgbouncer: bool) -> dict[str, Any]:
+    """The same, for everything else."""
+    return _options(pgbouncer, SERVER_SETTINGS)
+
+
+def _options(pgbouncer: bool, settings: dict[str, str]) -> dict[str, Any]:
     options: dict[str, Any] = {"command_timeout": 60}
     if pgbouncer:
         # Transaction pooling hands every transaction another server connection: nothing may be prepared before 1.21,
@@ -51,7 +62,7 @@ def connection_options(pgbouncer: bool, settings: dict[str, str] = DRIVER_SETTIN
 
 def engine(given: str, pool_size: int, pgbouncer: bool) -> AsyncEngine:
     """The engine for everything but the hottest statements."""
-    arguments = connection_options(pgbouncer, SERVER_SETTINGS)
+    arguments = session_options(pgbouncer)
     options: dict[str, Any] = {
         "connect_args": arguments,
         "json_serializer": lambda value: orjson.dumps(value).decode(),
@@ -77,11 +88,9 @@ class PostgresDriver:
         self._pool = pool
 
     @classmethod
-    async def open(cls, given: str, pool_size: int, pgbouncer: bool) -> "PostgresDriver":
-        """A driver with its first connections made."""
-        pool = await asyncpg.create_pool(
-            dsn(given), min_size=1, max_size=pool_size, reset=_keep, **connection_options(pgbouncer)
-        )
+    async def open(cls, given: str, pool_size: int, options: dict[str, Any]) -> "PostgresDriver":
+        """A driver with its first connections made, with `connection_options`."""
+        pool = await asyncpg.create_pool(dsn(given), min_size=1, max_size=pool_size, reset=_keep, **options)
         return cls(pool)
 
     async def fetch(self, sql: str, *arguments: Any) -> Sequence[Row]:

@@ -3,7 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Callable, Generator, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import structlog
@@ -14,7 +14,7 @@ from app.archive_formats import ExportFormat
 from app.archive_formats.records import Record
 from app.events.streams import wait_for_disconnect
 from app.exporting.compression import compress
-from app.exporting.reader import Selection, read
+from app.exporting.reader import Selection, read, read_by_user
 from app.exporting.snapshot import OpenSnapshot, Snapshot
 from app.http.errors import NotFound, Overloaded
 
@@ -44,6 +44,7 @@ class ExportJob:
         *,
         many: bool,
         coding: str,
+        by_user: bool,
         on_close: Callable[["ExportJob"], None],
     ) -> None:
         self.chat: Record | None = None
@@ -52,6 +53,7 @@ class ExportJob:
         self._format = format_
         self._many = many
         self._coding = coding
+        self._by_user = by_user
         self._on_close = on_close
         self._snapshot: Snapshot | None = None
         self._loop = asyncio.get_running_loop()
@@ -109,11 +111,23 @@ class ExportJob:
             self._loop.call_soon_threadsafe(self._queue.put_nowait, chunk)
 
     def _make_chunks(self) -> Generator[bytes]:
+        records = self._noting_first_chat(self._read())
+        yield from compress(self._format.write(records, many=self._many), self._coding)
+
+    def _read(self) -> Iterator[Record]:
+        if self._selection.user_id is None and self._by_user:
+            yield from read_by_user(self._opened, self._selection, lossless=self._format.lossless)
+        else:
+            with self._opened() as snapshot:
+                yield from read(snapshot, self._selection, lossless=self._format.lossless)
+
+    @contextmanager
+    def _opened(self) -> Iterator[Snapshot]:
+        """A snapshot that `stop` interrupts."""
         with self._open_snapshot() as snapshot:
             self._snapshot = snapshot
             try:
-                records = self._noting_first_chat(read(snapshot, self._selection, lossless=self._format.lossless))
-                yield from compress(self._format.write(records, many=self._many), self._coding)
+                yield snapshot
             finally:
                 self._snapshot = None
 
@@ -130,10 +144,11 @@ class ExportJob:
 
 
 class ExportRunner:
-    """Starts and stops the export jobs of this process."""
+    """Starts and stops the export jobs of this process. With `by_user`, no snapshot has more than one user."""
 
-    def __init__(self, open_snapshot: OpenSnapshot) -> None:
+    def __init__(self, open_snapshot: OpenSnapshot, *, by_user: bool = False) -> None:
         self._open_snapshot = open_snapshot
+        self._by_user = by_user
         self._running: set[ExportJob] = set()
         self._closing = False
 
@@ -142,7 +157,13 @@ class ExportRunner:
         if len(self._running) >= MAX_JOBS or self._closing:
             raise Overloaded(f"{MAX_JOBS} exports are under way here; try again shortly.", retry_after_seconds=5)
         job = ExportJob(
-            self._open_snapshot, selection, format_, many=many, coding=coding, on_close=self._running.discard
+            self._open_snapshot,
+            selection,
+            format_,
+            many=many,
+            coding=coding,
+            by_user=self._by_user,
+            on_close=self._running.discard,
         )
         self._running.add(job)
         return job

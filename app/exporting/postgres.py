@@ -32,7 +32,7 @@ class PostgresSnapshot:
 
     def __init__(self, url: str, pgbouncer: bool) -> None:
         self._url = url
-        self._options = postgres.connection_options(pgbouncer, postgres.SERVER_SETTINGS)
+        self._options = postgres.session_options(pgbouncer)
         self._next_page: asyncio.Future[Rows] | None = None
 
     def __enter__(self) -> Self:
@@ -110,22 +110,30 @@ class PostgresSnapshot:
             f"SELECT {columns}, c.ordinal FROM unnest($1::text[], $2::uuid[]) WITH ORDINALITY AS c(user_id, chat_id, "
             f"ordinal) JOIN {table.name} t ON t.user_id = c.user_id AND t.chat_id = c.chat_id ORDER BY c.ordinal, t.seq"
         )
+        of_one_user = (
+            f"SELECT {columns}, c.ordinal FROM unnest($2::uuid[]) WITH ORDINALITY AS c(chat_id, ordinal) "
+            f"JOIN {table.name} t ON t.user_id = $1 AND t.chat_id = c.chat_id ORDER BY c.ordinal, t.seq"
+        )
+        statements = one_chat, of_one_user, many_chats
         seq = table.columns.index("seq")
         batch, after = next(batches, None), 0
         while batch:
             if self._next_page is None:
-                self._fetch(one_chat, many_chats, batch, after)
+                self._fetch(statements, batch, after)
             rows = self._fetched()
             more = len(batch) == 1 and len(rows) == _PAGE_MESSAGES
             following, after = (batch, rows[-1][seq]) if more else (next(batches, None), 0)
             if following:
-                self._fetch(one_chat, many_chats, following, after)
+                self._fetch(statements, following, after)
             yield batch, rows, more
             batch = following
 
-    def _fetch(self, one_chat: str, many_chats: str, batch: list[Row], after: int) -> None:
+    def _fetch(self, statements: tuple[str, str, str], batch: list[Row], after: int) -> None:
+        one_chat, of_one_user, many_chats = statements
         if len(batch) == 1:
             fetch = self._connection.fetch(one_chat, batch[0][0], batch[0][1], after)
+        elif all(chat[0] == batch[0][0] for chat in batch):
+            fetch = self._connection.fetch(of_one_user, batch[0][0], [chat[1] for chat in batch])
         else:
             fetch = self._connection.fetch(many_chats, [chat[0] for chat in batch], [chat[1] for chat in batch])
         self._next_page = self._loop.create_task(fetch)

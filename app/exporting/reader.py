@@ -11,7 +11,7 @@ from app.archive_formats.records import Record
 from app.db.driver import Row
 from app.db.timestamps import to_iso
 from app.exporting.queries import CHATS, MESSAGES, OWNED, Table
-from app.exporting.snapshot import Snapshot
+from app.exporting.snapshot import OpenSnapshot, Snapshot
 from app.messages.branching.tree import Tree
 
 _IN_PROGRESS, _INCOMPLETE = "in_progress", "incomplete"
@@ -33,17 +33,26 @@ Convert = Callable[[Any], Any]
 class Selection:
     """The chats to export: those of `user_id` (None for all users) that meet SQL conditions on columns of `chats`.
 
-    The conditions have `$1`, `$2` … for `arguments`; the first one is the user, if there is one.
+    The conditions have `$1`, `$2` … for `arguments`; the one at `user_parameter` is the user, if there is one.
+    `is_part`: it is part of an export of all users, whose chats say whose they are.
     """
 
     user_id: str | None
     conditions: tuple[str, ...]
     arguments: tuple[Any, ...]
+    user_parameter: int = 1
+    is_part: bool = False
 
     @property
     def where(self) -> str:
         """The conditions as SQL."""
         return " AND ".join(self.conditions) or "true"
+
+    def of(self, user_id: str) -> "Selection":
+        """What of it is one user's, as part of an export of all users."""
+        number = len(self.arguments) + 1
+        conditions = (*self.conditions, f"user_id = ${number}")
+        return Selection(user_id, conditions, (*self.arguments, user_id), number, is_part=True)
 
 
 def read(snapshot: Snapshot, selection: Selection, *, lossless: bool) -> Iterator[Record]:
@@ -62,11 +71,32 @@ def read(snapshot: Snapshot, selection: Selection, *, lossless: bool) -> Iterato
     yield records.end(chats, messages)
 
 
+def read_by_user(open_snapshot: OpenSnapshot, selection: Selection, *, lossless: bool) -> Iterator[Record]:
+    """The same stream of the chats of all users, each user's as it was at a moment of its own.
+
+    For a Citus cluster, where no snapshot has more than one machine.
+    """
+    with open_snapshot() as snapshot:
+        users = [row[0] for row in snapshot.rows(f"SELECT user_id FROM feeds ORDER BY {snapshot.user_order}")]
+    yield records.header()
+    chats = messages = 0
+    for user_id in users:
+        with open_snapshot() as snapshot:
+            for record in read(snapshot, selection.of(user_id), lossless=lossless):
+                if record["record"] == records.END:
+                    chats += record["chats"]
+                    messages += record["messages"]
+                elif record["record"] != records.HEADER:
+                    yield record
+    yield records.end(chats, messages)
+
+
 class _Reader:
     def __init__(self, snapshot: Snapshot, selection: Selection, lossless: bool) -> None:
         self._snapshot = snapshot
         self._selection = selection
         self._lossless = lossless
+        self._names_users = selection.user_id is None or selection.is_part
         self._to_json: Convert = orjson.Fragment if lossless else orjson.loads
         self._to_timestamp: Convert = records.json_timestamp if lossless else to_iso
         self._owned = {record: _OwnedRows(self._owned_rows(table)) for record, table in OWNED.items()}
@@ -84,7 +114,7 @@ class _Reader:
         chat: Record = {"record": "chat"}
         for name in records.CHAT_FIELDS:
             value = columns[name]
-            if value is None or (name == "user_id" and self._selection.user_id is not None):
+            if value is None or (name == "user_id" and not self._names_users):
                 continue
             if name in _OMITTED_IF_EMPTY and (not value or value in ("[]", "{}")):
                 continue
@@ -162,7 +192,7 @@ class _Reader:
     def _owned_rows(self, table: Table) -> Iterator[Row]:
         where = f"(t.user_id, t.chat_id) IN (SELECT user_id, chat_id FROM chats WHERE {self._selection.where})"
         if self._selection.user_id is not None:
-            where += " AND t.user_id = $1"
+            where += f" AND t.user_id = ${self._selection.user_parameter}"
         select = f"SELECT {self._snapshot.columns(table)} FROM {table.name} t WHERE {where}"
         statement = f"{select} ORDER BY {self._order('t', *table.key[1:])}"
         # A generator: the query is sent only when the first row is asked for.

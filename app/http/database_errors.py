@@ -153,4 +153,9 @@ def rolled_back(error: BaseException) -> bool:
 
 def lost_a_race(error: BaseException) -> bool:
     """Whether the transaction stored nothing because another one was faster, so that it may be tried again."""
-    return any(isinstance(cause, _RACES) for cause in _chain(error))
+    return any(isinstance(cause, _RACES) or is_duplicate_in_copy(cause) for cause in _chain(error))
+
+
+def is_duplicate_in_copy(error: BaseException) -> bool:
+    """Whether it is the error by which Citus says that a COPY had a key twice: only its message tells."""
+    return isinstance(error, asyncpg.InternalServerError) and "duplicate key value" in str(error)

@@ -14,7 +14,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from app.archive_formats import ImportFormat, imports
 from app.archive_formats.source_file import SourceFile
 from app.db.database import Database
-from app.http.database_errors import lost_a_race, problem_of, rolled_back
+from app.http.database_errors import is_duplicate_in_copy, lost_a_race, problem_of, rolled_back
 from app.http.errors import BadRequest
 from app.importing import conflict_policy
 from app.importing.bulk_insert import loader_of
@@ -116,6 +116,9 @@ class Importer:
         group: list[WholeChat] = []
         messages = 0
         for chat in batch.chats:
+            if group and self._db.users_at_once == 1 and chat.builder.user_id != group[-1].builder.user_id:
+                await self._store_group(group)
+                group, messages = [], 0
             group.append(chat)
             messages += chat.builder.count
             if messages >= self._loader.rows_at_once:
@@ -301,6 +304,8 @@ def _refusal(error: BaseException) -> str | None:
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, IntegrityError | asyncpg.IntegrityConstraintViolationError | sqlite3.IntegrityError):
+            return _ID_IN_USE
+        if is_duplicate_in_copy(cause):
             return _ID_IN_USE
         cause = cause.__cause__
     if problem_of(error) is None and rolled_back(error):

@@ -10,12 +10,13 @@ import time
 from datetime import timedelta
 
 import structlog
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, select, tuple_, update
 from sqlmodel import col
 
 from app.chats.moved import settle_moved_chats
 from app.db.database import Database
 from app.db.timestamps import now
+from app.db.types import NIL_UUID
 from app.events.counter_deltas import ChatsDelta
 from app.events.events import ChatDeleted
 from app.events.log import append_events
@@ -72,36 +73,45 @@ class Housekeeping:
 
 async def run_pass(db: Database) -> None:
     """Moves expired chats to the trash, and deletes old stored responses and tickets. Raises what the driver raises."""
-    while await _expire(db) == CHATS_PER_BATCH:
-        pass
-    async with db.write() as session:
-        for statement in (
-            delete(Idempotency).where(col(Idempotency.created_at) < oldest_kept()),
-            delete(Ticket).where(col(Ticket.expires_at) < now()),
-        ):
+    after: tuple[str, str] | None = ("", NIL_UUID)
+    while after is not None:
+        after = await _expire(db, after)
+    for statement in (
+        delete(Idempotency).where(col(Idempotency.created_at) < oldest_kept()),
+        delete(Ticket).where(col(Ticket.expires_at) < now()),
+    ):
+        async with db.write() as session:
             await session.execute(statement.execution_options(synchronize_session=False))
 
 
-async def _expire(db: Database) -> int:
-    """Moves one batch of expired chats to the trash. Gives how many there were."""
+async def _expire(db: Database, after: tuple[str, str]) -> tuple[str, str] | None:
+    """Moves the batch of expired chats that comes after a chat to the trash. Gives the last one, if more may follow.
+
+    They are looked for without locks, and moved user by user: no transaction holds rows of two users.
+    """
     at = now()
+    is_expired = (col(Chat.expires_at) <= at, col(Chat.deleted_at).is_(None))
     key = col(Chat.user_id), col(Chat.chat_id)
-    expired = select(*key, col(Chat.platform)).where(col(Chat.expires_at) <= at, col(Chat.deleted_at).is_(None))
-    # Everybody locks chats in this order. One that another transaction has locked can wait.
-    expired = expired.order_by(*key).limit(CHATS_PER_BATCH).with_for_update(skip_locked=True)
-    async with db.write() as session:
-        rows = (await session.execute(expired)).all()
-        chat_ids_by_user: dict[str, list[str]] = {}
-        deltas: dict[str, list[ChatsDelta]] = {}
-        for user_id, chat_id, platform in rows:
-            chat_ids_by_user.setdefault(user_id, []).append(chat_id)
-            deltas.setdefault(user_id, []).append(ChatsDelta(platform, None, 0, -1, 1))
-        for user_id, chat_ids in chat_ids_by_user.items():
-            trash = update(Chat).where(col(Chat.user_id) == user_id, col(Chat.chat_id).in_(chat_ids))
+    expired = select(*key).where(*is_expired, tuple_(*key) > after).order_by(*key).limit(CHATS_PER_BATCH)
+    async with db.read() as session:
+        rows = [(row[0], row[1]) for row in await session.execute(expired)]
+    chat_ids_by_user: dict[str, list[str]] = {}
+    for user_id, chat_id in rows:
+        chat_ids_by_user.setdefault(user_id, []).append(chat_id)
+    for user_id, chat_ids in chat_ids_by_user.items():
+        platforms: dict[str, str | None] = {}
+        async with db.write() as session:
+            # Everybody locks chats in this order. One that another transaction has locked can wait.
+            for chat_id in sorted(chat_ids):
+                own = (col(Chat.user_id) == user_id, col(Chat.chat_id) == chat_id)
+                locked = select(col(Chat.platform)).where(*own, *is_expired).with_for_update(skip_locked=True)
+                for (platform,) in await session.execute(locked):
+                    platforms[chat_id] = platform
+            if not platforms:
+                continue
+            trash = update(Chat).where(col(Chat.user_id) == user_id, col(Chat.chat_id).in_(platforms))
             trash = trash.values(deleted_at=at, updated_at=at, version=col(Chat.version) + 1)
             await session.execute(trash.execution_options(synchronize_session=False))
-        # Feeds in the order in which a group of appends locks them.
-        for user_id in sorted(chat_ids_by_user):
-            events = map(ChatDeleted, chat_ids_by_user[user_id])
-            await append_events(session, user_id, *events, deltas=deltas[user_id])
-    return len(rows)
+            deltas = [ChatsDelta(platform, None, 0, -1, 1) for platform in platforms.values()]
+            await append_events(session, user_id, *map(ChatDeleted, platforms), deltas=deltas)
+    return rows[-1] if len(rows) == CHATS_PER_BATCH else None

@@ -216,7 +216,7 @@ async def _save_revisions(session: AsyncSession, chat: Chat, seqs: Sequence[int]
     newest = (
         select(func.max(col(Revision.revision)))
         .where(
-            col(Revision.user_id) == col(Message.user_id),
+            col(Revision.user_id) == chat.user_id,
             col(Revision.chat_id) == col(Message.chat_id),
             col(Revision.seq) == col(Message.seq),
         )
@@ -224,7 +224,7 @@ async def _save_revisions(session: AsyncSession, chat: Chat, seqs: Sequence[int]
     )
     # By SQL: a content that is NULL and one that is the JSON null look alike as objects.
     current = select(
-        col(Message.user_id),
+        literal(chat.user_id),
         col(Message.chat_id),
         col(Message.seq),
         func.coalesce(newest, 0) + 1,

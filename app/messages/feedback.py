@@ -29,8 +29,8 @@ _FIELDS = ("caller", "rating", "reason", "text", "created_at", "updated_at")
 # One row with nulls where a message has no such feedback, none where there is no such message.
 _PAGE = (
     f"SELECT {', '.join(f'f.{name}' for name in _FIELDS)} FROM chats c "
-    "JOIN messages m ON m.user_id = c.user_id AND m.chat_id = c.chat_id "
-    "LEFT JOIN feedback f ON f.user_id = m.user_id AND f.chat_id = m.chat_id AND f.seq = m.seq AND f.caller > $4 "
+    "JOIN messages m ON m.user_id = $1 AND m.chat_id = c.chat_id "
+    "LEFT JOIN feedback f ON f.user_id = $1 AND f.chat_id = m.chat_id AND f.seq = m.seq AND f.caller > $4 "
     "WHERE c.user_id = $1 AND c.{} = $2 AND c.deleted_at IS NULL AND m.{} = $3 ORDER BY f.caller LIMIT {}"
 )
 _MAX_CALLER_LENGTH = 300

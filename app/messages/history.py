@@ -25,7 +25,7 @@ from app.messages.serialize import JOIN_PARENT, PARENT_ID, columns, dumps, items
 _VERSION = "SELECT chat_id, version FROM chats WHERE user_id = $1 AND {} = $2 AND deleted_at IS NULL"
 _MESSAGE = (
     f"SELECT {columns('m')}, {PARENT_ID}, CAST(m.chat_id AS TEXT), m.segment, c.version, c.tree_version FROM chats c "
-    f"JOIN messages m ON m.user_id = c.user_id AND m.chat_id = c.chat_id {JOIN_PARENT} "
+    f"JOIN messages m ON m.user_id = $1 AND m.chat_id = c.chat_id {JOIN_PARENT} "
     "WHERE c.user_id = $1 AND c.{} = $2 AND c.deleted_at IS NULL AND m.{} = $3"
 )
 # A tree that changes between two reads is read again; who changes it that often can wait.

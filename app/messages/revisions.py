@@ -27,8 +27,8 @@ _JSON = owned_table("revisions").json_columns
 # One row with nulls where a message has no such revisions, none where there is no such message.
 _PAGE = (
     f"SELECT r.revision, r.replaced_at, {', '.join(f'r.{name}' for name in REVISED_FIELDS)} FROM chats c "
-    "JOIN messages m ON m.user_id = c.user_id AND m.chat_id = c.chat_id "
-    "LEFT JOIN revisions r ON r.user_id = m.user_id AND r.chat_id = m.chat_id AND r.seq = m.seq AND r.revision > $4 "
+    "JOIN messages m ON m.user_id = $1 AND m.chat_id = c.chat_id "
+    "LEFT JOIN revisions r ON r.user_id = $1 AND r.chat_id = m.chat_id AND r.seq = m.seq AND r.revision > $4 "
     "WHERE c.user_id = $1 AND c.{} = $2 AND c.deleted_at IS NULL AND m.{} = $3 ORDER BY r.revision LIMIT {}"
 )
 

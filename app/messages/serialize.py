@@ -35,7 +35,7 @@ def columns(table: str, *, in_session: bool = False) -> str:
 
 
 # For messages that are not read next to the one they follow.
-JOIN_PARENT = "LEFT JOIN messages p ON p.user_id = m.user_id AND p.chat_id = m.chat_id AND p.seq = m.parent_seq"
+JOIN_PARENT = "LEFT JOIN messages p ON p.user_id = $1 AND p.chat_id = m.chat_id AND p.seq = m.parent_seq"
 PARENT_ID = "CAST(p.message_id AS TEXT) AS parent_id"
 SELECT_WITH_PARENT = f"SELECT {columns('m')}, {PARENT_ID} FROM messages m {JOIN_PARENT}"
 SELECT_WITH_PARENT_IN_SESSION = f"SELECT {columns('m', in_session=True)}, {PARENT_ID} FROM messages m {JOIN_PARENT}"

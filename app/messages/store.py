@@ -31,7 +31,7 @@ from app.messages.append.contract import (
     VersionMismatch,
 )
 from app.messages.append.new_message import NewMessage, new_messages_of, to_json
-from app.messages.append.writer import AppendWriter
+from app.messages.append.writer import Writer
 from app.messages.branching.branch_reader import BranchReader
 from app.messages.branching.tree import LINEAR, Tree
 from app.messages.branching.tree_cache import TreeCache, load_tree, tree_of
@@ -64,7 +64,7 @@ class MessageStores:
     """What the stores of all users have in common. Called with a user's id, it returns that user's store."""
 
     db: Database
-    writer: AppendWriter
+    writer: Writer
     cache: HistoryCache
     trees: TreeCache
 
@@ -80,7 +80,7 @@ class MessageStore:
         history: reads pages of messages, and single messages.
     """
 
-    def __init__(self, db: Database, user_id: str, writer: AppendWriter, history: HistoryReader) -> None:
+    def __init__(self, db: Database, user_id: str, writer: Writer, history: HistoryReader) -> None:
         self.user_id = user_id
         self.history = history
         self._db = db

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Index, PrimaryKeyConstraint, Text
+from sqlalchemy import PrimaryKeyConstraint, Text
 from sqlmodel import Field, SQLModel
 
 from app.db.types import Json, UtcDateTime
@@ -21,11 +21,7 @@ class Ticket(SQLModel, table=True):
     """
 
     __tablename__ = "tickets"
-    __table_args__ = (
-        PrimaryKeyConstraint("user_id", "sha256", name="pk_tickets"),
-        # A ticket comes without its user.
-        Index("ix_tickets_sha256", "sha256"),
-    )
+    __table_args__ = (PrimaryKeyConstraint("user_id", "sha256", name="pk_tickets"),)
 
     user_id: str = Field(sa_type=Text)
     sha256: str = Field(sa_type=Text)

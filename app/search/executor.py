@@ -60,7 +60,7 @@ class SearchExecutor:
 
     def __init__(self, db: Database) -> None:
         self._db = db
-        self._sql: MatchSql = SqliteMatchSql() if db.kind == "sqlite" else PostgresMatchSql()
+        self._sql: MatchSql = SqliteMatchSql() if db.kind == "sqlite" else PostgresMatchSql(db.citus)
 
     async def newest(self, criteria: SearchCriteria, count: int, *, words: bool) -> MatchPage:
         """The newest `count` matches, or fewer where there are no more or the budget is spent.

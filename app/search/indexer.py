@@ -50,8 +50,22 @@ class SearchIndexer:
         return await self.queries.users_behind(TOKENIZER_VERSION, USERS_AT_ONCE)
 
     async def index_users(self, users: Collection[str]) -> None:
-        """Indexes all that these users had written when it was called."""
-        states = await self.queries.states(list(users))
+        """Indexes all that these users had written when it was called.
+
+        Raises what the database raises, after it has indexed the users of whom it could.
+        """
+        failure: Exception | None = None
+        ordered, at_once = list(users), self._db.users_at_once
+        for start in range(0, len(ordered), at_once):
+            try:
+                await self._index(ordered[start : start + at_once])
+            except Exception as error:  # noqa: BLE001 - raised below, after the others had their turn
+                failure = error
+        if failure is not None:
+            raise failure
+
+    async def _index(self, users: Sequence[str]) -> None:
+        states = await self.queries.states(users)
         await self._index_changes([state for state in states if not state.needs_rebuild(TOKENIZER_VERSION)])
         rebuilt = [state.user_id for state in states if state.needs_rebuild(TOKENIZER_VERSION)]
         random.shuffle(rebuilt)

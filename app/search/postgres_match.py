@@ -14,7 +14,9 @@ _MATCHES = """
 WITH scanned_documents AS MATERIALIZED (
     SELECT d.user_id, d.doc, d.chat_id, d.seq, d.role, d.created_at{words_source}, {phrases} AS phrases_match
     FROM unnest($2::text[]) AS b(query)
-    CROSS JOIN LATERAL (SELECT * FROM documents WHERE chatkeep_terms(bucket, words) @@ b.query::tsquery) AS d
+    CROSS JOIN LATERAL (
+        SELECT * FROM documents WHERE {owner}chatkeep_terms(bucket, words) @@ b.query::tsquery
+    ) AS d
     LIMIT {max_scanned}
 )
 SELECT n.scanned, f.* FROM (SELECT count(*) AS scanned FROM scanned_documents) AS n LEFT JOIN (
@@ -29,9 +31,13 @@ SELECT n.scanned, f.* FROM (SELECT count(*) AS scanned FROM scanned_documents) A
 class PostgresMatchSql:
     """The match query of Postgres."""
 
-    statement = _MATCHES
     words_columns = f", left(newest.words, {RANKED_CHARACTERS}), length(newest.words)"
     words_source = ", d.words"
+
+    def __init__(self, citus: bool) -> None:
+        # A bucket has documents of one user only, so that the words alone will do, and no plan goes by the user. Citus
+        # has to be told on which machine they are; it plans there, knowing how many documents the user has.
+        self.statement = _MATCHES.replace("{owner}", "user_id = $1 AND " if citus else "")
 
     def comparable(self, timestamp: datetime) -> datetime:
         return to_datetime(timestamp)

@@ -32,10 +32,10 @@ WHERE i.user_id IS NULL OR i.position < f.position OR i.tokenizer <> $1 OR i.reb
 class IndexQueries(ABC):
     """The tables of the index in one database. Each read is one statement."""
 
-    states_sql: ClassVar[str]
-    changes_sql: ClassVar[str]
-    chats_sql: ClassVar[str]
-    messages_sql: ClassVar[str]
+    states_sql: ClassVar[Any]
+    changes_sql: ClassVar[Any]
+    chats_sql: ClassVar[Any]
+    messages_sql: ClassVar[Any]
     page_sql: ClassVar[str]
     text_sql: ClassVar[str]
     hits_sql: ClassVar[str]
@@ -44,8 +44,8 @@ class IndexQueries(ABC):
         self._db = db
 
     @abstractmethod
-    def encode_list(self, values: Sequence[Any]) -> Any:
-        """Values as one argument of a statement."""
+    def call(self, statement: Any, rows: Sequence[Sequence[Any]], width: int) -> Sequence[Any]:
+        """A statement for rows that begin with their user, and its arguments: their first `width` columns at least."""
 
     @abstractmethod
     def encode_rows(self, rows: Sequence[Sequence[Any]], width: int) -> Sequence[Any]:
@@ -53,7 +53,9 @@ class IndexQueries(ABC):
 
     async def states(self, users: Sequence[str]) -> list[IndexState]:
         """How far the indexes of these users are; users who have nothing at all are left out."""
-        rows = await self._db.driver.fetch(self.states_sql, self.encode_list(users))
+        if not users:
+            return []
+        rows = await self._db.driver.fetch(*self.call(self.states_sql, [(user_id,) for user_id in users], 1))
         return [IndexState(row[0], row[1] or 0, row[2] or 0, to_progress(row[3:])) for row in rows]
 
     async def users_behind(self, tokenizer: int, limit: int) -> list[str]:
@@ -63,7 +65,7 @@ class IndexQueries(ABC):
     async def changes(self, positions: Sequence[tuple[str, int]], limit: int) -> Changes:
         """The first `limit` rows of users' feeds after the given positions."""
         changes: Changes = {}
-        rows = await self._db.driver.fetch(self.changes_sql, *self.encode_rows(positions, 2), limit)
+        rows = await self._db.driver.fetch(*self.call(self.changes_sql, positions, 2), limit)
         for user_id, position, events in rows:
             changes.setdefault(user_id, []).append((position, list(map(event_from_json, orjson.loads(events)))))
         return changes
@@ -76,7 +78,7 @@ class IndexQueries(ABC):
         messages = [range_ for range_ in ranges if range_.last]
         for statement, group, width in ((self.chats_sql, chats, 2), (self.messages_sql, messages, 4)):
             if group:
-                rows = await self._db.driver.fetch(statement, *self.encode_rows(group, width))
+                rows = await self._db.driver.fetch(*self.call(statement, group, width))
                 for index, seq, role, created_at, text in rows:
                     user_id, chat_id, _, _ = group[index]
                     sources.append(DocumentSource(user_id, chat_id, seq, role, _timestamp(created_at), text))

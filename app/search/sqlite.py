@@ -95,8 +95,8 @@ WHERE w.value ->> 1 = 0 OR m.message_id IS NOT NULL
         super().__init__(db)
         self._thread = sqlite.WriteThread(sqlite.path(db.url), "indexing")
 
-    def encode_list(self, values: Sequence[Any]) -> str:
-        return _json(values)
+    def call(self, statement: Any, rows: Sequence[Sequence[Any]], width: int) -> Sequence[Any]:
+        return statement, _json([row[0] for row in rows] if width == 1 else rows)
 
     def encode_rows(self, rows: Sequence[Sequence[Any]], width: int) -> tuple[str]:
         return (_json(rows),)

@@ -6,6 +6,7 @@ users for whom another process has moved it meanwhile.
 
 import contextlib
 from collections.abc import Collection, Iterable, Sequence
+from typing import NamedTuple
 
 import orjson
 from sqlalchemy import select, update
@@ -24,12 +25,13 @@ USERS_AT_ONCE = 200
 CHANGES_AT_ONCE = 4000
 MIN_CHANGES = 20
 
-_FEEDS = "FROM feeds f LEFT JOIN usage u ON u.user_id = f.user_id"
+_FEEDS = "FROM feeds f LEFT JOIN usage u ON u.user_id = {}"
 _IS_BEHIND = "f.position > coalesce(u.position, 0)"
-_USERS_BEHIND = f"SELECT f.user_id {_FEEDS} WHERE {_IS_BEHIND} LIMIT {USERS_AT_ONCE}"
+_USERS_BEHIND = f"SELECT f.user_id {_FEEDS.format('f.user_id')} WHERE {_IS_BEHIND} LIMIT {USERS_AT_ONCE}"
 # Users who are behind, or whose longest chat is unknown: all of them, and one.
-_STALE = f"SELECT f.user_id, f.position, coalesce(u.position, 0) {_FEEDS} WHERE ({_IS_BEHIND} OR u.longest IS NULL)"
-_STALE_USER = f"{_STALE} AND f.user_id = $1"
+_STALE_OF = f"SELECT f.user_id, f.position, coalesce(u.position, 0) {_FEEDS} WHERE ({_IS_BEHIND} OR u.longest IS NULL)"
+_STALE = _STALE_OF.format("f.user_id")
+_STALE_USER = f"{_STALE_OF.format('$1')} AND f.user_id = $1"
 _LONGEST_UNKNOWN = "SELECT user_id FROM usage WHERE longest IS NULL"
 
 
@@ -39,36 +41,8 @@ class Counters:
     def __init__(self, db: Database) -> None:
         self._db = db
         self._sql = stats_sql(db)
-        self._longest = (
-            "SELECT args.c0, max(c.message_count) FROM "
-            f"{self._sql.rows(('text', 'uuid'))} JOIN chats c ON c.user_id = args.c0 AND c.chat_id = args.c1 "
-            "GROUP BY args.c0"
-        )
-        timestamps = [
-            f"{name} = coalesce({function}(usage.{name}, excluded.{name}), excluded.{name}, usage.{name})"
-            for name, function in (("first_at", self._sql.least), ("last_at", self._sql.greatest))
-        ]
-        self._add_totals = self._upsert(
-            "usage",
-            ("user_id", "position", *TOTALS, "longest", "first_at", "last_at"),
-            ("text", *["bigint"] * 7, "int", "timestamptz", "timestamptz"),
-            ("position = excluded.position", "longest = excluded.longest", *timestamps, *_added("usage", TOTALS)),
-            keys=1,
-        )
-        self._add_by = self._upsert(
-            "usage_by",
-            ("user_id", "kind", "name", *TOTALS),
-            ("text", "text", "text", *["bigint"] * 6),
-            _added("usage_by", TOTALS),
-            keys=3,
-        )
-        self._add_buckets = self._upsert(
-            "usage_time_buckets",
-            ("user_id", "time_bucket", *BUCKET_TOTALS),
-            ("text", *["bigint"] * 6),
-            _added("usage_time_buckets", BUCKET_TOTALS),
-            keys=2,
-        )
+        # For rows of many users, and for those of the one who is $2: see `_statements`.
+        self._of_many, self._of_one = self._statements("args.c0"), self._statements("$2")
 
     async def users_behind(self) -> Collection[str]:
         """Some users with changes that are not aggregated yet."""
@@ -81,8 +55,9 @@ class Counters:
         """
         failure: Exception | None = None
         ordered = sorted(users)
-        for start in range(0, len(ordered), USERS_AT_ONCE):
-            batch: Sequence[str] = ordered[start : start + USERS_AT_ONCE]
+        at_once = min(USERS_AT_ONCE, self._db.users_at_once)
+        for start in range(0, len(ordered), at_once):
+            batch: Sequence[str] = ordered[start : start + at_once]
             try:
                 while batch:
                     batch = await self._aggregate_batch(batch)
@@ -119,13 +94,18 @@ class Counters:
     async def _aggregate_batch(self, users: Sequence[str]) -> Sequence[str]:
         """Aggregates some of the changes of these users, and returns the users who may have more."""
         limit = max(MIN_CHANGES, CHANGES_AT_ONCE // len(users))
-        rows = await self._db.driver.fetch(self._sql.changes, orjson.dumps(list(users)).decode(), limit)
+        if len(users) == 1:
+            rows = await self._db.driver.fetch(self._sql.user_changes, users[0], limit)
+        else:
+            rows = await self._db.driver.fetch(self._sql.changes, orjson.dumps(list(users)).decode(), limit)
         if not rows:
             return ()
         deltas, longest, counts = _sum_changes(rows)
         grown = [[user_id, chat_id] for user_id in deltas for chat_id in sorted(deltas[user_id].grown_chats)]
         if grown:
-            for user_id, message_count in await self._db.driver.fetch(self._longest, orjson.dumps(grown).decode()):
+            statements, arguments = self._choose(deltas)
+            counted = await self._db.driver.fetch(statements.longest, orjson.dumps(grown).decode(), *arguments)
+            for user_id, message_count in counted:
                 known = longest[user_id]
                 longest[user_id] = None if known is None else max(known, message_count)
         async with self._db.write() as session:
@@ -139,10 +119,11 @@ class Counters:
             totals.append(user_deltas.usage_row(user_id, longest))
             by += user_deltas.usage_by_rows(user_id)
             buckets += user_deltas.bucket_rows(user_id)
-        connection = await session.connection()
-        for statement, rows in ((self._add_totals, totals), (self._add_by, by), (self._add_buckets, buckets)):
+        statements, arguments = self._choose(deltas)
+        reader = SessionReader(session)
+        for statement, rows in zip(statements.upserts, (totals, by, buckets), strict=True):
             if rows:
-                await connection.exec_driver_sql(statement, (orjson.dumps(rows).decode(),))
+                await reader.execute(statement, orjson.dumps(rows).decode(), *arguments)
 
     async def _update_longest(self, user_id: str) -> None:
         """Determines how long a user's longest chat is, while nobody aggregates that user's changes."""
@@ -154,15 +135,60 @@ class Counters:
                 row = await SessionReader(session).fetch_one(longest, user_id)
                 await session.execute(update(Usage).where(owner).values(longest=(row and row[0]) or 0))
 
+    def _choose(self, users: Collection[str]) -> tuple["_Statements", tuple[str, ...]]:
+        """The statements for rows of these users, and their arguments after the rows."""
+        return (self._of_one, tuple(users)) if len(users) == 1 else (self._of_many, ())
+
+    def _statements(self, owner: str) -> "_Statements":
+        """The statements for rows of arrays, as JSON in $1; `owner` is the user of a row in SQL.
+
+        With a user of its own each goes to the one worker that has it, see CONTRIBUTING.md.
+        """
+        longest = (
+            f"SELECT {owner}, max(c.message_count) FROM {self._sql.rows(('text', 'uuid'))} "
+            f"JOIN chats c ON c.user_id = {owner} AND c.chat_id = args.c1 GROUP BY 1"
+        )
+        timestamps = [
+            f"{name} = coalesce({function}(usage.{name}, excluded.{name}), excluded.{name}, usage.{name})"
+            for name, function in (("first_at", self._sql.least), ("last_at", self._sql.greatest))
+        ]
+        totals = self._upsert(
+            owner,
+            "usage",
+            ("user_id", "position", *TOTALS, "longest", "first_at", "last_at"),
+            ("text", *["bigint"] * 7, "int", "timestamptz", "timestamptz"),
+            ("position = excluded.position", "longest = excluded.longest", *timestamps, *_added("usage", TOTALS)),
+            keys=1,
+        )
+        columns = ("user_id", "kind", "name", *TOTALS)
+        by = self._upsert(
+            owner, "usage_by", columns, ("text", "text", "text", *["bigint"] * 6), _added("usage_by", TOTALS), keys=3
+        )
+        buckets = self._upsert(
+            owner,
+            "usage_time_buckets",
+            ("user_id", "time_bucket", *BUCKET_TOTALS),
+            ("text", *["bigint"] * 6),
+            _added("usage_time_buckets", BUCKET_TOTALS),
+            keys=2,
+        )
+        return _Statements(longest, (totals, by, buckets))
+
     def _upsert(
-        self, table: str, columns: Sequence[str], types: Sequence[str], changes: Iterable[str], *, keys: int
+        self, owner: str, table: str, columns: Sequence[str], types: Sequence[str], changes: Iterable[str], *, keys: int
     ) -> str:
-        values = ", ".join(f"args.c{n}" for n in range(len(columns)))
-        statement = (
+        values = ", ".join((owner, *(f"args.c{n}" for n in range(1, len(columns)))))
+        return (
             f"INSERT INTO {table} ({', '.join(columns)}) SELECT {values} FROM {self._sql.rows(types)} WHERE true "
             f"ON CONFLICT ({', '.join(columns[:keys])}) DO UPDATE SET {', '.join(changes)}"
         )
-        return statement.replace("$1", "?1") if self._db.kind == "sqlite" else statement
+
+
+class _Statements(NamedTuple):
+    """The longest of some chats by user, and what adds rows to `usage`, `usage_by` and `usage_time_buckets`."""
+
+    longest: str
+    upserts: tuple[str, str, str]
 
 
 def _added(table: str, names: Iterable[str]) -> list[str]:
@@ -202,7 +228,7 @@ async def _lock(session: AsyncSession, deltas: dict[str, CounterDeltas]) -> set[
         await session.execute(insert(Usage).values(rows).on_conflict_do_nothing())
     statement = (
         select(col(Usage.user_id), col(Usage.position))
-        .where(col(Usage.user_id).in_(deltas))
+        .where(col(Usage.user_id) == next(iter(deltas)) if len(deltas) == 1 else col(Usage.user_id).in_(deltas))
         .order_by(col(Usage.user_id))
         .with_for_update()
     )

@@ -33,6 +33,16 @@ LEFT JOIN LATERAL (
 WHERE f.position > coalesce(u.position, 0)
 ORDER BY w.user_id, c.position
 """
+    user_changes = """
+SELECT f.user_id, u.position, u.longest, f.position, c.position, c.at, c.events, c.deltas
+FROM feeds f LEFT JOIN usage u ON u.user_id = $1
+LEFT JOIN LATERAL (
+    SELECT * FROM changes c WHERE c.user_id = $1 AND c.position > coalesce(u.position, 0)
+    ORDER BY c.position LIMIT $2
+) c ON true
+WHERE f.user_id = $1 AND f.position > coalesce(u.position, 0)
+ORDER BY c.position
+"""
     least, greatest = "least", "greatest"
 
     def rows(self, types: Sequence[str]) -> str:

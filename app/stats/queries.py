@@ -16,11 +16,12 @@ _SUMS = ", ".join(f"sum({name})" for name in TOTALS)
 _NOTHING = "CAST(NULL AS integer), CAST(NULL AS timestamptz), CAST(NULL AS timestamptz), CAST(NULL AS text), 0"
 # `longest` may be unknown again soon after it was determined, where somebody goes on writing.
 _LONGEST = "coalesce(longest, (SELECT max(c.message_count) FROM chats c WHERE c.user_id = usage.user_id), 0)"
+_OWN_LONGEST = "coalesce(longest, (SELECT max(c.message_count) FROM chats c WHERE c.user_id = $1), 0)"
 
 # Rows of totals: kind and name (NULL for all together), TOTALS, and of all together `longest`, `first_at`, `last_at`,
 # whose chat is the longest, and how many users there are. One statement, so that a response is of one snapshot.
 USER_TOTALS = f"""
-SELECT CAST(NULL AS text) AS kind, CAST(NULL AS text) AS name, {_NAMES}, {_LONGEST}, first_at, last_at, user_id, 1
+SELECT CAST(NULL AS text) AS kind, CAST(NULL AS text) AS name, {_NAMES}, {_OWN_LONGEST}, first_at, last_at, user_id, 1
 FROM usage WHERE user_id = $1
 UNION ALL SELECT kind, name, {_NAMES}, {_NOTHING} FROM usage_by WHERE user_id = $1
 """
@@ -41,6 +42,8 @@ class StatsSql(Protocol):
     `position` and `longest` of the counters (NULL without any), `position` of the feed, and of the changes `position`,
     `at`, `events` and `deltas` (NULL for a user without changes). Users one after the other, changes in their order.
     """
+    user_changes: str
+    """The same of one user, whose id is $1."""
 
     def rows(self, types: Sequence[str]) -> str:
         """A FROM item `args` of rows that are arrays in a JSON array, $1: its columns are c0, c1 …, of these types."""

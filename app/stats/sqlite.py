@@ -35,6 +35,20 @@ LEFT JOIN changes c ON c.user_id = f.user_id AND c.position > coalesce(u.positio
 WHERE f.position > coalesce(u.position, 0)
 ORDER BY f.user_id, c.position
 """
+    user_changes = """
+SELECT f.user_id, u.position, u.longest, f.position, c.position, c.at, c.events, c.deltas
+FROM feeds f
+LEFT JOIN usage u ON u.user_id = $1
+LEFT JOIN changes c ON c.user_id = $1 AND c.position > coalesce(u.position, 0) AND c.position <= coalesce(
+    (
+        SELECT l.position FROM changes l WHERE l.user_id = $1 AND l.position > coalesce(u.position, 0)
+        ORDER BY l.position LIMIT 1 OFFSET $2 - 1
+    ),
+    f.position
+)
+WHERE f.user_id = $1 AND f.position > coalesce(u.position, 0)
+ORDER BY c.position
+"""
     least, greatest = "min", "max"
 
     def rows(self, types: Sequence[str]) -> str:

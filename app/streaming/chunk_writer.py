@@ -1,4 +1,4 @@
-"""Chunk writer: collects the chunks of messages in progress, and stores those of all messages in one transaction.
+"""Chunk writer: collects the chunks of messages in progress, and stores those of many messages in one transaction.
 
 A token is not worth a transaction. Chunks are in memory only until the next flush, which comes a few times a second,
 or at once when the process was idle. So the response to a chunk has two lengths: of what was received, and of what is
@@ -93,7 +93,8 @@ class ChunkWriter:
         # Those to be written by the next flush, in order: a dict for an ordered set.
         self._due: dict[BufferedMessage, None] = {}
         self._waiting_bytes = 0
-        self._failure: Problem | None = None
+        # Of those whose text could not be stored just now, see `StreamingMessageStore.stored_together`.
+        self._failures: dict[str, Problem] = {}
         self._has_work = asyncio.Event()
         self._is_urgent = asyncio.Event()
         self._flushed = asyncio.Event()
@@ -111,7 +112,7 @@ class ChunkWriter:
             message = await self._wait_received(ref, message, offset)
         buffer = message.text
         if text:
-            self._check_room(offset + len(text))
+            self._check_room(message, offset + len(text))
         try:
             added = buffer.add(offset, text)
         except ChunkGap:
@@ -184,13 +185,16 @@ class ChunkWriter:
                 return
         raise Overloaded
 
-    def _check_room(self, length: int) -> None:
+    def _check_room(self, message: BufferedMessage, length: int) -> None:
         if length > self._max_length:
             raise BodyTooLarge(f"An answer has at most {self._max_length} characters.")
-        if self._failure is not None:
-            raise self._failure
+        self._check_failure(message)
         if self._waiting_bytes >= self._buffer_bytes or self._closing:
             raise Overloaded
+
+    def _check_failure(self, message: BufferedMessage) -> None:
+        if (failure := self._failures.get(self._store.stored_together(message.location))) is not None:
+            raise failure
 
     async def _wait_received(self, ref: MessageRef, message: BufferedMessage, offset: int) -> BufferedMessage:
         """The message, once its text is received up to `offset`, or once that has taken too long."""
@@ -230,8 +234,7 @@ class ChunkWriter:
         while message.text.stored < end <= message.text.received and not message.closed:
             self._schedule(message, urgent=True)
             await self._flushed.wait()
-            if self._failure is not None:
-                raise self._failure
+            self._check_failure(message)
 
     def _schedule(self, message: BufferedMessage, *, urgent: bool = False) -> None:
         self._due[message] = None
@@ -264,7 +267,7 @@ class ChunkWriter:
                 await self._flush()
                 if self._closing:
                     break
-                await asyncio.sleep(RETRY_SECONDS if self._failure else URGENT_FLUSH_SECONDS)
+                await asyncio.sleep(RETRY_SECONDS if self._failures else URGENT_FLUSH_SECONDS)
                 await wait_for_event(self._is_urgent, began + FLUSH_SECONDS - time.monotonic())
             if self._closing:
                 await self._flush()
@@ -278,10 +281,15 @@ class ChunkWriter:
     async def _flush(self) -> None:
         due = list(self._due)
         self._due.clear()
-        failure: Problem | None = None
-        for begin in range(0, len(due), MAX_GROUP):
-            failure = await self._store_group(due[begin : begin + MAX_GROUP]) or failure
-        self._failure = failure
+        together: dict[str, list[BufferedMessage]] = {}
+        for message in due:
+            together.setdefault(self._store.stored_together(message.location), []).append(message)
+        failures: dict[str, Problem] = {}
+        for name, messages in together.items():
+            for begin in range(0, len(messages), MAX_GROUP):
+                if (failure := await self._store_group(messages[begin : begin + MAX_GROUP])) is not None:
+                    failures[name] = failure
+        self._failures = failures
         flushed, self._flushed = self._flushed, asyncio.Event()
         flushed.set()
 

@@ -16,27 +16,27 @@ CHUNKS_PER_READ = 32
 
 FIND = """
 SELECT CAST(m.chat_id AS TEXT), m.seq, m.status, a.stored, a.lease_token, c.lease_token, c.lease_until, c.lease_holder
-FROM chats c JOIN messages m ON m.user_id = c.user_id AND m.chat_id = c.chat_id
-LEFT JOIN streaming_messages a ON a.user_id = m.user_id AND a.chat_id = m.chat_id AND a.seq = m.seq
+FROM chats c JOIN messages m ON m.user_id = $1 AND m.chat_id = c.chat_id
+LEFT JOIN streaming_messages a ON a.user_id = $1 AND a.chat_id = m.chat_id AND a.seq = m.seq
 WHERE c.user_id = $1 AND c.{} = $2 AND c.deleted_at IS NULL AND m.{} = $3
 """
 _MESSAGE_TEXT = """
 SELECT status, length(text), substr(text, $4, {max_length}) FROM (
     SELECT m.status, {plain_text} AS text
-    FROM chats c JOIN messages m ON m.user_id = c.user_id AND m.chat_id = c.chat_id
+    FROM chats c JOIN messages m ON m.user_id = $1 AND m.chat_id = c.chat_id
     WHERE c.user_id = $1 AND c.chat_id = $2 AND c.deleted_at IS NULL AND m.seq = $3
 ) AS message
 """
 CHUNKS = f"""
 SELECT a.stored, p.start, p.text FROM streaming_messages a
-LEFT JOIN chunks p ON p.user_id = a.user_id AND p.chat_id = a.chat_id AND p.seq = a.seq AND p.start >= coalesce(
+LEFT JOIN chunks p ON p.user_id = $1 AND p.chat_id = a.chat_id AND p.seq = a.seq AND p.start >= coalesce(
     (
         SELECT max(q.start) FROM chunks q
-        WHERE q.user_id = a.user_id AND q.chat_id = a.chat_id AND q.seq = a.seq AND q.start <= $4
+        WHERE q.user_id = $1 AND q.chat_id = a.chat_id AND q.seq = a.seq AND q.start <= $4
     ), 0
 )
 WHERE a.user_id = $1 AND a.chat_id = $2 AND a.seq = $3 AND EXISTS (
-    SELECT 1 FROM chats c WHERE c.user_id = a.user_id AND c.chat_id = a.chat_id AND c.deleted_at IS NULL
+    SELECT 1 FROM chats c WHERE c.user_id = $1 AND c.chat_id = a.chat_id AND c.deleted_at IS NULL
 )
 ORDER BY p.start LIMIT {CHUNKS_PER_READ}
 """

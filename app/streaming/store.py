@@ -65,6 +65,10 @@ class TextPage(NamedTuple):
     status: str | None
 
 
+_Locked = dict[MessageLocation, Sequence[Any]]
+"""Of messages that are locked: how much is stored, the token of the lease they were opened under, and the chat's."""
+
+
 class StreamingMessageStore:
     """The messages in progress of every user. Each call names the user, and every query filters by it."""
 
@@ -138,25 +142,53 @@ class StreamingMessageStore:
                 lengths.update({(user_id, chat_id, seq): stored for user_id, chat_id, seq, stored in rows})
         return lengths
 
+    def stored_together(self, location: MessageLocation) -> str:
+        """Which messages may be in one group with this one: those with the same. On Citus those of its user."""
+        return location[0] if self._db.citus else ""
+
     async def write(self, group: Sequence[TextWrite]) -> list[Stored | Overtaken | Closed]:
         """Stores the text of a group of messages, at most MAX_GROUP, in one transaction. Gives an outcome for each.
 
         Raises what the driver raises; then nothing was stored, unless the connection broke at the commit.
         """
+        lock = _lock_of_one_user if self._db.citus else _lock
         async with self._db.write() as session:
-            return await _write(session, group)
+            return await _write(session, group, await lock(session, group))
 
 
-async def _write(session: AsyncSession, group: Sequence[TextWrite]) -> list[Stored | Overtaken | Closed]:
-    leased_chats = sorted({write.location[:2] for write in group if write.lease_token is not None})
-    if leased_chats:
+async def _lock(session: AsyncSession, group: Sequence[TextWrite]) -> _Locked:
+    """Locks the messages of a group, and the chats under whose lease they are written."""
+    if leased_chats := _leased_chats(group):
         # Nobody can take over a lease between this read and our commit. Chats are locked before messages.
         key = col(Chat.user_id), col(Chat.chat_id)
         chats = select(col(Chat.chat_id)).where(tuple_(*key).in_(leased_chats)).order_by(*key)
         await session.execute(chats.with_for_update(read=True))
     statement = queries.STORED_AND_LEASE.where(queries.AT_LOCATION.in_([write.location for write in group]))
     statement = statement.with_for_update(of=StreamingMessage, key_share=True)
-    rows = {(row[0], row[1], row[2]): row[3:] for row in await session.execute(statement)}
+    return {(row[0], row[1], row[2]): row[3:] for row in await session.execute(statement)}
+
+
+async def _lock_of_one_user(session: AsyncSession, group: Sequence[TextWrite]) -> _Locked:
+    """The same for messages of one user, as Citus locks rows: of one table, and one after the other."""
+    for user_id, chat_id in _leased_chats(group):
+        chat = select(col(Chat.chat_id)).where(col(Chat.user_id) == user_id, col(Chat.chat_id) == chat_id)
+        await session.execute(chat.with_for_update(read=True))
+    found: _Locked = {}
+    for location in sorted(write.location for write in group):
+        if (streaming := await queries.lock(session, location)) is not None:
+            chats = select(col(Chat.lease_token), col(Chat.lease_until)).where(
+                col(Chat.user_id) == location[0], col(Chat.chat_id) == location[1], col(Chat.deleted_at).is_(None)
+            )
+            if (lease := (await session.execute(chats)).one_or_none()) is not None:
+                found[location] = (streaming.stored, streaming.lease_token, *lease)
+    return found
+
+
+def _leased_chats(group: Sequence[TextWrite]) -> list[tuple[str, str]]:
+    return sorted({write.location[:2] for write in group if write.lease_token is not None})
+
+
+async def _write(session: AsyncSession, group: Sequence[TextWrite], rows: _Locked) -> list[Stored | Overtaken | Closed]:
     at = now()
     outcomes: list[Stored | Overtaken | Closed] = []
     updates: list[dict[str, Any]] = []

@@ -7,13 +7,17 @@ import os
 import shutil
 import tempfile
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from sqlalchemy import make_url
+
 from app.db.database import Database
 from app.db.migrations import upgrade
 from app.settings import Settings
+from tests.servers.citus import CITUS_URL, CitusServer, is_cluster
 from tests.servers.postgres import PostgresServer
 
 DIALECTS = ("sqlite", "postgres")
@@ -29,14 +33,15 @@ class Databases:
 
     def __enter__(self) -> Self:
         self._folder = Path(tempfile.mkdtemp(prefix="chatkeep-tests-"))
-        self._postgres = PostgresServer(fsync=False)
+        self._postgres = CitusServer() if CITUS_URL else PostgresServer(fsync=False)
         try:
             templates = []
             if "sqlite" in self._kinds:
                 templates.append(self._file(TEMPLATE))
             if "postgres" in self._kinds:
                 self._postgres.start()
-                templates.append(self._postgres.create_database(TEMPLATE))
+                if not CITUS_URL:
+                    templates.append(self._postgres.create_database(TEMPLATE))
             asyncio.run(_migrate(*templates))
         except BaseException:
             self.__exit__(None, None, None)
@@ -60,14 +65,23 @@ class Databases:
         """Those that another process made, which removes them too."""
         databases = cls()
         folder, postgres = json.loads(handle)
-        databases._folder, databases._postgres = Path(folder), PostgresServer.join(postgres)
+        databases._folder, databases._postgres = (
+            Path(folder),
+            (CitusServer if CITUS_URL else PostgresServer).join(postgres),
+        )
         return databases
 
     def fresh(self, dialect: str) -> str:
         """The URL of a new database with the current schema and nothing in it."""
         name = next(self._names)
         if dialect == "postgres":
-            return self._postgres.create_database(name, TEMPLATE)
+            if not CITUS_URL:
+                return self._postgres.create_database(name, TEMPLATE)
+            url = self._postgres.create_database(name)
+            with ThreadPoolExecutor() as thread:
+                # Whoever asks may be in an event loop.
+                thread.submit(asyncio.run, _migrate(url)).result()
+            return url
         shutil.copyfile(self._folder / f"{TEMPLATE}.db", self._folder / f"{name}.db")
         return self._file(name)
 
@@ -79,7 +93,7 @@ class Databases:
     def drop(self, url: str) -> None:
         """Removes one of them, whoever is still connected to it."""
         if url.startswith("postgresql"):
-            self._postgres.drop_database(url.rpartition("/")[2])
+            self._postgres.drop_database(make_url(url).database or "")
         else:
             for suffix in ("", "-wal", "-shm"):
                 Path(url.removeprefix("sqlite:///") + suffix).unlink(missing_ok=True)
@@ -90,7 +104,7 @@ class Databases:
 
 async def _migrate(*urls: str) -> None:
     for url in urls:
-        db = await Database.open(Settings.model_validate({"database_url": url}))
+        db = await Database.open(Settings.model_validate({"database_url": url, "citus": is_cluster(url)}))
         try:
             await upgrade(db)
         finally:

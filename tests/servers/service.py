@@ -15,6 +15,7 @@ from typing import Self
 
 import httpx2
 
+from tests.servers.citus import is_cluster
 from tests.servers.postgres import free_port
 
 REPOSITORY = Path(__file__).parents[2]
@@ -56,6 +57,8 @@ class ServiceProcess:
         self.port = port or free_port()
         self.admin_key = admin_key
         settings = {"host": "127.0.0.1", **settings, "port": self.port}
+        if is_cluster(str(settings.get("database_url", ""))):
+            settings = {"citus": "true", **settings}
         if admin_key:
             settings["admin_key"] = admin_key
         self._environment = {

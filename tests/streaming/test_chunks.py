@@ -217,7 +217,7 @@ async def test_what_the_disk_refuses_is_kept_and_tried_again(
     first = await answer.client.post(f"{answer.path}/chunks", json={"offset": 0, "text": "one "})
     assert first.status_code in (202, 503)
     async with asyncio.timeout(30):
-        while app.state.services.streaming_messages.chunk_writer._failure is None:
+        while not app.state.services.streaming_messages.chunk_writer._failures:
             await asyncio.sleep(0.01)
     await answer.refused(4, "two", 503)
     problem(await answer.client.post(f"{answer.path}/complete", json={"offset": 4}), 503)

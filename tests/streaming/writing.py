@@ -108,7 +108,11 @@ async def to_the_end(stream: Stream, offset: int = 0) -> tuple[str, Event]:
 async def stored(app: FastAPI, answer: Written, length: int, since: datetime | None = None) -> None:
     """Waits until so much of an answer is on disk, and its writer was heard of since a moment."""
     message = answer.message
-    mine = (col(StreamingMessage.chat_id) == message["chat_id"], col(StreamingMessage.seq) == message["seq"])
+    mine = (
+        col(StreamingMessage.user_id) == answer.client.headers["X-User-Id"],
+        col(StreamingMessage.chat_id) == message["chat_id"],
+        col(StreamingMessage.seq) == message["seq"],
+    )
     async with asyncio.timeout(60):
         while True:
             async with app.state.services.db.read() as session:

@@ -14,8 +14,10 @@
 -- `key_taken`, whose body has the key, the id and the seq of each message that is in the way; and `again` for an append
 -- that must wait for those before it, and has to be called for once more. At the end each user's changes are recorded:
 -- the row of a user's position is locked last of all.
+--
+-- `owner` is one of the users: on Citus the group is that of one machine, and the call is handed to it by this argument.
 CREATE OR REPLACE FUNCTION chatkeep_append(
-    a_user_id text[], a_chat_id uuid[], a_key text[], a_new_chat_id uuid[], a_messages int[],
+    owner text, a_user_id text[], a_chat_id uuid[], a_key text[], a_new_chat_id uuid[], a_messages int[],
     a_input_tokens bigint[], a_output_tokens bigint[], a_total_tokens bigint[],
     a_head_id uuid[], a_parent text[], a_lease_token bigint[], a_if_match text[], a_counts text[],
     a_route text[], a_idempotency_key text[], a_request_sha256 text[], a_body text[], a_kept_since timestamptz[],

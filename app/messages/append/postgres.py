@@ -36,13 +36,14 @@ from app.messages.append.new_message import NewMessage, message_counts, sum_toke
 from app.messages.serialize import EXTRAS
 from app.models.registry import owned_table
 
-# Types of the function's parameters: per append, then per message, each an array, and costs; so what most messages do
-# not have goes into one of them, as JSON. Then those of the whole group.
+# Types of the function's parameters: a user; per append, then per message, each an array, and costs; so what most
+# messages do not have goes into one of them, as JSON. Then those of the whole group.
 _APPEND_TYPES = (
     "text uuid text uuid int bigint bigint bigint uuid text bigint text text text text text text timestamptz".split()
 )
 _MESSAGE_TYPES = "int int uuid text text json json timestamptz".split()
 _PARAMETERS = [
+    "text",
     *(f"{name}[]" for name in (*_APPEND_TYPES, *_MESSAGE_TYPES)),
     *"text text text text boolean json timestamptz".split(),
 ]
@@ -51,6 +52,9 @@ _CALL = (
     "SELECT number, outcome, chat_id, first_seq, parent_id, siblings, request_sha256, body "
     f"FROM chatkeep_append({', '.join(f'${number}::{name}' for number, name in enumerate(_PARAMETERS, 1))})"
 )
+# The functions with their types, by which Citus knows them.
+APPEND = f"chatkeep_append({', '.join(_PARAMETERS)})"
+LOOKUPS = ("chatkeep_find_message(text, uuid, text)", "chatkeep_children(text, uuid, integer)")
 _REFUSALS: dict[str, Refusal] = {
     "no_such_chat": NoSuchChat(),
     "no_such_parent": NoSuchParent(),
@@ -82,7 +86,7 @@ class PostgresCommitBackend:
 
     async def commit(self, appends: Sequence[Append]) -> list[Outcome]:
         if self._connection is None or self._connection.is_closed():
-            options = postgres.connection_options(self._db.pgbouncer)
+            options = postgres.connection_options(self._db.pgbouncer, self._db.citus)
             self._connection = await asyncpg.connect(postgres.dsn(self._db.url), **options)
         outcomes: dict[int, Outcome] = {}
         # Some have to be called for again, when those before them in the same chat are committed.
@@ -157,6 +161,7 @@ def _arguments(appends: Sequence[Append]) -> list[Any]:
     keys = {str(number): found for number, append in enumerate(appends, 1) if (found := append.message_keys)}
     streaming = any(append.new_messages[0].status is not None for append in appends)
     return [
+        appends[0].user_id,
         *map(list, zip(*per_append, strict=True)),
         *map(list, zip(*per_message, strict=True)),
         *(_APPENDED_EVENT, _CREATED_EVENT, _MESSAGES_DELTA, created_delta, streaming, to_json(keys) if keys else None),

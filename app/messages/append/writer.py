@@ -7,6 +7,7 @@ fails by itself, and nobody is answered before the commit.
 import asyncio
 import contextlib
 from collections import deque
+from typing import Protocol
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -24,6 +25,34 @@ MAX_ATTEMPTS = 5
 QueuedAppend = tuple[Append, asyncio.Future[Outcome]]
 
 
+class Writer(Protocol):
+    """Commits appends: those that wait together, or one in the transaction of a session."""
+
+    async def append(self, append: Append) -> Outcome:
+        """The outcome of an append, once it is on disk.
+
+        Raises Overloaded (503) when the queue is full or the database out of reach, and StorageFull (507).
+        """
+
+    async def append_in(self, session: AsyncSession, append: Append) -> Outcome:
+        """The outcome of an append in a session's transaction; it is announced when that is committed.
+
+        The caller has locked the chat, so that chats are locked before feeds.
+        """
+
+    async def close(self) -> None:
+        """Writes what is waiting, then stops."""
+
+
+async def append_in(backend: CommitBackend, session: AsyncSession, append: Append) -> Outcome:
+    """`Writer.append_in`, by a commit backend."""
+    await session.flush()
+    outcome = await backend.append_in(session, append)
+    if isinstance(outcome, Appended):
+        session.info.setdefault(CHANGED_USERS, set()).add(append.user_id)
+    return outcome
+
+
 class AppendWriter:
     """The queue before a commit backend. At most `capacity` appends wait or are being written; one more is refused."""
 
@@ -38,10 +67,6 @@ class AppendWriter:
         self._task = asyncio.create_task(self._run(), name="writer")
 
     async def append(self, append: Append) -> Outcome:
-        """The outcome of an append, once it is on disk.
-
-        Raises Overloaded (503) when the queue is full or the database out of reach, and StorageFull (507).
-        """
         if self._closing or len(self._queue) + self._committing >= self._capacity:
             raise Overloaded
         future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
@@ -50,18 +75,9 @@ class AppendWriter:
         return await future
 
     async def append_in(self, session: AsyncSession, append: Append) -> Outcome:
-        """The outcome of an append in a session's transaction; it is announced when that is committed.
-
-        The caller has locked the chat, so that chats are locked before feeds.
-        """
-        await session.flush()
-        outcome = await self._backend.append_in(session, append)
-        if isinstance(outcome, Appended):
-            session.info.setdefault(CHANGED_USERS, set()).add(append.user_id)
-        return outcome
+        return await append_in(self._backend, session, append)
 
     async def close(self) -> None:
-        """Writes what is waiting, then stops."""
         self._closing = True
         self._wake.set()
         with contextlib.suppress(asyncio.CancelledError):

@@ -231,6 +231,6 @@ def _ids_statement(seqs: int) -> str:
     names = ", ".join(f"${number}" for number in range(3, 3 + seqs))
     return (
         "SELECT m.seq, CAST(m.message_id AS TEXT), c.version, c.tree_version FROM chats c "
-        f"JOIN messages m ON m.user_id = c.user_id AND m.chat_id = c.chat_id AND m.seq IN ({names}) "
+        f"JOIN messages m ON m.user_id = $1 AND m.chat_id = c.chat_id AND m.seq IN ({names}) "
         "WHERE c.user_id = $1 AND c.chat_id = $2"
     )

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Integer, TextClause, bindparam, select, text, update
+from sqlalchemy import Integer, Text, TextClause, bindparam, select, text, update
 from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 from uuid_utils import uuid7
@@ -25,6 +25,7 @@ from app.models.registry import OwnedTable, owned_table, owned_tables
 
 # What a copy of a message has of its own: where it is, its id, and whether it is still being written.
 _OWN = {
+    "user_id": ":user_id",
     "chat_id": ":copy",
     "seq": ":seq",
     "message_id": ":message_id",
@@ -39,7 +40,7 @@ def _copy_statement(table: OwnedTable, own: Mapping[str, str]) -> TextClause:
     values = ", ".join(own.get(name, name) for name in table.columns)
     where = "user_id = :user_id AND chat_id = :chat_id" + (" AND seq = :original" if "seq" in own else "")
     sql = f"INSERT INTO {table.name} ({', '.join(table.columns)}) SELECT {values} FROM {table.name} WHERE {where}"
-    types: dict[str, Any] = {"copy": Id(), "message_id": Id(), "chat_id": Id()}
+    types: dict[str, Any] = {"copy": Id(), "message_id": Id(), "chat_id": Id(), "user_id": Text()}
     types |= {"seq": Integer(), "parent_seq": Integer(), "original": Integer()}
     statement = text(sql)
     return statement.bindparams(*(bindparam(name, type_=types[name]) for name in types if f":{name}" in sql))
@@ -47,9 +48,10 @@ def _copy_statement(table: OwnedTable, own: Mapping[str, str]) -> TextClause:
 
 _COPY_MESSAGES = _copy_statement(owned_table("messages"), _OWN)
 # What else a fork copies, of the chat and of each message.
-_COPY_WITH_CHAT = [_copy_statement(table, {"chat_id": ":copy"}) for table in owned_tables("chat") if table.is_copied]
+_OWN_CHAT = {"user_id": ":user_id", "chat_id": ":copy"}
+_COPY_WITH_CHAT = [_copy_statement(table, _OWN_CHAT) for table in owned_tables("chat") if table.is_copied]
 _COPY_WITH_MESSAGE = [
-    _copy_statement(table, {"chat_id": ":copy", "seq": ":seq"}) for table in owned_tables("message") if table.is_copied
+    _copy_statement(table, {**_OWN_CHAT, "seq": ":seq"}) for table in owned_tables("message") if table.is_copied
 ]
 # The details that a copy has from its chat, unless it is given others.
 _INHERITED = ChatDetails.model_fields.keys() - {"key", "is_pinned", "is_archived", "expires_at"}

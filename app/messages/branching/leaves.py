@@ -20,11 +20,11 @@ from app.models.message import MAX_SEQ
 _SEGMENTS = """
 SELECT s.segment, (
     SELECT f.seq FROM messages f
-    WHERE f.user_id = s.user_id AND f.chat_id = s.chat_id AND f.segment = s.segment AND f.segment > 0 AND f.seq > 0
+    WHERE f.user_id = $1 AND f.chat_id = s.chat_id AND f.segment = s.segment AND f.segment > 0 AND f.seq > 0
     ORDER BY f.seq LIMIT 1
 ), (
     SELECT l.seq FROM messages l
-    WHERE l.user_id = s.user_id AND l.chat_id = s.chat_id AND l.segment = s.segment AND l.segment > 0 AND l.seq > 0
+    WHERE l.user_id = $1 AND l.chat_id = s.chat_id AND l.segment = s.segment AND l.segment > 0 AND l.seq > 0
     ORDER BY l.seq DESC LIMIT 1
 )
 FROM segments s WHERE s.user_id = $1 AND s.chat_id = $2

@@ -18,18 +18,18 @@ from app.models import Chat
 _SEGMENTS = """
 SELECT c.tree_version, c.segment, s.segment, s.parent_segment, s.fork_seq, (
     SELECT f.seq FROM messages f
-    WHERE f.user_id = s.user_id AND f.chat_id = s.chat_id AND f.segment = s.segment AND f.segment > 0 AND f.seq > 0
+    WHERE f.user_id = $1 AND f.chat_id = s.chat_id AND f.segment = s.segment AND f.segment > 0 AND f.seq > 0
     ORDER BY f.seq LIMIT 1
 ), CASE WHEN s.parent_segment = 0 THEN (
-    SELECT f.seq FROM messages f WHERE f.user_id = s.user_id AND f.chat_id = s.chat_id AND f.seq > s.fork_seq
+    SELECT f.seq FROM messages f WHERE f.user_id = $1 AND f.chat_id = s.chat_id AND f.seq > s.fork_seq
     ORDER BY f.seq LIMIT 1
 ) ELSE (
     SELECT f.seq FROM messages f
-    WHERE f.user_id = s.user_id AND f.chat_id = s.chat_id AND f.segment = s.parent_segment AND f.segment > 0
+    WHERE f.user_id = $1 AND f.chat_id = s.chat_id AND f.segment = s.parent_segment AND f.segment > 0
         AND f.seq > s.fork_seq
     ORDER BY f.seq LIMIT 1
 ) END
-FROM chats c LEFT JOIN segments s ON s.user_id = c.user_id AND s.chat_id = c.chat_id
+FROM chats c LEFT JOIN segments s ON s.user_id = $1 AND s.chat_id = c.chat_id
 WHERE c.user_id = $1 AND c.chat_id = $2
 """
 _FIRST_SEQ = "SELECT seq FROM messages WHERE user_id = $1 AND chat_id = $2 ORDER BY seq LIMIT 1"
