@@ -135,7 +135,7 @@ async def test_it_is_told_and_counted(app: FastAPI, me: httpx2.AsyncClient) -> N
     slot = 1966512
     assert change[4] == [
         ["chats", "web", slot, 1, 0, 1],
-        ["messages", "web", [[slot, "user", None, 2, 0, 0, 0], [slot, "user", "m", 1, 0, 0, 7]]],
+        ["messages", "web", [[slot, "user", None, 2, 0, 0, 0], [slot, "user", "m", 1, 0, 0, 7]], 1],
         ["chats", None, slot, 1, 1, 0],
     ]
     assert change[1] == 6
