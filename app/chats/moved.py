@@ -5,6 +5,8 @@ with the first one. When it has been idle for some seconds, the index is told wh
 """
 
 from datetime import datetime
+from itertools import groupby
+from operator import itemgetter
 
 from sqlalchemy import bindparam, delete, exists, select, tuple_, update
 from sqlmodel import col
@@ -45,15 +47,14 @@ async def settle_moved_chats(db: Database, before: datetime) -> None:
         idle = select(*_KEY).where(tuple_(*_KEY) > after, before > _LAST_ACTIVITY).order_by(*_KEY)
         async with db.read() as session:
             rows = [(row[0], row[1]) for row in await session.execute(idle.limit(CHATS_PER_BATCH))]
-        chats_by_user: dict[str, list[str]] = {}
-        for user_id, chat_id in rows:
-            chats_by_user.setdefault(user_id, []).append(chat_id)
-        for user_id, chat_ids in chats_by_user.items():
-            # In the order of their ids, as everybody locks chats. Who was written to meanwhile stays.
-            arguments = [{"owner": user_id, "chat": chat_id, "before": before} for chat_id in chat_ids]
+        last = rows[-1] if rows else after
+        # In the order in which everybody locks chats. Those that were written to meanwhile stay.
+        rows.sort(key=lambda row: (row[0].encode(), row[1]))
+        for _, group in groupby(rows, itemgetter(0) if db.users_at_once == 1 else lambda _: None):
+            chats = [{"owner": user_id, "chat": chat_id} for user_id, chat_id in group]
             async with db.write() as session:
-                await session.execute(_SETTLE, arguments)
-                await session.execute(_FORGET, [{"owner": user_id, "chat": chat_id} for chat_id in chat_ids])
+                await session.execute(_SETTLE, [{**chat, "before": before} for chat in chats])
+                await session.execute(_FORGET, chats)
         if len(rows) < CHATS_PER_BATCH:
             return
-        after = rows[-1]
+        after = last
