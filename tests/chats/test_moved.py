@@ -22,7 +22,7 @@ async def _moved(app: FastAPI, me: httpx2.AsyncClient) -> set[str]:
     if not chats:
         return set()
     user_id = chats[0]["user_id"]
-    async with app.state.services.db.read() as session:
+    async with app.state.services.db.snapshot() as session:
         moved = set(await session.scalars(select(col(MovedChat.chat_id)).where(col(MovedChat.user_id) == user_id)))
         elsewhere = select(col(Chat.chat_id)).where(
             col(Chat.user_id) == user_id, col(Chat.listed_at) != col(Chat.last_activity_at)
