@@ -4,16 +4,24 @@ import asyncio
 from datetime import timedelta
 
 import httpx2
+import pytest
 from fastapi import FastAPI
 from sqlalchemy import select
 from sqlmodel import col
 
 from app.chats.moved import CHATS_PER_BATCH, settle_moved_chats
 from app.db.timestamps import now
+from app.jobs import housekeeping
 from app.models import Chat, MovedChat
 from tests.callers import every_item, ok
 
 HELLO = {"role": "user", "content": "Hello"}
+
+
+@pytest.fixture(autouse=True)
+def _no_housekeeping(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Chats are settled when a test says so."""
+    monkeypatch.setattr(housekeeping, "IDLE_SECONDS", 3600)
 
 
 async def _moved(app: FastAPI, me: httpx2.AsyncClient) -> set[str]:
