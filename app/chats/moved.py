@@ -47,14 +47,13 @@ async def settle_moved_chats(db: Database, before: datetime) -> None:
         idle = select(*_KEY).where(tuple_(*_KEY) > after, before > _LAST_ACTIVITY).order_by(*_KEY)
         async with db.read() as session:
             rows = [(row[0], row[1]) for row in await session.execute(idle.limit(CHATS_PER_BATCH))]
-        last = rows[-1] if rows else after
         # In the order in which everybody locks chats. Those that were written to meanwhile stay.
-        rows.sort(key=lambda row: (row[0].encode(), row[1]))
-        for _, group in groupby(rows, itemgetter(0) if db.users_at_once == 1 else lambda _: None):
+        in_order = sorted(rows, key=lambda row: (row[0].encode(), row[1]))
+        for _, group in groupby(in_order, itemgetter(0) if db.users_at_once == 1 else lambda _: None):
             chats = [{"owner": user_id, "chat": chat_id} for user_id, chat_id in group]
             async with db.write() as session:
                 await session.execute(_SETTLE, [{**chat, "before": before} for chat in chats])
                 await session.execute(_FORGET, chats)
         if len(rows) < CHATS_PER_BATCH:
             return
-        after = last
+        after = rows[-1]

@@ -17,8 +17,8 @@ class ForUsers:
     def __init__(self, statement: str, **columns: str) -> None:
         arrays = [f"${number}::{kind}[]" for number, kind in enumerate(columns.values(), 2)]
         many = f"unnest({', '.join(['$1::text[]', *arrays])}) WITH ORDINALITY AS w({', '.join(['user_id', *columns])})"
-        one = (
-            f"unnest({', '.join(arrays)}) WITH ORDINALITY AS w({', '.join(columns)})" if columns else "(SELECT 1) AS w"
-        )
+        one = "(SELECT 1) AS w"
+        if columns:
+            one = f"unnest({', '.join(arrays)}) WITH ORDINALITY AS w({', '.join(columns)})"
         self.of_many = statement.format(rows=many, user="w.user_id")
-        self.of_one = statement.format(rows=one if columns else "(SELECT 1) AS w", user="$1::text")
+        self.of_one = statement.format(rows=one, user="$1::text")

@@ -1,5 +1,6 @@
 """Queries of messages in progress and of their chunks, and whether their lease still holds."""
 
+from functools import cache
 from typing import Any
 
 from sqlalchemy import bindparam, delete, func, select, tuple_, update
@@ -64,6 +65,7 @@ SET_STORED_LENGTH = (
 )
 
 
+@cache
 def message_text(database_kind: str) -> str:
     """The statement for a part of a message's text: its status, the length of all of it, and the part from $4 on."""
     return _MESSAGE_TEXT.format(max_length=MAX_CHUNK_LENGTH, plain_text=plain_text_sql(database_kind, "m.content"))

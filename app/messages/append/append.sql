@@ -70,6 +70,7 @@ DECLARE
     user_deltas text := '';
     -- What its messages add to the counters, and how many of its appends add just that.
     counts text;
+    same int;
     user_counts text[] := '{}';
     user_times int[] := '{}';
     last_position bigint;
@@ -306,8 +307,9 @@ BEGIN
             run_output_tokens := run_output_tokens + a.output_tokens;
             run_total_tokens := run_total_tokens + a.total_tokens;
             counts := format('%s,[%s]', coalesce(to_json(head.platform)::text, 'null'), a.counts);
-            IF counts = ANY (user_counts) THEN
-                user_times[array_position(user_counts, counts)] := user_times[array_position(user_counts, counts)] + 1;
+            same := array_position(user_counts, counts);
+            IF same IS NOT NULL THEN
+                user_times[same] := user_times[same] + 1;
             ELSE
                 user_counts := user_counts || counts;
                 user_times := user_times || 1;
